@@ -1,0 +1,83 @@
+import { Schema } from "effect"
+import { ConversationId, Seq, Timestamp, UserId } from "./Ids.ts"
+import { Message } from "./Message.ts"
+import { Text, Url } from "./Text.ts"
+import { User } from "./User.ts"
+
+export const Kind = Schema.Literals(["dm", "group"])
+export type Kind = typeof Kind.Type
+
+export const Role = Schema.Literals(["owner", "admin", "member"])
+export type Role = typeof Role.Type
+
+/** My side of a conversation. `unreadCount` is derived from `readSeq` and capped at 100. */
+export const Membership = Schema.Struct({
+  role: Role,
+  joinedSeq: Seq,
+  visibleFromSeq: Seq,
+  readSeq: Seq,
+  deliveredSeq: Seq,
+  unreadCount: Schema.Int,
+  mentionCount: Schema.Int,
+  mutedUntil: Schema.NullOr(Timestamp),
+  archived: Schema.Boolean,
+  pinned: Schema.Boolean,
+  notify: Schema.Literals(["all", "mentions", "none"])
+}).annotate({ identifier: "Membership" })
+export type Membership = typeof Membership.Type
+
+export const unreadCap = 100
+
+/** `seq` is the head of its log; `peer` the other user of a DM. */
+export const Conversation = Schema.Struct({
+  id: ConversationId,
+  kind: Kind,
+  title: Schema.NullOr(Schema.String),
+  avatarUrl: Schema.NullOr(Schema.String),
+  createdBy: UserId,
+  createdAt: Timestamp,
+  seq: Seq,
+  lastActivityAt: Timestamp,
+  lastMessage: Schema.NullOr(Message),
+  memberCount: Schema.Int,
+  peer: Schema.NullOr(User),
+  me: Membership
+}).annotate({ identifier: "Conversation" })
+export type Conversation = typeof Conversation.Type
+
+export const Member = Schema.Struct({
+  user: User,
+  role: Role,
+  joinedAt: Timestamp,
+  readSeq: Seq,
+  deliveredSeq: Seq
+}).annotate({ identifier: "Member" })
+export type Member = typeof Member.Type
+
+/** `userId` = me is the notes-to-self DM. */
+export const NewDirect = Schema.Struct({ kind: Schema.Literal("dm"), userId: UserId }).annotate({
+  identifier: "NewDirect"
+})
+
+/** The limits on the title's length and on the number of members are settings and checked by Conversations. */
+export const NewGroup = Schema.Struct({
+  kind: Schema.Literal("group"),
+  title: Text.check(Schema.isPattern(/\S/u, { message: "must not be empty" })),
+  avatarUrl: Schema.optionalKey(Schema.NullOr(Url)),
+  memberIds: Schema.Array(UserId)
+}).annotate({ identifier: "NewGroup" })
+
+export const NewConversation = Schema.Union([NewDirect, NewGroup])
+export type NewConversation = typeof NewConversation.Type
+
+/** `force` may move the marker back, which marks as unread. */
+export const ReadMark = Schema.Struct({ seq: Seq, force: Schema.optionalKey(Schema.Boolean) }).annotate({
+  identifier: "ReadMark"
+})
+export type ReadMark = typeof ReadMark.Type
+
+/** Over all my conversations. */
+export const Unread = Schema.Struct({ unreadCount: Schema.Int, mentionCount: Schema.Int }).annotate({
+  identifier: "Unread"
+})
+export type Unread = typeof Unread.Type

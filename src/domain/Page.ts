@@ -1,0 +1,16 @@
+import { Schema } from "effect"
+
+/** A page of a list. `nextCursor` is absent on the last one. */
+export const Page = <S extends Schema.Top>(item: S) =>
+  Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.optionalKey(Schema.String) })
+
+export interface Page<A> {
+  readonly items: ReadonlyArray<A>
+  readonly nextCursor?: string
+}
+
+/** How much of a list is wanted, and from where. The maximum of `limit` is a setting. */
+export interface PageRequest {
+  readonly limit: number
+  readonly cursor?: string | undefined
+}

@@ -1,0 +1,18 @@
+import { Schema } from "effect"
+
+/** Text that PostgreSQL can hold and every client can show: no NUL and no lone surrogate. */
+export const Text = Schema.String.check(
+  Schema.makeFilter((text: string) =>
+    text.includes("\u0000")
+      ? "must not contain a NUL character"
+      : text.isWellFormed()
+        ? undefined
+        : "must be well-formed Unicode"
+  )
+)
+
+/** An absolute http(s) URL of at most 2,048 characters, or null. */
+export const Url = Text.check(
+  Schema.isMaxLength(2048),
+  Schema.isPattern(/^https?:\/\/[^\s]+$/, { message: "must be an http or https URL" })
+)
