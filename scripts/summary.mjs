@@ -1,0 +1,19 @@
+// Adds up vitest's JSON reports and prints the line that CI reads; exits 1 when anything failed or was skipped.
+import { existsSync, readFileSync } from "node:fs"
+
+const [runFailed, ...files] = process.argv.slice(2)
+const reports = files.filter((file) => existsSync(file)).map((file) => JSON.parse(readFileSync(file, "utf8")))
+const sum = (key) => reports.reduce((total, report) => total + report[key], 0)
+
+const passed = sum("numPassedTests")
+const skipped = sum("numPendingTests") + sum("numTodoTests")
+// A file that cannot be loaded, or a report that was never written, fails the run without counting a failed test.
+const failed = Math.max(sum("numFailedTests"), runFailed === "1" ? 1 : 0)
+
+for (const { assertionResults } of reports.flatMap((report) => report.testResults)) {
+  for (const { fullName, status } of assertionResults) {
+    if (status !== "passed") process.stdout.write(`${status}: ${fullName}\n`)
+  }
+}
+process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`)
+process.exit(failed > 0 || skipped > 0 || passed === 0 ? 1 : 0)
