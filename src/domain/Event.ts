@@ -1,6 +1,6 @@
 import { Schema } from "effect"
-import { ConversationId, MessageId, Seq, Timestamp, UserId } from "./Ids.ts"
 import { Conversation, Kind, Membership } from "./Conversation.ts"
+import { ConversationId, MessageId, Seq, Timestamp, UserId } from "./Ids.ts"
 import { Message } from "./Message.ts"
 
 /** The durable events: each has a place in its conversation's log. Later features add theirs here. */

@@ -48,7 +48,8 @@ export const ConflictCode = Schema.Literals([
   "username-taken",
   "message-id-reused",
   "not-a-group",
-  "last-owner"
+  "last-owner",
+  "idempotency-key-reused"
 ])
 
 export class Conflict extends HttpApiError.Problem<Conflict>()(

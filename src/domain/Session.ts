@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { SessionId, Timestamp, UserId } from "./Ids.ts"
+import { SessionId, Timestamp, type UserId } from "./Ids.ts"
 import { Text } from "./Text.ts"
 import { Me } from "./User.ts"
 

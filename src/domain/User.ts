@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { UserId, Timestamp } from "./Ids.ts"
+import { Timestamp, UserId } from "./Ids.ts"
 import { Text, Url } from "./Text.ts"
 
 /** What everybody may know of a user. */

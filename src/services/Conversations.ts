@@ -1,0 +1,74 @@
+import { Context, type Effect } from "effect"
+import type { Conversation, Member, NewConversation, ReadMark, Unread } from "../domain/Conversation.ts"
+import type { ConversationId, UserId } from "../domain/Ids.ts"
+import type { Page, PageRequest } from "../domain/Page.ts"
+import type { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+
+/** What a gateway must know of a membership to serve its events. `seq` is the head of the log. */
+export interface Place {
+  readonly conversationId: ConversationId
+  readonly seq: number
+  readonly visibleFromSeq: number
+  /** The user seq of the last change of my own state in it. */
+  readonly userSeq: number
+}
+
+/** Conversations, their members and each member's own state in them. */
+export class Conversations extends Context.Service<
+  Conversations,
+  {
+    /**
+     * Starts a conversation. There is one DM per pair, for ever: asked for again it is given back with
+     * `created: false`. A group is made anew each time, but once for an `idempotencyKey` within 24 hours.
+     */
+    readonly create: (
+      userId: UserId,
+      conversation: NewConversation,
+      idempotencyKey?: string | undefined
+    ) => Effect.Effect<
+      { readonly conversation: Conversation; readonly created: boolean },
+      InvalidRequest | NotFound | Conflict | Unavailable
+    >
+    readonly get: (
+      userId: UserId,
+      conversationId: ConversationId
+    ) => Effect.Effect<Conversation, NotFound | Unavailable>
+    /** Those of the given conversations that the user is a member of, in no particular order. */
+    readonly getMany: (
+      userId: UserId,
+      conversationIds: ReadonlyArray<ConversationId>
+    ) => Effect.Effect<ReadonlyArray<Conversation>, Unavailable>
+    /** Mine, latest activity first. */
+    readonly list: (
+      userId: UserId,
+      page: PageRequest
+    ) => Effect.Effect<Page<Conversation>, InvalidRequest | Unavailable>
+    /** In the order in which they joined. */
+    readonly members: (
+      userId: UserId,
+      conversationId: ConversationId,
+      page: PageRequest
+    ) => Effect.Effect<Page<Member>, InvalidRequest | NotFound | Unavailable>
+    /** All memberships with the heads of their logs, and the user's own head, as of one moment. */
+    readonly places: (
+      userId: UserId
+    ) => Effect.Effect<{ readonly userSeq: number; readonly places: ReadonlyArray<Place> }, Unavailable>
+    /**
+     * Moves the read marker forward; a mark past the head is the head. With `force` it may move back. Answers after
+     * the commit and tells the members with `read.marked`, unless nothing moved.
+     */
+    readonly markRead: (
+      userId: UserId,
+      conversationId: ConversationId,
+      mark: ReadMark
+    ) => Effect.Effect<void, NotFound | Unavailable>
+    /** Unread messages and mentions over all conversations, each conversation counted up to its cap. */
+    readonly unread: (userId: UserId) => Effect.Effect<Unread, Unavailable>
+    /** Tells the other members, and only them, that the user types or no longer does. */
+    readonly typing: (
+      userId: UserId,
+      conversationId: ConversationId,
+      event: "typing.started" | "typing.stopped"
+    ) => Effect.Effect<void, NotFound | Unavailable>
+  }
+>()("chat/services/Conversations") {}

@@ -1,0 +1,101 @@
+import { Cause, Clock, Effect, Schedule } from "effect"
+import { Unavailable } from "../domain/Problem.ts"
+
+/** One thing to commit, and who waits for it. Only the first answer counts. */
+export interface Pending<In, Out, E> {
+  readonly input: In
+  readonly since: number
+  readonly answer: (result: Effect.Effect<Out, E | Unavailable>) => void
+}
+
+/**
+ * Commits what many callers submit in as few calls as possible, without a timer: while one batch is on its way the
+ * next one gathers, so an idle service answers after one round trip and a busy one shares it.
+ *
+ * At most `capacity` entries wait; beyond that, and for an entry that got no answer within `patienceMs`, the answer is
+ * `Unavailable`, which does not tell whether the entry was committed. A caller that leaves cancels nothing.
+ * `commit` answers the entries of its batch, or keeps some for later; `startsBatch` says when an entry must not share a
+ * batch with those before it. Closing the scope waits for what was submitted.
+ */
+export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options: {
+  readonly capacity: number
+  readonly maxBatch: number
+  readonly patienceMs: number
+  readonly startsBatch?: (batch: ReadonlyArray<In>, next: In) => boolean
+  readonly commit: (batch: ReadonlyArray<Pending<In, Out, E>>) => Effect.Effect<void>
+}) {
+  const clock = yield* Clock.Clock
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const waiting = new Set<Pending<In, Out, E>>()
+  let queue: Array<Pending<In, Out, E>> = []
+  let running = false
+
+  const tooBusy = Effect.fail(new Unavailable({ detail: "Too many writes are waiting; retry with the same id" }))
+  const tooLong = Effect.fail(new Unavailable({ detail: "The write took too long; retry with the same id" }))
+
+  const take = () => {
+    const batch: Array<Pending<In, Out, E>> = []
+    const inputs: Array<In> = []
+    let taken = 0
+    for (const pending of queue) {
+      if (batch.length === options.maxBatch || options.startsBatch?.(inputs, pending.input)) break
+      taken++
+      // Who was told `Unavailable` retries: committing what nobody waits for would only keep an overload going.
+      if (!waiting.has(pending)) continue
+      batch.push(pending)
+      inputs.push(pending.input)
+    }
+    queue = queue.slice(taken)
+    return batch
+  }
+
+  const drain = Effect.gen(function* () {
+    while (queue.length > 0) {
+      const batch = take()
+      if (batch.length === 0) continue
+      yield* options.commit(batch).pipe(
+        Effect.catchCause((cause) =>
+          Effect.sync(() => {
+            for (const pending of batch) pending.answer(Effect.failCause(Cause.die(Cause.squash(cause))))
+          })
+        )
+      )
+    }
+    running = false
+  }).pipe(Effect.uninterruptible)
+
+  yield* Effect.sync(() => {
+    const oldest = clock.currentTimeMillisUnsafe() - options.patienceMs
+    for (const pending of waiting) {
+      if (pending.since > oldest) break
+      pending.answer(tooLong)
+    }
+  }).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
+
+  yield* Effect.addFinalizer(() =>
+    Effect.void.pipe(
+      Effect.repeat({ until: () => waiting.size === 0, schedule: Schedule.spaced("20 millis") }),
+      Effect.timeoutOption(options.patienceMs)
+    )
+  )
+
+  /** Answers when the entry is committed. */
+  const submit = (input: In): Effect.Effect<Out, E | Unavailable> =>
+    Effect.callback<Out, E | Unavailable>((resume) => {
+      if (waiting.size >= options.capacity) return resume(tooBusy)
+      const pending: Pending<In, Out, E> = {
+        input,
+        since: clock.currentTimeMillisUnsafe(),
+        answer: (result) => {
+          if (waiting.delete(pending)) resume(result)
+        }
+      }
+      waiting.add(pending)
+      queue.push(pending)
+      if (running) return
+      running = true
+      fork(drain)
+    })
+
+  return { submit, size: () => waiting.size }
+})

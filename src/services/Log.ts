@@ -1,0 +1,87 @@
+import { Context, Effect, Layer } from "effect"
+import type { Event, EventPage } from "../domain/Event.ts"
+import type { ClientMessageId, ConversationId, MessageId, UserId } from "../domain/Ids.ts"
+import type { Ack, Message, MessagePage, MessageType } from "../domain/Message.ts"
+import type { Conflict, NotFound, Unavailable } from "../domain/Problem.ts"
+import { makeLogReader } from "./LogReader.ts"
+import { makeLogWriter } from "./LogWriter.ts"
+
+/** A message on its way into the log. `requestHash` tells a retry from another message under the same id. */
+export interface NewEntry {
+  readonly id: MessageId
+  readonly conversationId: ConversationId
+  readonly senderId: UserId
+  readonly clientMessageId: ClientMessageId
+  readonly requestHash: Uint8Array
+  readonly type: MessageType
+  readonly body: string
+  readonly replyTo: MessageId | null
+}
+
+/** `message` is null for a duplicate: the original may have changed since, so it must be read. */
+export interface Appended {
+  readonly ack: Ack
+  readonly message: Message | null
+}
+
+/** Where in the history: the newest page when none is given. `around` has the message of that seq in its middle. */
+export type Place =
+  | { readonly before: number }
+  | { readonly after: number }
+  | { readonly around: number }
+  | { readonly newest: true }
+
+/**
+ * The append-only log of each conversation: `seq` 1, 2, 3, … gapless. What it acknowledges is committed; what it
+ * commits it publishes on the conversation's subject, in order.
+ */
+export class Log extends Context.Service<
+  Log,
+  {
+    /**
+     * Appends a message under the next `seq`, once for ever per (conversation, sender, clientMessageId): the same again
+     * answers with the original, another request under that id is a `Conflict` ("message-id-reused"). `NotFound` when
+     * the sender is not a member or the reply target is not a message that he may see.
+     */
+    readonly append: (entry: NewEntry) => Effect.Effect<Appended, NotFound | Conflict | Unavailable>
+    /** The member's view of the log after a cursor, oldest first. */
+    readonly events: (query: {
+      readonly conversationId: ConversationId
+      readonly userId: UserId
+      readonly after: number
+      readonly limit: number
+    }) => Effect.Effect<EventPage, NotFound | Unavailable>
+    /** The log itself from `after + 1` to `through`, for a node that repairs a hole; no member's view. */
+    readonly range: (
+      conversationId: ConversationId,
+      after: number,
+      through: number
+    ) => Effect.Effect<ReadonlyArray<Event>, Unavailable>
+    /** The last `seq` of each conversation that exists. */
+    readonly heads: (
+      conversationIds: ReadonlyArray<ConversationId>
+    ) => Effect.Effect<ReadonlyMap<ConversationId, number>, Unavailable>
+    /** A page of the history that the member may see, in ascending `seq`. */
+    readonly messages: (query: {
+      readonly conversationId: ConversationId
+      readonly userId: UserId
+      readonly place: Place
+      readonly limit: number
+    }) => Effect.Effect<MessagePage, NotFound | Unavailable>
+    readonly message: (
+      conversationId: ConversationId,
+      userId: UserId,
+      messageId: MessageId
+    ) => Effect.Effect<Message, NotFound | Unavailable>
+  }
+>()("chat/services/Log") {
+  /** On PostgreSQL. */
+  static readonly layer = Layer.effect(
+    Log,
+    Effect.gen(function* () {
+      const reader = yield* makeLogReader
+      const writer = yield* makeLogWriter(reader)
+      return Log.of({ ...reader, ...writer })
+    })
+  )
+}

@@ -1,0 +1,203 @@
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql"
+import type { Event } from "../domain/Event.ts"
+import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
+import type { Message, MessageType } from "../domain/Message.ts"
+import { NotFound } from "../domain/Problem.ts"
+import type { Log, Place } from "./Log.ts"
+import { orUnavailable } from "./Sql.ts"
+
+interface MessageRow {
+  readonly id: MessageId
+  readonly conversationId: ConversationId
+  readonly seq: number
+  readonly senderId: UserId
+  readonly clientMessageId: string
+  readonly type: MessageType
+  readonly body: string
+  readonly createdAt: Date
+  readonly editedAt: Date | null
+  readonly deletedAt: Date | null
+  readonly revision: number
+  readonly changedSeq: number
+  readonly replyId: MessageId | null
+  readonly replySeq: number
+  readonly replySenderId: UserId
+  readonly replyExcerpt: string
+  readonly replyDeleted: boolean
+}
+
+interface EventRow extends MessageRow {
+  readonly event: Event["event"]
+  readonly actorId: UserId
+  readonly at: Date
+  readonly data: { readonly kind: "dm" | "group"; readonly title: string | null; readonly memberCount: number } | null
+}
+
+/** What a member who sees from `visibleFromSeq` on is shown of a message. */
+export const toMessage = (row: MessageRow, visibleFromSeq: number): Message => ({
+  id: row.id,
+  conversationId: row.conversationId,
+  seq: row.seq,
+  senderId: row.senderId,
+  clientMessageId: row.clientMessageId,
+  type: row.type,
+  body: row.body,
+  replyTo:
+    row.replyId === null
+      ? null
+      : row.replySeq < visibleFromSeq
+        ? { messageId: row.replyId, seq: row.replySeq, senderId: null, excerpt: "", deleted: false, hidden: true }
+        : {
+            messageId: row.replyId,
+            seq: row.replySeq,
+            senderId: row.replySenderId,
+            excerpt: row.replyExcerpt,
+            deleted: row.replyDeleted
+          },
+  threadRootId: null,
+  threadReplyCount: 0,
+  mentions: [],
+  attachments: [],
+  reactions: [],
+  pinned: false,
+  createdAt: row.createdAt.toISOString(),
+  editedAt: row.editedAt?.toISOString() ?? null,
+  deletedAt: row.deletedAt?.toISOString() ?? null,
+  revision: row.revision,
+  changedSeq: row.changedSeq
+})
+
+const toEvent = (row: EventRow, visibleFromSeq: number): Event => {
+  const place = {
+    conversationId: row.conversationId,
+    seq: row.seq,
+    at: row.at.toISOString(),
+    actorId: row.actorId
+  }
+  return row.data === null
+    ? { event: "message.created", ...place, data: { message: toMessage(row, visibleFromSeq) } }
+    : { event: "conversation.created", ...place, data: row.data }
+}
+
+/** The columns of a MessageRow, from a `messages m` and the message `r` that it replies to. */
+export const messageColumns = `m.id, m.conversation_id, m.seq, m.sender_id, m.client_message_id, m.type, m.body,
+  m.created_at, m.edited_at, m.deleted_at, m.revision, m.changed_seq, r.id AS reply_id, r.seq AS reply_seq,
+  r.sender_id AS reply_sender_id, left(r.body, 140) AS reply_excerpt, r.deleted_at IS NOT NULL AS reply_deleted`
+
+export const messageTables = `messages m
+  LEFT JOIN messages r ON r.conversation_id = m.conversation_id AND r.seq = m.reply_to_seq`
+
+const first = <A>(rows: ReadonlyArray<A>) => {
+  const [row] = rows
+  return row === undefined
+    ? Effect.fail(new NotFound({ detail: "There is no such conversation" }))
+    : Effect.succeed(row)
+}
+
+/** The reading half of the log on PostgreSQL. Each read joins the reader's membership in its own statement. */
+export const makeLogReader = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const columns = sql.literal(messageColumns)
+  const tables = sql.literal(messageTables)
+
+  /** Both tables of the log by index range, merged on `seq`. Bounds and the conversation are SQL expressions. */
+  const merged = (conversationId: string, after: string, through: string, limit: number) => sql`
+    SELECT * FROM (
+      (SELECT 'message.created' AS event, m.sender_id AS actor_id, m.created_at AS at, NULL::jsonb AS data, ${columns}
+        FROM ${tables}
+        WHERE m.conversation_id = ${sql.literal(conversationId)}
+          AND m.seq > ${sql.literal(after)} AND m.seq <= ${sql.literal(through)}
+        ORDER BY m.seq LIMIT ${limit})
+      UNION ALL
+      (SELECT e.event, e.actor_id, e.at, e.data, NULL, e.conversation_id, e.seq, NULL, NULL, NULL, NULL,
+          NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+        FROM conversation_events e
+        WHERE e.conversation_id = ${sql.literal(conversationId)}
+          AND e.seq > ${sql.literal(after)} AND e.seq <= ${sql.literal(through)}
+        ORDER BY e.seq LIMIT ${limit})
+    ) log ORDER BY seq LIMIT ${limit}`
+
+  const events: Log["Service"]["events"] = Effect.fn("Log.events")(function* (query) {
+    const rows = yield* sql<{ visibleFromSeq: number; head: number } & (EventRow | { event: null })>`
+      SELECT me.visible_from_seq, me.head, log.* FROM (
+        SELECT m.conversation_id, m.visible_from_seq, h.seq AS head,
+          GREATEST(m.visible_from_seq - 1, ${query.after}::bigint) AS after
+        FROM conversation_members m JOIN conversation_heads h ON h.conversation_id = m.conversation_id
+        WHERE m.conversation_id = ${query.conversationId}::uuid AND m.user_id = ${query.userId}::uuid
+          AND m.left_seq IS NULL
+      ) me LEFT JOIN LATERAL (${merged("me.conversation_id", "me.after", "me.head", query.limit)}) log ON true
+      ORDER BY log.seq`
+    const { head, visibleFromSeq } = yield* first(rows)
+    return { items: rows.flatMap((row) => (row.event === null ? [] : [toEvent(row, visibleFromSeq)])), head }
+  }, orUnavailable)
+
+  const range: Log["Service"]["range"] = Effect.fn("Log.range")(function* (conversationId, after, through) {
+    const rows = yield* sql<EventRow>`
+      SELECT log.* FROM (SELECT ${conversationId}::uuid AS id, ${after}::bigint AS after, ${through}::bigint AS through) b
+      CROSS JOIN LATERAL (${merged("b.id", "b.after", "b.through", through - after)}) log
+      ORDER BY log.seq`
+    return rows.map((row) => toEvent(row, 1))
+  }, orUnavailable)
+
+  const heads: Log["Service"]["heads"] = Effect.fn("Log.heads")(function* (conversationIds) {
+    if (conversationIds.length === 0) return new Map<ConversationId, number>()
+    const rows = yield* sql<{ conversationId: ConversationId; seq: number }>`
+      SELECT conversation_id, seq FROM conversation_heads WHERE conversation_id = ANY (${conversationIds}::uuid[])`
+    return new Map(rows.map((row) => [row.conversationId, row.seq]))
+  }, orUnavailable)
+
+  /** The last `older` messages below `from` and the first `newer` ones from it on. */
+  const split = (place: Place, limit: number) =>
+    "before" in place
+      ? { from: place.before, older: limit, newer: 0 }
+      : "after" in place
+        ? { from: place.after + 1, older: 0, newer: limit }
+        : "around" in place
+          ? { from: place.around, older: Math.floor(limit / 2), newer: limit - Math.floor(limit / 2) }
+          : { from: Number.MAX_SAFE_INTEGER, older: limit, newer: 0 }
+
+  const messages: Log["Service"]["messages"] = Effect.fn("Log.messages")(function* (query) {
+    const { from, newer, older } = split(query.place, query.limit)
+    const rows = yield* sql<
+      { visibleFromSeq: number; hasBefore: boolean; hasAfter: boolean } & (MessageRow | { id: null })
+    >`
+      WITH me AS (
+        SELECT conversation_id, visible_from_seq FROM conversation_members
+        WHERE conversation_id = ${query.conversationId}::uuid AND user_id = ${query.userId}::uuid AND left_seq IS NULL
+      ), page AS MATERIALIZED (
+        (SELECT ${columns} FROM me JOIN ${tables} ON m.conversation_id = me.conversation_id
+          WHERE m.seq >= me.visible_from_seq AND m.seq < ${from}::bigint AND m.thread_root_seq IS NULL
+          ORDER BY m.seq DESC LIMIT ${older})
+        UNION ALL
+        (SELECT ${columns} FROM me JOIN ${tables} ON m.conversation_id = me.conversation_id
+          WHERE m.seq >= me.visible_from_seq AND m.seq >= ${from}::bigint AND m.thread_root_seq IS NULL
+          ORDER BY m.seq LIMIT ${newer})
+      ), span AS (
+        SELECT COALESCE(min(seq), ${from}::bigint) AS low, COALESCE(max(seq), ${from}::bigint - 1) AS high FROM page
+      )
+      SELECT me.visible_from_seq, page.*,
+        EXISTS (SELECT FROM messages m WHERE m.conversation_id = me.conversation_id AND m.thread_root_seq IS NULL
+          AND m.seq >= me.visible_from_seq AND m.seq < span.low) AS has_before,
+        EXISTS (SELECT FROM messages m WHERE m.conversation_id = me.conversation_id AND m.thread_root_seq IS NULL
+          AND m.seq >= me.visible_from_seq AND m.seq > span.high) AS has_after
+      FROM me CROSS JOIN span LEFT JOIN page ON true ORDER BY page.seq`
+    const { hasAfter, hasBefore, visibleFromSeq } = yield* first(rows)
+    const items = rows.flatMap((row) => (row.id === null ? [] : [toMessage(row, visibleFromSeq)]))
+    return { items, hasBefore, hasAfter }
+  }, orUnavailable)
+
+  const message: Log["Service"]["message"] = Effect.fn("Log.message")(function* (conversationId, userId, messageId) {
+    const rows = yield* sql<{ visibleFromSeq: number } & MessageRow>`
+        SELECT me.visible_from_seq, ${columns}
+        FROM conversation_members me
+        JOIN ${tables} ON m.conversation_id = me.conversation_id AND m.seq >= me.visible_from_seq
+        WHERE me.conversation_id = ${conversationId}::uuid AND me.user_id = ${userId}::uuid AND me.left_seq IS NULL
+          AND m.id = ${messageId}::uuid`
+    const [row] = rows
+    if (row === undefined) return yield* new NotFound({ detail: "There is no such message" })
+    return toMessage(row, row.visibleFromSeq)
+  }, orUnavailable)
+
+  return { events, heads, message, messages, range }
+})

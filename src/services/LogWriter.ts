@@ -1,0 +1,240 @@
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
+import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
+import type { Message } from "../domain/Message.ts"
+import { Conflict, NotFound, Unavailable } from "../domain/Problem.ts"
+import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
+import type { Appended, Log, NewEntry } from "./Log.ts"
+import { conversationSubject, encodeEvent, type Published, PubSub } from "./PubSub.ts"
+import { isRetryable, isUnavailable } from "./Sql.ts"
+
+type Entry = Pending<NewEntry, Appended, NotFound | Conflict>
+
+interface Row {
+  readonly ord: number
+  readonly outcome: "stored" | "duplicate" | "reused" | "not-a-member" | "no-reply-target" | "locked"
+  readonly id: MessageId
+  readonly seq: number
+  readonly createdAt: Date
+  readonly replySeq: number | null
+  readonly replySenderId: UserId
+  readonly replyExcerpt: string
+  readonly replyDeleted: boolean
+}
+
+/** Batches in flight at a time; a conversation always belongs to the same one. */
+const shards = 2
+const maxBatch = 256
+const capacity = 20_000
+const patienceMs = 10_000
+
+const idOf = (entry: NewEntry) => `${entry.conversationId} ${entry.senderId} ${entry.clientMessageId}`
+
+const storedMessage = (entry: NewEntry, row: Row): Message => ({
+  id: row.id,
+  conversationId: entry.conversationId,
+  seq: row.seq,
+  senderId: entry.senderId,
+  clientMessageId: entry.clientMessageId,
+  type: entry.type,
+  body: entry.body,
+  replyTo:
+    entry.replyTo === null || row.replySeq === null
+      ? null
+      : {
+          messageId: entry.replyTo,
+          seq: row.replySeq,
+          senderId: row.replySenderId,
+          excerpt: row.replyExcerpt,
+          deleted: row.replyDeleted
+        },
+  threadRootId: null,
+  threadReplyCount: 0,
+  mentions: [],
+  attachments: [],
+  reactions: [],
+  pinned: false,
+  createdAt: row.createdAt.toISOString(),
+  editedAt: null,
+  deletedAt: null,
+  revision: 1,
+  changedSeq: row.seq
+})
+
+const messageCreated = (message: Message) =>
+  encodeEvent({
+    event: "message.created",
+    conversationId: message.conversationId,
+    seq: message.seq,
+    at: message.createdAt,
+    actorId: message.senderId,
+    data: { message }
+  })
+
+/**
+ * The writing half of the log on PostgreSQL: one writer per shard of conversations, one call of `append_messages` per
+ * batch. A conversation whose head another writer holds goes into a lane of its own and waits there for the lock, with
+ * all its later entries behind it, so that it stops nobody else. A batch with a poison row is done again row by row.
+ */
+export const makeLogWriter = Effect.fnUntraced(function* (reader: Pick<Log["Service"], "range">) {
+  const sql = yield* SqlClient.SqlClient
+  const pubsub = yield* PubSub
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const lanes = new Map<ConversationId, Array<Entry>>()
+
+  const call = (batch: ReadonlyArray<NewEntry>, wait: boolean): Effect.Effect<ReadonlyArray<Row>, SqlError> => {
+    const [only] = batch
+    return batch.length === 1 && only !== undefined
+      ? sql<Row>`SELECT * FROM append_message(${wait}::boolean, ${only.conversationId}::uuid, ${only.senderId}::uuid,
+          ${only.id}::uuid, ${only.clientMessageId}::text, ${only.requestHash}::bytea, ${only.type}::text,
+          ${only.body}::text, ${only.replyTo}::uuid)`
+      : sql<Row>`SELECT * FROM append_messages(${wait}::boolean, ${batch.map((entry) => entry.conversationId)}::uuid[],
+          ${batch.map((entry) => entry.senderId)}::uuid[], ${batch.map((entry) => entry.id)}::uuid[],
+          ${batch.map((entry) => entry.clientMessageId)}::text[], ${batch.map((entry) => entry.requestHash)}::bytea[],
+          ${batch.map((entry) => entry.type)}::text[], ${batch.map((entry) => entry.body)}::text[],
+          ${batch.map((entry) => entry.replyTo)}::uuid[])`
+  }
+
+  const republish = (id: ConversationId, seq: number) =>
+    reader.range(id, seq - 1, seq).pipe(
+      Effect.flatMap((events) => pubsub.publish(conversationSubject(id), events.map(encodeEvent))),
+      Effect.catch(() => Effect.void)
+    )
+
+  /** Answers the entry, and says what to publish. */
+  const answer = (entry: Entry, row: Row): Message | null => {
+    const ack = (duplicate: boolean) => ({
+      messageId: row.id,
+      seq: row.seq,
+      createdAt: row.createdAt.toISOString(),
+      duplicate
+    })
+    switch (row.outcome) {
+      case "stored": {
+        const message = storedMessage(entry.input, row)
+        entry.answer(Effect.succeed({ ack: ack(false), message }))
+        return message
+      }
+      case "duplicate":
+        entry.answer(Effect.succeed({ ack: ack(true), message: null }))
+        // The first answer may have been lost together with the event: whoever has it ignores it.
+        fork(republish(entry.input.conversationId, row.seq))
+        return null
+      case "reused":
+        entry.answer(
+          Effect.fail(
+            new Conflict({ code: "message-id-reused", detail: "That clientMessageId was used for another message" })
+          )
+        )
+        return null
+      case "not-a-member":
+        entry.answer(Effect.fail(new NotFound({ detail: "There is no such conversation" })))
+        return null
+      case "no-reply-target":
+        entry.answer(Effect.fail(new NotFound({ detail: "There is no such message to reply to" })))
+        return null
+      case "locked":
+        return null
+    }
+  }
+
+  const unavailable = Effect.fail(new Unavailable({ detail: "The database does not answer right now" }))
+
+  /** Commits, answers and publishes; gives back the entries whose conversation another writer holds. */
+  const commit = (batch: ReadonlyArray<Entry>, wait: boolean): Effect.Effect<ReadonlyArray<Entry>> =>
+    call(
+      batch.map((entry) => entry.input),
+      wait
+    ).pipe(
+      Effect.retry({ while: isRetryable, times: 2 }),
+      Effect.timeout("20 seconds"),
+      Effect.flatMap((rows) => {
+        const locked: Array<Entry> = []
+        const published = new Map<ConversationId, Array<Published>>()
+        rows.forEach((row, index) => {
+          const entry = batch[index]
+          if (entry === undefined) return
+          if (row.outcome === "locked") return locked.push(entry)
+          const message = answer(entry, row)
+          if (message === null) return
+          const events = published.get(message.conversationId)
+          if (events === undefined) published.set(message.conversationId, [messageCreated(message)])
+          else events.push(messageCreated(message))
+        })
+        return Effect.forEach(published, ([id, events]) => pubsub.publish(conversationSubject(id), events), {
+          discard: true
+        }).pipe(Effect.as(locked))
+      }),
+      Effect.catch((error) => {
+        if (error._tag === "TimeoutError" || isUnavailable(error)) {
+          for (const entry of batch) entry.answer(unavailable)
+          return Effect.logWarning("append failed", { reason: error._tag, entries: batch.length }).pipe(Effect.as([]))
+        }
+        const [only] = batch
+        if (batch.length > 1 || only === undefined) {
+          return Effect.forEach(batch, (entry) => commit([entry], wait)).pipe(Effect.map((rest) => rest.flat()))
+        }
+        only.answer(Effect.die(error))
+        return Effect.succeed([])
+      })
+    )
+
+  /** An id that stands twice in a batch is committed once, and the second asked again: it is a known one then. */
+  const commitDistinct = (batch: ReadonlyArray<Entry>, wait: boolean): Effect.Effect<ReadonlyArray<Entry>> => {
+    const seen = new Set<string>()
+    const again: Array<Entry> = []
+    const distinct = batch.filter((entry) => {
+      const id = idOf(entry.input)
+      if (!seen.has(id)) return seen.add(id)
+      again.push(entry)
+      return false
+    })
+    return again.length === 0
+      ? commit(batch, wait)
+      : Effect.zipWith(
+          commit(distinct, wait),
+          Effect.suspend(() => commitDistinct(again, wait)),
+          (a, b) => [...a, ...b]
+        )
+  }
+
+  const runLane = Effect.fnUntraced(function* (id: ConversationId, lane: Array<Entry>) {
+    while (lane.length > 0) yield* commitDistinct(lane.splice(0, maxBatch), true)
+    lanes.delete(id)
+  })
+
+  /** True when the entry now waits in its conversation's lane. */
+  const queueInLane = (entry: Entry) => {
+    const lane = lanes.get(entry.input.conversationId)
+    lane?.push(entry)
+    return lane !== undefined
+  }
+
+  const commitShard = (batch: ReadonlyArray<Entry>) => {
+    const free = batch.filter((entry) => !queueInLane(entry))
+    if (free.length === 0) return Effect.void
+    return Effect.map(commitDistinct(free, false), (locked) => {
+      const opened = locked.filter((entry) => {
+        if (queueInLane(entry)) return false
+        lanes.set(entry.input.conversationId, [entry])
+        return true
+      })
+      for (const { input } of opened) fork(runLane(input.conversationId, lanes.get(input.conversationId) ?? []))
+    })
+  }
+
+  const groups = yield* Effect.all(
+    Array.from({ length: shards }, () =>
+      makeGroupCommit<NewEntry, Appended, NotFound | Conflict>({ capacity, maxBatch, patienceMs, commit: commitShard })
+    )
+  )
+
+  const append: Log["Service"]["append"] = (entry) =>
+    Effect.suspend(() => {
+      const group = groups[Number.parseInt(entry.conversationId.slice(-2), 16) % shards]
+      return group === undefined ? Effect.die("no shard") : group.submit(entry)
+    })
+
+  return { append }
+})
