@@ -1,12 +1,25 @@
-import { Effect } from "effect"
+import { Effect, Fiber, Predicate } from "effect"
+import { SqlClient } from "effect/sql"
 import { SqlError } from "effect/sql/SqlError"
 import { Unavailable } from "../domain/Problem.ts"
 
-/** The database is away, timed out or was blocked: the same statement may succeed later. */
-export const isUnavailable = (error: SqlError) => error.reason.isRetryable
+/** The SQLSTATE that the server gave, or the code of the socket's error (`ECONNREFUSED`, …). */
+export const sqlState = (reason: { readonly cause: unknown }): string | undefined =>
+  Predicate.hasProperty(reason.cause, "code") && typeof reason.cause.code === "string" ? reason.cause.code : undefined
+
+/**
+ * SQLSTATEs that the driver does not class as retryable itself: out of connections, memory or disk (53), shutting down,
+ * starting up or cancelled (57), errors of its system (58), the time-outs of an idle transaction, and a server that has
+ * become read-only.
+ */
+const away = /^(53|57|58)|^(25P03|25P04|25006)$/
+
+/** The database is away, timed out or was blocked: the same statement may succeed later. Anything else is our fault. */
+export const isUnavailable = (error: SqlError): boolean =>
+  error.reason.isRetryable || error.reason._tag === "AuthenticationError" || away.test(sqlState(error.reason) ?? "")
 
 /** Nothing was committed and the same statement is likely to succeed at once: a deadlock or a lock time-out. */
-export const isRetryable = (error: SqlError) =>
+export const isRetryable = (error: SqlError): boolean =>
   error.reason._tag === "DeadlockError" || error.reason._tag === "LockTimeoutError"
 
 const isOther = <E>(error: E): error is Exclude<E, SqlError> => !(error instanceof SqlError)
@@ -22,3 +35,24 @@ export const orUnavailable = <A, E, R>(
       Effect.andThen(Effect.fail(new Unavailable({ detail: "The database does not answer right now" })))
     )
   })
+
+/**
+ * Makes a probe that tells within a second whether the database answers. Interrupting a query on a frozen server takes
+ * up to 7 s, so the query runs detached; at most one is on its way, and it holds at most one connection.
+ */
+export const makeProbe: Effect.Effect<Effect.Effect<boolean>, never, SqlClient.SqlClient> = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const query = sql`SELECT 1`.pipe(
+    Effect.as(true),
+    Effect.catch(() => Effect.succeed(false))
+  )
+  let flight: Fiber.Fiber<boolean> | undefined
+  return Effect.gen(function* () {
+    const current =
+      flight?.pollUnsafe() === undefined && flight !== undefined ? flight : yield* Effect.forkDetach(query)
+    flight = current
+    return yield* Fiber.join(current).pipe(
+      Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.succeed(false) })
+    )
+  })
+})
