@@ -1,0 +1,241 @@
+import { hash, randomUUIDv7 } from "node:crypto"
+import { Clock, Context, Effect, Layer } from "effect"
+import { SessionId, type UserId } from "../domain/Ids.ts"
+import {
+  Forbidden,
+  type InvalidRequest,
+  invalid,
+  NotFound,
+  type RateLimited,
+  Unauthenticated,
+  type Unavailable
+} from "../domain/Problem.ts"
+import type { Login, PasswordChange, Principal, Session, Tokens } from "../domain/Session.ts"
+import { AccessTokens } from "./AccessTokens.ts"
+import { addressKey, Limits } from "./Limits.ts"
+import type { SessionRow, UserRow } from "./Memory.ts"
+import { Passwords, passwordIssue } from "./Passwords.ts"
+import { PubSub, sessionsEnded, userSubject } from "./PubSub.ts"
+import { makeRefreshTokens, rotate } from "./RefreshTokens.ts"
+import { makeRememberedTokens } from "./RememberedTokens.ts"
+import { makeMemorySessions, makeSqlSessions, type SessionStorage } from "./SessionStorage.ts"
+import { Settings } from "./Settings.ts"
+import { folded, toMe } from "./Users.ts"
+
+/** From where a request comes, as a person sees it in the list of devices. */
+export interface Device {
+  readonly userAgent: string
+  readonly ip: string
+}
+
+const toSession = (row: SessionRow, current: SessionId): Session => ({
+  id: row.id,
+  current: row.id === current,
+  userAgent: row.userAgent,
+  ip: row.ip,
+  createdAt: row.createdAt.toISOString(),
+  lastUsedAt: row.lastUsedAt.toISOString(),
+  expiresAt: row.expiresAt.toISOString()
+})
+
+/** Some 10 MB of tokens. */
+const remembered = 20_000
+
+const wrongLogin = new Unauthenticated({ detail: "The login or the password is wrong" })
+const wrongRefreshToken = new Unauthenticated({ detail: "The refresh token is not valid" })
+const sessionEnded = new Unauthenticated({ code: "session-ended", detail: "The session has ended" })
+const wrongPassword = new Forbidden({ detail: "The current password is wrong" })
+
+/**
+ * Who is signed in, on which devices. Each end of a session is published on the user's subject (`sessionsEnded`), so
+ * that gateways close its sockets; it also stands in `sessions.ended_seq`, should the bus lose it.
+ */
+export class Sessions extends Context.Service<
+  Sessions,
+  {
+    /** Starts a session. Failures count against the login and the address, whether the account exists or not. */
+    readonly login: (request: Login & Device) => Effect.Effect<Tokens, Unauthenticated | RateLimited | Unavailable>
+    /**
+     * New tokens for old. The previous refresh token is good again for 60 s while nothing of its successor was used;
+     * any other that was replaced ends the session.
+     */
+    readonly refresh: (
+      request: { readonly refreshToken: string } & Device
+    ) => Effect.Effect<Tokens, Unauthenticated | Unavailable>
+    /** Who holds the access token. The `code` of a refusal says whether it is a case for a refresh. */
+    readonly authenticate: (accessToken: string) => Effect.Effect<Principal, Unauthenticated | Unavailable>
+    /** Ends the caller's own session. */
+    readonly logout: (principal: Principal) => Effect.Effect<void, Unavailable>
+    /** Ends every other session of the user too. A wrong current password is `Forbidden` and counts as a failure. */
+    readonly changePassword: (
+      principal: Principal,
+      change: PasswordChange
+    ) => Effect.Effect<void, InvalidRequest | Forbidden | RateLimited | Unavailable>
+    /** The caller's living sessions, newest first, at most a page. */
+    readonly list: (principal: Principal) => Effect.Effect<ReadonlyArray<Session>, Unavailable>
+    /** Ends one of the caller's sessions. */
+    readonly end: (principal: Principal, id: SessionId) => Effect.Effect<void, NotFound | Unavailable>
+  }
+>()("chat/services/Sessions") {
+  static readonly make = Effect.fnUntraced(function* (storage: SessionStorage) {
+    const { jwt, limits } = yield* Settings
+    const accessTokens = yield* AccessTokens
+    const limiter = yield* Limits
+    const passwords = yield* Passwords
+    const pubSub = yield* PubSub
+    if (jwt.secret === undefined) return yield* Effect.die("jwt.secret is not set")
+    const refreshTokens = makeRefreshTokens([jwt.secret, ...jwt.previousSecrets])
+    const tokens = makeRememberedTokens(remembered)
+
+    const currentDate = Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis))
+    const expiry = (now: Date) => new Date(now.getTime() + jwt.refreshExpiration)
+    const named = ({ ip, userAgent }: Device): Device => ({ ip, userAgent: userAgent.slice(0, 512).toWellFormed() })
+
+    const tokensFor = (user: UserRow, session: Pick<SessionRow, "id" | "generation">) => {
+      const of = { userId: user.id, sessionId: session.id, generation: session.generation }
+      return Effect.map(
+        accessTokens.issue(of),
+        (accessToken): Tokens => ({
+          accessToken,
+          expiresIn: Math.floor(jwt.expiration / 1000),
+          refreshToken: refreshTokens.issue(of),
+          user: toMe(user),
+          sessionId: session.id
+        })
+      )
+    }
+
+    /** Every end of a session goes through here: once it is committed it is also made known. */
+    const ending = <E>(userId: UserId, end: Effect.Effect<ReadonlyArray<SessionId>, E>) =>
+      end.pipe(
+        Effect.tap((sessionIds) => {
+          if (sessionIds.length === 0) return Effect.void
+          tokens.forget(sessionIds)
+          return pubSub.publish(userSubject(userId), [sessionsEnded(sessionIds)])
+        }),
+        Effect.uninterruptible
+      )
+
+    /** Failures count, each on all of the counters; a success is free. */
+    const verifyPassword = Effect.fnUntraced(function* (
+      passwordHash: string | null,
+      password: string,
+      counters: ReadonlyArray<readonly [key: string, limit: number]>
+    ) {
+      const giveBack = (count: number) =>
+        Effect.forEach(counters.slice(0, count), ([key, limit]) => limiter.giveBack(key, limit, "1 minute"), {
+          discard: true
+        })
+      // Counted before it is known: many attempts at once must not slip through together.
+      const take = Effect.forEach(
+        counters,
+        ([key, limit], index) => limiter.consume(key, limit, "1 minute").pipe(Effect.tapError(() => giveBack(index))),
+        { discard: true }
+      )
+      const right = yield* passwords.verify(passwordHash, password, take)
+      if (right) yield* giveBack(counters.length)
+      return right
+    })
+
+    const verifyToken = Effect.fn("Sessions.authenticate")(function* (accessToken: string) {
+      const endsBefore = tokens.ends()
+      const claims = yield* accessTokens.verify(accessToken)
+      if (!(yield* storage.use(claims, yield* currentDate))) {
+        return yield* sessionEnded
+      }
+      const principal: Principal = {
+        userId: claims.userId,
+        sessionId: claims.sessionId,
+        expiresAt: claims.expiresAt
+      }
+      tokens.add(accessToken, principal, endsBefore)
+      return principal
+    })
+
+    return Sessions.of({
+      login: Effect.fn("Sessions.login")(function* ({ login, password, ...device }) {
+        const name = folded(login)
+        const account = yield* storage.account(name)
+        const right = yield* verifyPassword(account?.passwordHash ?? null, password, [
+          [`login:${addressKey(device.ip)}`, limits.loginFailuresPerMinuteAddress],
+          [`login:${hash("sha256", name, "base64url")}`, limits.loginFailuresPerMinute]
+        ])
+        if (account === undefined || !right) return yield* wrongLogin
+        const now = yield* currentDate
+        const session: SessionRow = {
+          ...named(device),
+          id: SessionId.make(randomUUIDv7()),
+          userId: account.id,
+          generation: 1,
+          previousGeneration: 0,
+          droppedGeneration: 0,
+          usedGeneration: 0,
+          rotatedAt: now,
+          createdAt: now,
+          lastUsedAt: now,
+          expiresAt: expiry(now),
+          endedAt: null
+        }
+        if (!(yield* storage.insert(session, account.passwordHash))) return yield* wrongLogin
+        return yield* tokensFor(account, session)
+      }),
+      refresh: Effect.fn("Sessions.refresh")(function* ({ refreshToken, ...device }) {
+        const presented = refreshTokens.read(refreshToken)
+        if (presented === undefined) return yield* wrongRefreshToken
+        // Another round when the session changed between reading and writing: somebody else got through.
+        while (true) {
+          const now = yield* currentDate
+          const session = yield* storage.find(presented.sessionId, now)
+          if (session === undefined) return yield* wrongRefreshToken
+          const rotation = rotate(session, presented.generation, now)
+          if (rotation === undefined) {
+            yield* ending(session.userId, storage.end(session.userId, session.id, now))
+            yield* Effect.logWarning("refresh token used twice", { sessionId: session.id, userId: session.userId })
+            return yield* wrongRefreshToken
+          }
+          const renewal = { ...rotation, ...named(device), lastUsedAt: now, expiresAt: expiry(now) }
+          const user = yield* storage.renew(session, renewal)
+          if (user !== undefined) return yield* tokensFor(user, { id: session.id, generation: rotation.generation })
+        }
+      }),
+      authenticate: (accessToken) =>
+        Effect.clockWith((clock): Effect.Effect<Principal, Unauthenticated | Unavailable> => {
+          const principal = tokens.get(accessToken, clock.currentTimeMillisUnsafe())
+          return principal === undefined ? verifyToken(accessToken) : Effect.succeed(principal)
+        }),
+      logout: Effect.fn("Sessions.logout")(function* ({ sessionId, userId }) {
+        yield* ending(userId, storage.end(userId, sessionId, yield* currentDate))
+      }),
+      changePassword: Effect.fn("Sessions.changePassword")(function* ({ sessionId, userId }, change) {
+        const issue = passwordIssue(change.newPassword, limits.passwordLength)
+        if (issue !== undefined) return yield* invalid("newPassword", issue)
+        const user = yield* storage.user(userId)
+        const right = yield* verifyPassword(user?.passwordHash ?? null, change.currentPassword, [
+          [`password:${userId}`, limits.loginFailuresPerMinute]
+        ])
+        if (user === undefined || !right) return yield* wrongPassword
+        const newHash = yield* passwords.hash(change.newPassword)
+        const now = yield* currentDate
+        const replacement = { userId, keep: sessionId, oldHash: user.passwordHash, newHash }
+        yield* ending(
+          userId,
+          Effect.flatMap(storage.changePassword(replacement, now), (ended) =>
+            ended === undefined ? Effect.fail(wrongPassword) : Effect.succeed(ended)
+          )
+        )
+      }),
+      list: Effect.fn("Sessions.list")(function* ({ sessionId, userId }) {
+        const rows = yield* storage.list(userId, yield* currentDate, limits.pageSize)
+        return rows.map((row) => toSession(row, sessionId))
+      }),
+      end: Effect.fn("Sessions.end")(function* ({ userId }, id) {
+        const ended = yield* ending(userId, storage.end(userId, id, yield* currentDate))
+        if (ended.length === 0) return yield* new NotFound({})
+      })
+    })
+  })
+
+  static readonly layer = Layer.effect(Sessions, Effect.flatMap(makeSqlSessions, Sessions.make))
+
+  static readonly layerTest = Layer.effect(Sessions, Effect.flatMap(makeMemorySessions, Sessions.make))
+}
