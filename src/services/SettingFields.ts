@@ -15,14 +15,12 @@ const numeric = Schema.Union([
 
 /** A whole number from `minimum` to `maximum`. */
 export const whole = (minimum: number, maximum: number = Number.MAX_SAFE_INTEGER) =>
-  numeric
-    .check(Schema.isInt(), Schema.isBetween({ minimum, maximum }))
-    .annotate({
-      description:
-        maximum === Number.MAX_SAFE_INTEGER
-          ? `a whole number, ${minimum} or more`
-          : `a whole number from ${minimum} to ${maximum}`
-    })
+  numeric.check(Schema.isInt(), Schema.isBetween({ minimum, maximum })).annotate({
+    description:
+      maximum === Number.MAX_SAFE_INTEGER
+        ? `a whole number, ${minimum} or more`
+        : `a whole number from ${minimum} to ${maximum}`
+  })
 
 /** A TCP port; 0 lets the system choose a free one. */
 export const port = whole(0, 65_535)

@@ -184,6 +184,12 @@ const testSettings = (overrides: SettingsOverrides): SettingsShape => {
   }
 }
 
+/**
+ * Why the service does not start: one line that names the setting or the server, what is expected, and what to do. It
+ * never holds a value of a setting, since that may be a secret. Ends the process with exit code 1.
+ */
+export class SettingsError extends Schema.TaggedError<SettingsError>()("SettingsError", { message: Schema.String }) {}
+
 /** The settings of this process. `jwt.secret` is always there once the service has started. */
 export class Settings extends Context.Service<Settings, SettingsShape>()("chat/services/Settings") {
   /** The defaults with a signing key for tests, changed by `overrides`; a server's section exists when it is given. */

@@ -1,0 +1,82 @@
+import { Array as Arr, Cause, Context, Effect, Formatter, Layer, Logger, References, Tracer } from "effect"
+import { Settings, type SettingsShape } from "../services/Settings.ts"
+
+const levelNames = {
+  All: "DEBUG",
+  Trace: "DEBUG",
+  Debug: "DEBUG",
+  Info: "INFO",
+  Warn: "WARN",
+  Error: "ERROR",
+  Fatal: "ERROR",
+  None: "ERROR"
+} as const
+
+const minimumLevels = { debug: "Debug", info: "Info", warn: "Warn", error: "Error" } as const
+
+const isFields = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+
+const words = (value: unknown) => (typeof value === "string" ? value : Formatter.formatJson(value))
+
+const entryOf = ({ cause, date, fiber, logLevel, message }: Logger.Options<unknown>) => {
+  const parts = Arr.ensure(message)
+  const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+  const base = {
+    time: date.toISOString(),
+    level: levelNames[logLevel],
+    message: parts
+      .filter((part) => !isFields(part))
+      .map(words)
+      .join(" ")
+  }
+  const fields = Object.fromEntries([
+    ...parts.filter(isFields).flatMap(Object.entries),
+    ...Object.entries(fiber.getRef(References.CurrentLogAnnotations)),
+    ...(span ? [["traceId", span.traceId] as const, ["spanId", span.spanId] as const] : []),
+    ...(cause.reasons.length > 0 ? [["cause", Cause.pretty(cause)] as const] : [])
+  ])
+  // Twice: the first decides the order, the second that no field can pose as one of these.
+  return { base, fields, all: { ...base, ...fields, ...base } }
+}
+
+const escaped = (text: string) =>
+  text.replace(/[\p{Cc}\u2028\u2029]/gu, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+const toJson = (options: Logger.Options<unknown>) => escaped(Formatter.formatJson(entryOf(options).all))
+
+const toPretty = (options: Logger.Options<unknown>) => {
+  const { base, fields } = entryOf(options)
+  const { cause, ...rest } = fields
+  return [
+    [
+      base.time.slice(11, 23),
+      base.level.padEnd(5),
+      escaped(base.message),
+      ...Object.entries(rest).map(([key, value]) => escaped(`${key}=${words(value)}`))
+    ].join(" "),
+    ...(typeof cause === "string" ? cause.split("\n").map((line) => `    ${escaped(line)}`) : [])
+  ].join("\n")
+}
+
+/**
+ * A logger that hands each entry, without its line end, to `write`. The message of `Effect.log*` may be followed by plain
+ * objects: they, the annotations (such as `requestId`), trace and span id and the cause become fields beside `time`,
+ * `level` and `message`. No text, wherever it comes from, can begin a line or reach the terminal as a control.
+ */
+export const makeLogger = (format: SettingsShape["logging"]["format"], write: (line: string) => void) =>
+  Logger.make((options) => write(format === "json" ? toJson(options) : toPretty(options)))
+
+/** Logs as the settings say (`logging.level`, `logging.format`, `logging.output`), in place of the default logger. */
+export const layer = Layer.unwrap(
+  Effect.gen(function* () {
+    const { format, level, output } = (yield* Settings).logging
+    const stream = process[output]
+    // Who read our log has gone: nothing can be said about it there, and the service goes on.
+    stream.on("error", () => {})
+    return Layer.merge(
+      Logger.layer([makeLogger(format, (line) => stream.write(`${line}\n`))]),
+      Layer.succeed(References.MinimumLogLevel, minimumLevels[level])
+    )
+  })
+)
