@@ -14,7 +14,3 @@ export interface PageRequest {
   readonly limit: number
   readonly cursor?: string | undefined
 }
-
-/** An opaque cursor: where in a list the next page starts, as base64url of JSON. A foreign one fails to decode. */
-export const Cursor = <S extends Schema.Top>(place: S) =>
-  Schema.StringFromBase64Url.pipe(Schema.decodeTo(Schema.fromJsonString(place)))

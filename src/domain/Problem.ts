@@ -1,4 +1,4 @@
-import { Schema } from "effect"
+import { Schema, SchemaIssue } from "effect"
 import { HttpApiError } from "effect/http-api"
 
 /**
@@ -21,7 +21,7 @@ export class InvalidRequest extends HttpApiError.Problem<InvalidRequest>()(
 export class Unauthenticated extends HttpApiError.Problem<Unauthenticated>()(
   "Unauthenticated",
   { type: "/problems/unauthenticated", status: 401, title: "A valid access token is needed" },
-  requestId
+  { ...requestId, code: Schema.optionalKey(Schema.Literals(["token-invalid", "token-expired", "session-ended"])) }
 ) {}
 
 export class Forbidden extends HttpApiError.Problem<Forbidden>()(
@@ -116,3 +116,15 @@ export type Problem = typeof Problem.Type
 /** One invalid field of the input. */
 export const invalid = (path: string, message: string) =>
   new InvalidRequest({ detail: `${path} ${message}`, errors: [{ path, message }] })
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** Everything that is wrong with input that a Schema refused. */
+export const invalidData = ({ issue }: Schema.SchemaError) =>
+  new InvalidRequest({
+    detail: "The data is not valid",
+    errors: format(issue).issues.map(({ message, path = [] }) => ({
+      path: path.map((segment) => String(typeof segment === "object" ? segment.key : segment)).join("."),
+      message
+    }))
+  })

@@ -1,8 +1,9 @@
-import { Context, type Effect } from "effect"
+import { Context, Effect, Layer } from "effect"
 import type { Conversation, Member, NewConversation, ReadMark, Unread } from "../domain/Conversation.ts"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Page, PageRequest } from "../domain/Page.ts"
 import type { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { makeConversationsSql } from "./ConversationsSql.ts"
 
 /** What a gateway must know of a membership to serve its events. `seq` is the head of the log. */
 export interface Place {
@@ -11,6 +12,7 @@ export interface Place {
   readonly visibleFromSeq: number
   /** The user seq of the last change of my own state in it. */
   readonly userSeq: number
+  readonly lastActivityAt: Date
 }
 
 /** Conversations, their members and each member's own state in them. */
@@ -71,4 +73,7 @@ export class Conversations extends Context.Service<
       event: "typing.started" | "typing.stopped"
     ) => Effect.Effect<void, NotFound | Unavailable>
   }
->()("chat/services/Conversations") {}
+>()("chat/services/Conversations") {
+  /** On PostgreSQL. */
+  static readonly layer = Layer.effect(Conversations, Effect.map(makeConversationsSql, Conversations.of))
+}

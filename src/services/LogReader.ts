@@ -7,7 +7,7 @@ import { NotFound } from "../domain/Problem.ts"
 import type { Log, Place } from "./Log.ts"
 import { orUnavailable } from "./Sql.ts"
 
-interface MessageRow {
+export interface MessageRow {
   readonly id: MessageId
   readonly conversationId: ConversationId
   readonly seq: number

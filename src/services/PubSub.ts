@@ -1,6 +1,6 @@
 import { Context, Effect, Layer, type Scope } from "effect"
 import type { Ephemeral, Event } from "../domain/Event.ts"
-import type { ConversationId, UserId } from "../domain/Ids.ts"
+import type { ConversationId, SessionId, UserId } from "../domain/Ids.ts"
 
 /** Where events go: one subject per conversation and one per user. Ids are UUIDs, so none can form a wildcard. */
 export type Subject = `conversation.${ConversationId}` | `user.${UserId}`
@@ -37,6 +37,20 @@ export const encodeEphemeral = (event: Ephemeral, except: UserId | null = null):
   except,
   json: JSON.stringify(event)
 })
+
+const signal = (event: string, conversationId: ConversationId | null, data: unknown): Published => ({
+  event,
+  conversationId,
+  seq: null,
+  except: null,
+  json: JSON.stringify(data)
+})
+
+/** On a user's subject, to gateways and never to clients: read that membership again. */
+export const membershipChanged = (conversationId: ConversationId) => signal("membership.changed", conversationId, {})
+
+/** On a user's subject, to gateways and never to clients: the sockets of these sessions must go. */
+export const sessionsEnded = (sessionIds: ReadonlyArray<SessionId>) => signal("sessions.ended", null, { sessionIds })
 
 /**
  * Carries events to every node that wants them. A hint, never the truth: it may lose what it carries, and whoever

@@ -37,6 +37,16 @@ export const orUnavailable = <A, E, R>(
   })
 
 /**
+ * An array parameter that may hold nothing but nulls, which the driver refuses since it infers the type from a value.
+ * The statement must cast it: `${nullable(ids)}::uuid[]`.
+ */
+export const nullable = (values: ReadonlyArray<string | number | boolean | Date | Uint8Array | null>) =>
+  values.length > 0 && values.every((value) => value === null) ? `{${values.map(() => "NULL").join()}}` : values
+
+/** An array parameter of any safe integers: the driver refuses to mix those of 32 bits with larger ones. */
+export const int8s = (values: ReadonlyArray<number>) => values.map(BigInt)
+
+/**
  * Makes a probe that tells within a second whether the database answers. Interrupting a query on a frozen server takes
  * up to 7 s, so the query runs detached; at most one is on its way, and it holds at most one connection.
  */

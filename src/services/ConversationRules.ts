@@ -1,0 +1,23 @@
+import { Effect } from "effect"
+import type { NewGroup } from "../domain/Conversation.ts"
+import type { PageRequest } from "../domain/Page.ts"
+import { type InvalidRequest, invalid } from "../domain/Problem.ts"
+import type { SettingsShape } from "./Settings.ts"
+
+/** A page's limit is from 1 to the setting. */
+export const checkPage = (page: PageRequest, maximum: number) =>
+  page.limit >= 1 && page.limit <= maximum ? Effect.void : Effect.fail(invalid("limit", `must be from 1 to ${maximum}`))
+
+/** What the settings say of a new group; `members` counts its creator too. */
+export const checkNewGroup = (
+  group: typeof NewGroup.Type,
+  members: number,
+  limits: SettingsShape["limits"]
+): Effect.Effect<void, InvalidRequest> =>
+  group.title.length > limits.titleLength
+    ? Effect.fail(invalid("title", `must have at most ${limits.titleLength} characters`))
+    : group.memberIds.length > limits.membersPerRequest
+      ? Effect.fail(invalid("memberIds", `must name at most ${limits.membersPerRequest} users`))
+      : members > limits.groupMembers
+        ? Effect.fail(invalid("memberIds", `must leave the group at most ${limits.groupMembers} members`))
+        : Effect.void

@@ -1,0 +1,345 @@
+import { randomUUID } from "node:crypto"
+import type { IncomingMessage } from "node:http"
+import { Cause, Clock, Context, Effect, Layer, Random, Result, Schedule, Schema, Scope } from "effect"
+import { type RawData, WebSocket, WebSocketServer } from "ws"
+import { deeperThan } from "../domain/Json.ts"
+import { Internal, invalid, invalidData, type Problem, RateLimited, Unauthenticated } from "../domain/Problem.ts"
+import type { Principal } from "../domain/Session.ts"
+import type { Me } from "../domain/User.ts"
+import { Conversations } from "../services/Conversations.ts"
+import { Drain } from "../services/Drain.ts"
+import type { Published } from "../services/PubSub.ts"
+import { Sessions } from "../services/Sessions.ts"
+import { Settings } from "../services/Settings.ts"
+import { Users } from "../services/Users.ts"
+import { CatchUp } from "./CatchUp.ts"
+import { Commands } from "./Commands.ts"
+import { Connection } from "./Connection.ts"
+import { Hub } from "./Hub.ts"
+import { ClientFrame, CloseCode, type Command, encodeJson, Hello, subprotocol } from "./Protocol.ts"
+
+/** What the protocol itself found wrong, under our close codes (RFC 6455 §7.4.1 has the others). */
+const closeCodes = new Map<number, CloseCode>([
+  [1002, CloseCode.badFrame],
+  [1003, CloseCode.badFrame],
+  [1007, CloseCode.badFrame],
+  [1009, CloseCode.frameTooLarge]
+])
+
+class Peer extends WebSocket {
+  override close(code?: number, data?: string | Buffer): void {
+    super.close(code === undefined ? code : (closeCodes.get(code) ?? code), data)
+  }
+}
+
+/** A refused hello closes the socket, and the code says whether it is worth coming back. */
+const refusals = {
+  "token-expired": CloseCode.tokenExpired,
+  "session-ended": CloseCode.sessionRevoked,
+  "token-invalid": CloseCode.unauthenticated
+}
+
+const unknownUser = new Unauthenticated({ code: "session-ended" })
+
+const decodeFrame = Schema.decodeUnknownResult(Schema.fromJsonString(ClientFrame))
+const decodeHello = Schema.decodeUnknownEffect(Hello)
+const decodeToken = Schema.decodeUnknownEffect(Schema.Struct({ token: Schema.String }))
+const decodeEnded = Schema.decodeUnknownEffect(
+  Schema.fromJsonString(Schema.Struct({ sessionIds: Schema.Array(Schema.String) }))
+)
+
+/** Counts by key, and forgets a key at zero. */
+const makeTally = () => {
+  const counts = new Map<string, number>()
+  const add = (key: string, n: number) => {
+    const total = (counts.get(key) ?? 0) + n
+    if (total === 0) counts.delete(key)
+    else counts.set(key, total)
+  }
+  return { of: (key: string) => counts.get(key) ?? 0, add }
+}
+
+/** The sockets of this node. */
+export class Gateway extends Context.Service<
+  Gateway,
+  {
+    /** Why one more socket from that address cannot be taken, if so. */
+    readonly refusal: (address: string) => "draining" | "too-many" | undefined
+    /** Takes over an upgrade request; succeeds when its socket is gone. */
+    readonly accept: (request: IncomingMessage, address: string) => Effect.Effect<void>
+    /**
+     * Sends everybody elsewhere (`reconnect`, spread over `timers.drain`), lets the commands in flight finish, and
+     * closes with 4005. No socket is taken from its start on.
+     */
+    readonly drain: Effect.Effect<void>
+    /** How many sockets there are. */
+    readonly size: () => number
+  }
+>()("chat/ws/Gateway") {
+  static readonly layer = Layer.effect(
+    Gateway,
+    Effect.gen(function* () {
+      const settings = yield* Settings
+      const { limits, timers } = settings
+      const catchUp = yield* CatchUp
+      const clock = yield* Clock.Clock
+      const commands = yield* Commands
+      const conversations = yield* Conversations
+      const drain = yield* Drain
+      const hub = yield* Hub
+      const sessions = yield* Sessions
+      const users = yield* Users
+      const fork = Effect.runForkWith(yield* Effect.context<never>())
+      const connections = new Set<Connection>()
+      const perAddress = makeTally()
+      const unauthenticated = makeTally()
+      const perUser = makeTally()
+      const now = () => clock.currentTimeMillisUnsafe()
+
+      const server = new WebSocketServer({
+        noServer: true,
+        clientTracking: false,
+        perMessageDeflate: false,
+        maxPayload: Math.max(limits.helloBytes, limits.frameBytes),
+        WebSocket: Peer,
+        // A client that offers others only must see the handshake succeed to be told so by 4501.
+        handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : ([...offered][0] ?? false))
+      })
+
+      /** Hides a defect behind an id that finds it in the log. */
+      const hideDefects = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | Internal> =>
+        Effect.catchDefect(effect, (defect) => {
+          const id = randomUUID()
+          return Effect.logError("command failed", Cause.die(defect), { id }).pipe(
+            Effect.andThen(Effect.fail(new Internal({ id })))
+          )
+        })
+
+      const onSignal = Effect.fnUntraced(function* (connection: Connection, signal: Published) {
+        if (signal.event === "membership.changed" && signal.conversationId !== null) {
+          const retry = { schedule: Schedule.spaced("1 second"), while: () => !connection.isClosing }
+          yield* Effect.retry(catchUp.membershipChanged(connection, signal.conversationId), retry)
+        } else if (signal.event === "sessions.ended") {
+          const { sessionIds } = yield* decodeEnded(signal.json)
+          const own = connection.principal?.sessionId
+          if (own !== undefined && sessionIds.includes(own)) connection.close(CloseCode.sessionRevoked, "session ended")
+        }
+      })
+
+      /** One signal after the other, and none before the greeting is over. */
+      const workOffSignals = (connection: Connection): Effect.Effect<void> =>
+        Effect.gen(function* () {
+          for (let signal = connection.signals[0]; signal !== undefined; signal = connection.signals[0]) {
+            yield* hideDefects(onSignal(connection, signal)).pipe(Effect.ignore)
+            connection.signals.shift()
+          }
+        })
+
+      const takeSignal = (connection: Connection) => (signal: Published) => {
+        // The end of a session does not wait for a greeting that may hang.
+        if (signal.event === "sessions.ended") return void fork(Effect.ignore(onSignal(connection, signal)))
+        connection.signals.push(signal)
+        if (connection.greeted && connection.signals.length === 1) fork(workOffSignals(connection))
+      }
+
+      const greeting = (connection: Connection, principal: Principal, user: Me, userSeq: number) => ({
+        connectionId: connection.id,
+        sessionId: principal.sessionId,
+        user,
+        serverTime: new Date(now()).toISOString(),
+        heartbeatMs: timers.heartbeat,
+        tokenExpiresAt: new Date(principal.expiresAt).toISOString(),
+        userSeq,
+        limits: {
+          frameBytes: limits.frameBytes,
+          commandsPerSecond: limits.commandsPerSecond,
+          commandsBurst: limits.commandsBurst,
+          commandsInFlight: limits.commandsInFlight,
+          messageLength: limits.messageLength
+        }
+      })
+
+      const greet = Effect.fn("Gateway.hello")(function* (connection: Connection, id: Command["id"], data: unknown) {
+        const hello = yield* Effect.mapError(decodeHello(data), invalidData)
+        const principal = yield* sessions.authenticate(hello.token)
+        if (perUser.of(principal.userId) >= limits.socketsPerUser)
+          return connection.close(CloseCode.tooManyConnections, "too many connections")
+        yield* Scope.provide(hub.signals(principal.userId, takeSignal(connection)), connection.scope)
+        // Again, now that no end of the session can be missed.
+        yield* sessions.authenticate(hello.token)
+        const user = yield* Effect.catchTag(users.me(principal.userId), "NotFound", () => Effect.fail(unknownUser))
+        const { places, userSeq } = yield* conversations.places(principal.userId)
+        if (connection.isClosing) return
+        connection.principal = principal
+        connection.state = "open"
+        unauthenticated.add(connection.address, -1)
+        perUser.add(principal.userId, 1)
+        connection.answer(id, greeting(connection, principal, user, userSeq))
+        for (const frame of connection.early.splice(0)) command(connection, frame)
+        yield* catchUp.greet(connection, hello, places)
+        connection.greeted = true
+        yield* workOffSignals(connection)
+      })
+
+      const refuseHello = (connection: Connection, id: Command["id"], error: Problem) => {
+        if (error._tag === "Unauthenticated") {
+          return connection.close(refusals[error.code ?? "token-invalid"], "unauthenticated")
+        }
+        connection.refuse(id, error)
+        if (error._tag === "InvalidRequest") return connection.close(CloseCode.badFrame, "bad hello")
+        // Nothing was promised yet: the client may say hello again until the hello time-out.
+        connection.state = connection.principal === undefined ? "opening" : connection.state
+        if (connection.principal !== undefined) connection.close(CloseCode.internal, "the greeting failed")
+      }
+
+      const hello = (connection: Connection, { data, id, op }: Command) => {
+        if (op !== "hello") return connection.close(CloseCode.badFrame, "the first frame must be hello")
+        connection.state = "greeting"
+        fork(
+          hideDefects(greet(connection, id, data)).pipe(
+            Effect.catch((error) => Effect.sync(() => refuseHello(connection, id, error)))
+          )
+        )
+      }
+
+      const renew = Effect.fnUntraced(function* (connection: Connection, data: unknown) {
+        const { token } = yield* Effect.mapError(decodeToken(data), invalidData)
+        const principal = yield* sessions.authenticate(token)
+        if (principal.userId !== connection.userId) return yield* invalid("token", "must be one of the same user")
+        connection.renew(principal)
+        return { tokenExpiresAt: new Date(principal.expiresAt).toISOString() }
+      })
+
+      const run = (connection: Connection, principal: Principal, { data, op }: Command) => {
+        if (op === "auth.token") return renew(connection, data)
+        if (op === "hello") return Effect.fail(invalid("op", "must not be hello: this socket has said it"))
+        return Effect.flatMap(commands.decode(op, data), (operation) =>
+          Effect.callback<unknown, Problem>((resume) =>
+            connection.inTurn(operation.conversationId, operation.kind, (done) =>
+              resume(Effect.ensuring(operation.run(principal), Effect.sync(done)))
+            )
+          )
+        )
+      }
+
+      const command = (connection: Connection, frame: Command) => {
+        const { principal } = connection
+        if (principal === undefined) {
+          if (connection.state !== "greeting") return hello(connection, frame)
+          // A client need not wait for the answer to its hello.
+          if (connection.early.length < limits.commandsInFlight) return void connection.early.push(frame)
+          return connection.refuse(frame.id, new RateLimited({ retryAfterMs: 100, detail: "Too many before hello" }))
+        }
+        const limited = connection.overLimit()
+        if (limited !== undefined) return connection.refuse(frame.id, limited)
+        fork(
+          hideDefects(run(connection, principal, frame)).pipe(
+            Effect.match({
+              onFailure: (error) => connection.refuse(frame.id, error),
+              onSuccess: (ok) => connection.answer(frame.id, ok)
+            })
+          )
+        )
+      }
+
+      const receive = (connection: Connection, data: RawData, isBinary: boolean) => {
+        connection.heard(now())
+        const opening = connection.principal === undefined
+        const text = data.toString()
+        if (isBinary) return connection.close(CloseCode.badFrame, "frames must be text")
+        if (Buffer.byteLength(text) > (opening ? limits.helloBytes : limits.frameBytes))
+          return connection.close(CloseCode.frameTooLarge, "frame too large")
+        if (deeperThan(text, limits.jsonDepth)) return connection.close(CloseCode.badFrame, "nested too deep")
+        const frame = decodeFrame(text)
+        if (Result.isFailure(frame)) return connection.close(CloseCode.badFrame, "not a command")
+        for (const each of Array.isArray(frame.success) ? frame.success : [frame.success]) {
+          if (!connection.isClosing) command(connection, each)
+        }
+      }
+
+      const closed = (connection: Connection, code: number) => {
+        connections.delete(connection)
+        perAddress.add(connection.address, -1)
+        if (connection.principal === undefined) unauthenticated.add(connection.address, -1)
+        else perUser.add(connection.principal.userId, -1)
+        for (const cursor of connection.cursors.values()) hub.unfollow(cursor)
+        fork(
+          Effect.andThen(
+            connection.dispose(),
+            Effect.logInfo("socket closed", {
+              connectionId: connection.id,
+              ...(connection.principal && { userId: connection.principal.userId }),
+              code,
+              durationMs: now() - connection.openedAt,
+              received: connection.received,
+              sent: connection.sent
+            })
+          )
+        )
+      }
+
+      const accept = (request: IncomingMessage, address: string) =>
+        Effect.callback<void>((resume) => {
+          server.handleUpgrade(request, request.socket, Buffer.alloc(0), (ws) => {
+            const connection = new Connection(ws, request.socket, address, now(), settings, (cursor) => {
+              fork(catchUp.replay(connection, cursor))
+            })
+            request.socket.setNoDelay(true)
+            connections.add(connection)
+            perAddress.add(address, 1)
+            unauthenticated.add(address, 1)
+            ws.on("message", (data, isBinary) => receive(connection, data, isBinary))
+            ws.on("ping", () => connection.overLimit())
+            // The close that follows says all there is to say.
+            ws.on("error", () => {})
+            ws.on("close", (code) => {
+              closed(connection, code)
+              resume(Effect.void)
+            })
+            if (ws.protocol !== "" && ws.protocol !== subprotocol)
+              connection.close(CloseCode.unsupportedVersion, `only ${subprotocol} is spoken here`)
+          })
+        })
+
+      const tick = Effect.sync(() => {
+        const at = now()
+        for (const connection of connections) connection.tick(at)
+      })
+      const shortest = Math.min(timers.hello, timers.heartbeat, timers.heartbeatAnswer, timers.writeStuck)
+      yield* Effect.forkScoped(Effect.repeat(tick, Schedule.spaced(Math.min(1000, Math.max(5, shortest / 5)))))
+
+      const until = (done: () => boolean, timeout: number) =>
+        Effect.void.pipe(
+          Effect.repeat({ schedule: Schedule.spaced("20 millis"), until: done }),
+          Effect.timeoutOption(timeout)
+        )
+
+      const drainSockets = Effect.gen(function* () {
+        yield* drain.begin
+        for (const connection of connections) {
+          const afterMs = yield* Random.nextIntBetween(0, timers.drain + 1)
+          connection.send(encodeJson({ event: "reconnect", data: { afterMs } }))
+        }
+        const gone = () => connections.size === 0
+        if (!gone()) yield* until(gone, timers.drain)
+        const idle = () => [...connections].every(({ inFlight }) => inFlight === 0)
+        yield* until(idle, 3000)
+        for (const connection of connections) connection.close(CloseCode.draining, "draining")
+        yield* until(gone, 3000)
+      })
+
+      return Gateway.of({
+        refusal: (address) =>
+          drain.isDraining()
+            ? "draining"
+            : perAddress.of(address) >= limits.socketsPerAddress ||
+                unauthenticated.of(address) >= limits.unauthenticatedSocketsPerAddress
+              ? "too-many"
+              : undefined,
+        accept,
+        drain: drainSockets,
+        size: () => connections.size
+      })
+    })
+  )
+}

@@ -1,0 +1,283 @@
+import { Context, Deferred, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import type { ConversationId, UserId } from "../domain/Ids.ts"
+import type { Unavailable } from "../domain/Problem.ts"
+import { Log } from "../services/Log.ts"
+import { conversationSubject, encodeEvent, type Published, PubSub, userSubject } from "../services/PubSub.ts"
+import { Settings } from "../services/Settings.ts"
+import { encodeFrame } from "./Protocol.ts"
+
+/** An event as every socket gets it: the same bytes for all. */
+export interface Frame {
+  readonly event: string
+  readonly conversationId: ConversationId | null
+  readonly seq: number
+  readonly bytes: Buffer
+}
+
+/** Who follows conversations: one socket, or one stream of another transport. */
+export interface Follower {
+  readonly userId: UserId
+  /** Takes a durable event in its turn; false when it cannot: then it must catch up from the log. */
+  readonly deliver: (frame: Frame) => boolean
+  /** Takes an ephemeral event, or drops it. */
+  readonly offer: (bytes: Buffer) => void
+}
+
+/** At most this many events are held back for one follower or before one hole. */
+const maxHeld = 256
+
+/**
+ * A follower's place in one conversation: it is handed `s` only when `s` is the next one. While it catches up from the
+ * log, live events are held; too many of them are dropped, since the log has them.
+ */
+export class Cursor {
+  readonly conversationId: ConversationId
+  readonly follower: Follower
+  nextSeq = 0
+  private held: Array<Frame> | undefined = []
+  private overflowed = false
+
+  constructor(conversationId: ConversationId, follower: Follower) {
+    this.conversationId = conversationId
+    this.follower = follower
+  }
+
+  /** Live: what is published is handed on at once. */
+  get live(): boolean {
+    return this.held === undefined
+  }
+
+  /** Holds live events back until `release`. */
+  hold(): void {
+    this.held ??= []
+    this.overflowed = false
+  }
+
+  receive(frame: Frame): void {
+    if (this.held !== undefined) {
+      if (this.held.length < maxHeld) this.held.push(frame)
+      else this.overflowed = true
+    } else if (frame.seq === this.nextSeq) {
+      if (this.follower.deliver(frame)) this.nextSeq++
+      else this.hold()
+    }
+  }
+
+  /** Hands on what was held and goes live; false when some of it is missing and must be read from the log first. */
+  release(): boolean {
+    for (const frame of this.held ?? []) {
+      if (frame.seq < this.nextSeq) continue
+      if (frame.seq > this.nextSeq || !this.follower.deliver(frame)) return this.restart()
+      this.nextSeq++
+    }
+    if (this.overflowed) return this.restart()
+    this.held = undefined
+    return true
+  }
+
+  private restart(): false {
+    this.held = []
+    this.overflowed = false
+    return false
+  }
+}
+
+/** One followed conversation on this node: its events in `seq` order, whatever the bus loses or swaps. */
+class Feed {
+  readonly cursors = new Set<Cursor>()
+  readonly early = new Map<number, Frame>()
+  readonly ready = Deferred.makeUnsafe<void, Unavailable>()
+  readonly scope = Scope.makeUnsafe()
+  /** The last seq handed on; undefined until the head is known. */
+  last: number | undefined
+  repairing = false
+
+  start(head: number): void {
+    if (this.last === undefined) {
+      this.last = head
+      this.advance()
+    }
+    Deferred.doneUnsafe(this.ready, Exit.void)
+  }
+
+  take(frame: Frame): void {
+    if (this.last === undefined || frame.seq > this.last + 1) {
+      if (this.early.size < maxHeld) this.early.set(frame.seq, frame)
+    } else if (frame.seq === this.last + 1) {
+      this.hand(frame)
+      if (this.early.size > 0) this.advance()
+    }
+  }
+
+  private hand(frame: Frame): void {
+    this.last = frame.seq
+    for (const cursor of this.cursors) cursor.receive(frame)
+  }
+
+  private advance(): void {
+    for (const seq of this.early.keys()) if (this.last !== undefined && seq <= this.last) this.early.delete(seq)
+    for (;;) {
+      const next = this.last === undefined ? undefined : this.early.get(this.last + 1)
+      if (next === undefined) return
+      this.early.delete(next.seq)
+      this.hand(next)
+    }
+  }
+}
+
+/** How many events one read of a repair takes. */
+const repairStep = 200
+
+/**
+ * The fan-out of this node: one subscription per conversation while a follower here needs it, each event encoded once
+ * and the same bytes handed to all. A hole waits `timers.gapWait` for the missing event and is then read from the log;
+ * the heads of all followed conversations are compared with the log every `timers.repair`, since the bus may lose the
+ * last event too.
+ */
+export class Hub extends Context.Service<
+  Hub,
+  {
+    /**
+     * Follows conversations. The cursors come back holding: nothing that commits from now on is missed. The caller sets
+     * `nextSeq`, sends what is older, and releases. `head` is the last seq that will not be handed on live.
+     */
+    readonly follow: (
+      follower: Follower,
+      conversationIds: ReadonlyArray<ConversationId>
+    ) => Effect.Effect<ReadonlyArray<{ readonly cursor: Cursor; readonly head: number }>, Unavailable>
+    readonly unfollow: (cursor: Cursor) => void
+    /** Signals of a user's subject until the scope closes. Confirmed when it returns. */
+    readonly signals: (
+      userId: UserId,
+      onSignal: (signal: Published) => void
+    ) => Effect.Effect<void, never, Scope.Scope>
+    /** How many conversations are followed. */
+    readonly size: () => number
+  }
+>()("chat/ws/Hub") {
+  static readonly layer = Layer.effect(
+    Hub,
+    Effect.gen(function* () {
+      const log = yield* Log
+      const pubsub = yield* PubSub
+      const { timers } = yield* Settings
+      const fork = Effect.runForkWith(yield* Effect.context<never>())
+      const feeds = new Map<ConversationId, Feed>()
+      const retry = { schedule: Schedule.spaced(timers.repairDegraded) }
+
+      const frameOf = (published: Published, seq: number): Frame => ({
+        event: published.event,
+        conversationId: published.conversationId,
+        seq,
+        bytes: encodeFrame(published.json)
+      })
+
+      /** Reads what lies between the feed and `head`; one read per conversation at a time. */
+      const repair = (id: ConversationId, feed: Feed, head: number) =>
+        Effect.gen(function* () {
+          while (feeds.get(id) === feed && feed.last !== undefined && feed.last < head) {
+            const events = yield* log.range(id, feed.last, Math.min(head, feed.last + repairStep))
+            if (events.length === 0) return
+            for (const event of events) feed.take(frameOf(encodeEvent(event), event.seq))
+          }
+        })
+
+      const fillHole = (id: ConversationId, feed: Feed) =>
+        Effect.gen(function* () {
+          yield* Effect.sleep(timers.gapWait)
+          if (feed.early.size > 0) yield* Effect.retry(repair(id, feed, Math.max(...feed.early.keys())), retry)
+        }).pipe(
+          Effect.ensuring(
+            Effect.sync(() => {
+              feed.repairing = false
+            })
+          ),
+          Effect.ignore
+        )
+
+      const onEvents = (id: ConversationId, feed: Feed) => (events: ReadonlyArray<Published>) => {
+        for (const event of events) {
+          if (event.seq !== null) {
+            feed.take(frameOf(event, event.seq))
+          } else {
+            const bytes = encodeFrame(event.json)
+            for (const { follower } of feed.cursors) if (follower.userId !== event.except) follower.offer(bytes)
+          }
+        }
+        if (feed.early.size > 0 && feed.last !== undefined && !feed.repairing) {
+          feed.repairing = true
+          fork(fillHole(id, feed))
+        }
+      }
+
+      const unfollow = (cursor: Cursor) => {
+        const feed = feeds.get(cursor.conversationId)
+        if (feed === undefined || !feed.cursors.delete(cursor) || feed.cursors.size > 0) return
+        feeds.delete(cursor.conversationId)
+        fork(Scope.close(feed.scope, Exit.void))
+      }
+
+      /** Subscribes first and reads the heads then, so that nothing falls between the two. */
+      const start = Effect.fnUntraced(function* (opened: ReadonlyMap<ConversationId, Feed>) {
+        if (opened.size === 0) return
+        yield* Effect.forEach(
+          opened,
+          ([id, feed]) => Scope.provide(pubsub.subscribe(conversationSubject(id), onEvents(id, feed)), feed.scope),
+          { concurrency: 64, discard: true }
+        )
+        const heads = yield* Effect.exit(log.heads([...opened.keys()]))
+        for (const [id, feed] of opened) {
+          if (Exit.isSuccess(heads)) feed.start(heads.value.get(id) ?? 0)
+          else Deferred.doneUnsafe(feed.ready, Exit.asVoid(heads))
+        }
+      })
+
+      const follow = Effect.fn("Hub.follow")(function* (
+        follower: Follower,
+        conversationIds: ReadonlyArray<ConversationId>
+      ) {
+        const opened = new Map<ConversationId, Feed>()
+        const followed = conversationIds.map((id) => {
+          const cursor = new Cursor(id, follower)
+          const known = feeds.get(id)
+          const feed = known ?? new Feed()
+          if (known === undefined) {
+            feeds.set(id, feed)
+            opened.set(id, feed)
+          }
+          feed.cursors.add(cursor)
+          return { cursor, feed }
+        })
+        yield* start(opened)
+        return yield* Effect.forEach(followed, ({ cursor, feed }) =>
+          Effect.map(Deferred.await(feed.ready), () => ({ cursor, head: feed.last ?? 0 }))
+        ).pipe(
+          Effect.onError(() => Effect.sync(() => followed.forEach(({ cursor }) => unfollow(cursor))))
+        )
+      }, Effect.uninterruptible)
+
+      const compareHeads = Effect.gen(function* () {
+        const ids = [...feeds.keys()]
+        for (let at = 0; at < ids.length; at += 1000) {
+          const heads = yield* log.heads(ids.slice(at, at + 1000))
+          for (const [id, head] of heads) {
+            const feed = feeds.get(id)
+            if (feed?.last !== undefined && feed.last < head) yield* repair(id, feed, head)
+          }
+        }
+      }).pipe(Effect.ignore)
+
+      yield* Effect.forkScoped(Effect.repeat(compareHeads, Schedule.spaced(timers.repair)))
+
+      return Hub.of({
+        follow,
+        unfollow,
+        signals: (userId, onSignal) =>
+          pubsub.subscribe(userSubject(userId), (signals) => {
+            for (const signal of signals) onSignal(signal)
+          }),
+        size: () => feeds.size
+      })
+    })
+  )
+}

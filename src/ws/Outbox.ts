@@ -1,0 +1,78 @@
+import type { Socket } from "node:net"
+
+/** One flush a tick for all sockets that have something to send. */
+const pending = new Set<Outbox>()
+
+const flushAll = () => {
+  const outboxes = [...pending]
+  pending.clear()
+  for (const outbox of outboxes) outbox.flush()
+}
+
+/**
+ * The frames on their way to one socket, written once a tick. What was written and not yet taken by the kernel counts
+ * too, since `net.Socket` never refuses a write. It refuses nothing itself: who pushes looks at `load` first.
+ */
+export class Outbox {
+  private readonly socket: Socket
+  private readonly maxBytes: number
+  private readonly maxFrames: number
+  private queue: Array<Buffer> = []
+  private queuedBytes = 0
+  private blockedSince: number | undefined
+  private waiters: Array<{ readonly below: number; readonly resume: () => void }> = []
+
+  constructor(socket: Socket, limits: { readonly bytes: number; readonly frames: number }) {
+    this.socket = socket
+    this.maxBytes = limits.bytes
+    this.maxFrames = limits.frames
+    socket.on("drain", () => {
+      this.blockedSince = undefined
+      this.flush()
+    })
+  }
+
+  /** How full it is, from 0 to 1 and beyond. */
+  get load(): number {
+    return Math.max((this.queuedBytes + this.socket.writableLength) / this.maxBytes, this.queue.length / this.maxFrames)
+  }
+
+  push(frame: Buffer): void {
+    this.queue.push(frame)
+    this.queuedBytes += frame.length
+    if (this.socket.writableNeedDrain) return
+    if (pending.size === 0) setImmediate(flushAll)
+    pending.add(this)
+  }
+
+  /** Calls `resume` once, as soon as the load is below that fraction; never when the socket ends first. */
+  onceBelow(below: number, resume: () => void): void {
+    if (this.load < below) return resume()
+    this.waiters.push({ below, resume })
+  }
+
+  /** How long the kernel has taken nothing, in milliseconds by the clock of the calls. */
+  blockedFor(now: number): number {
+    if (!this.socket.writableNeedDrain) return 0
+    this.blockedSince ??= now
+    return now - this.blockedSince
+  }
+
+  flush(): void {
+    if (this.socket.destroyed || this.socket.writableNeedDrain) return
+    const frames = this.queue
+    let written = 0
+    if (frames.length > 1) this.socket.cork()
+    for (const frame of frames) {
+      written++
+      this.queuedBytes -= frame.length
+      if (!this.socket.write(frame)) break
+    }
+    if (frames.length > 1) this.socket.uncork()
+    this.queue = written === frames.length ? [] : frames.slice(written)
+    if (this.waiters.length === 0) return
+    const waiters = this.waiters
+    this.waiters = []
+    for (const waiter of waiters) this.onceBelow(waiter.below, waiter.resume)
+  }
+}

@@ -1,0 +1,35 @@
+import { IncomingMessage } from "node:http"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import { Effect, Layer } from "effect"
+import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Forbidden, RateLimited, Unavailable, UpgradeRequired } from "../domain/Problem.ts"
+import { clientAddressOf } from "../http/ClientAddress.ts"
+import { Settings } from "../services/Settings.ts"
+import { Gateway } from "./Gateway.ts"
+
+/** `GET /v1/ws` and `/ws`: what is refused is refused as a problem before the upgrade, the rest is the gateway's. */
+export const UpgradeRoute = Layer.unwrap(
+  Effect.gen(function* () {
+    const gateway = yield* Gateway
+    const { server } = yield* Settings
+    const clientAddress = clientAddressOf(server.trustedProxies)
+
+    const upgrade = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest) {
+      if (request.headers.upgrade?.toLowerCase() !== "websocket")
+        return yield* new UpgradeRequired({ detail: "Ask for an upgrade to websocket" })
+      const { origin } = request.headers
+      if (origin !== undefined && !server.allowedOrigins.includes(origin))
+        return yield* new Forbidden({ detail: "Pages of that origin may not connect" })
+      const address = clientAddress(request)
+      const refusal = gateway.refusal(address)
+      if (refusal === "draining") return yield* new Unavailable({ detail: "This node is going away" })
+      if (refusal === "too-many") return yield* new RateLimited({ retryAfterMs: 1000, detail: "Too many sockets" })
+      const incoming = NodeHttpServerRequest.toIncomingMessage(request)
+      if (!(incoming instanceof IncomingMessage)) return yield* new UpgradeRequired({ detail: "Upgrades need HTTP/1.1" })
+      yield* gateway.accept(incoming, address)
+      return HttpServerResponse.empty()
+    })
+
+    return Layer.mergeAll(HttpRouter.add("GET", "/v1/ws", upgrade), HttpRouter.add("GET", "/ws", upgrade))
+  })
+)
