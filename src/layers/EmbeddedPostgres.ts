@@ -1,4 +1,5 @@
-import { chown, mkdtemp, rm } from "node:fs/promises"
+import { rmSync } from "node:fs"
+import { chown, mkdtemp } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Deferred, Effect, Schedule } from "effect"
@@ -28,7 +29,10 @@ const makeSocketDirectory = ({ account }: Installation) =>
     const fits = Buffer.byteLength(join(tmpdir(), `${socketDirectoryPrefix}XXXXXX/.s.PGSQL.5432`)) <= longestSocketPath
     const directory = await mkdtemp(join(fits ? tmpdir() : "/tmp", socketDirectoryPrefix))
     if (account !== undefined) await chown(directory, account.uid, account.gid)
-    return directory
+    const remove = () => rmSync(directory, { recursive: true, force: true })
+    // For exits that run no finalizers.
+    process.on("exit", remove)
+    return { directory, remove }
   })
 
 /**
@@ -39,8 +43,11 @@ const makeSocketDirectory = ({ account }: Installation) =>
 export const startEmbeddedPostgres = Effect.fn("EmbeddedPostgres.start")(function* (options: EmbeddedPostgresOptions) {
   const installation = yield* prepare(options)
   yield* clearPredecessor(installation.cluster)
-  const host = yield* Effect.acquireRelease(makeSocketDirectory(installation), (directory) =>
-    Effect.promise(() => rm(directory, { recursive: true, force: true }))
+  const { directory: host } = yield* Effect.acquireRelease(makeSocketDirectory(installation), ({ remove }) =>
+    Effect.sync(() => {
+      process.off("exit", remove)
+      remove()
+    })
   )
   const ready = yield* Deferred.make<void, EmbeddedPostgresError>()
   let started = false

@@ -36,6 +36,15 @@ const inspect = async (pid: number, cluster: string): Promise<Postmaster | undef
   return { pid, parentPid: Number.parseInt(stdout, 10), servicePid: servicePidOf(stdout) }
 }
 
+/** What a server left in its data directory: pid, data directory, start time, port, socket directory, … */
+const readLock = (cluster: string) => readFile(join(cluster, "postmaster.pid"), "utf8").catch(() => "")
+
+/** The lock of a process that ended but that `init` has not looked after yet: PostgreSQL takes it for alive. */
+const isHeldByZombie = async (pid: number, cluster: string) => {
+  const status = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "")
+  return status.slice(status.lastIndexOf(")")).startsWith(") Z") && (await readLock(cluster)) !== ""
+}
+
 const inspectSafely = (pid: number, cluster: string) =>
   Effect.promise(() => inspect(pid, cluster).catch(() => undefined))
 
@@ -52,10 +61,7 @@ const stop = (pid: number, cluster: string, signal: NodeJS.Signals, patience: st
  * ours to touch, and fails with `in-use`. A `postmaster.pid` without a process is PostgreSQL's own to handle.
  */
 export const clearPredecessor = Effect.fnUntraced(function* (cluster: string) {
-  // pid, data directory, start time, port, socket directory, …
-  const lines = (yield* Effect.promise(() => readFile(join(cluster, "postmaster.pid"), "utf8").catch(() => ""))).split(
-    "\n"
-  )
+  const lines = (yield* Effect.promise(() => readLock(cluster))).split("\n")
   const pid = Number(lines[0])
   if (!(pid > 0)) return
   const server = yield* inspectSafely(pid, cluster)
@@ -76,6 +82,10 @@ export const clearPredecessor = Effect.fnUntraced(function* (cluster: string) {
       )
     }
   }
+  yield* Effect.promise(() => isHeldByZombie(pid, cluster)).pipe(
+    Effect.repeat({ schedule: Schedule.spaced("20 millis"), while: (zombie) => zombie }),
+    Effect.timeoutOption("5 seconds")
+  )
   const sockets = lines[4] ?? ""
   if (basename(sockets).startsWith(socketDirectoryPrefix)) {
     yield* attempt("remove the directory of an old socket", () => rm(sockets, { recursive: true, force: true }))

@@ -38,7 +38,7 @@ const log = (backend: string, level: string, message: string) => {
     case "ERROR":
       return fromClient ? Effect.logDebug(entry) : Effect.logError(entry)
     case "FATAL":
-      return fromClient ? Effect.logWarning(entry) : Effect.logError(entry)
+      return fromClient ? Effect.logInfo(entry) : Effect.logError(entry)
     case "PANIC":
       return Effect.logError(entry)
     case "WARNING":

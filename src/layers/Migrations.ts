@@ -12,13 +12,8 @@ const lock = 0x63686174
 
 const ours = fileURLToPath(new URL("../../migrations", import.meta.url))
 
-/**
- * Brings the database to this release, forward only, and answers what it ran. Nodes that start together take turns,
- * however long it takes. A database that a newer release has migrated is fine: migrations expand before they contract.
- * Needs `FileSystem` and `Path`.
- */
-export const migrate = Effect.fn("Migrations.migrate")(
-  function* (directory: string = ours) {
+const migrateFrom = Effect.fn("Migrations.migrate")(
+  function* (directory: string) {
     const { config } = yield* PgClient.PgClient
     const loader = MigratorFileSystem.fromFileSystem(directory)
     // A session of its own, without the limits of the pool: its end gives the lock back.
@@ -55,6 +50,13 @@ export const migrate = Effect.fn("Migrations.migrate")(
   Effect.scoped,
   Effect.provide(Reactivity.layer)
 )
+
+/**
+ * Brings the database to this release, forward only, and answers what it ran. Nodes that start together take turns,
+ * however long it takes. A database that a newer release has migrated is fine: migrations expand before they contract.
+ * Needs `FileSystem` and `Path`.
+ */
+export const migrate = (directory: string = ours) => migrateFrom(directory)
 
 /** Migrates the database before anything that stands on this layer is built. */
 export const layer = Layer.effectDiscard(migrate())

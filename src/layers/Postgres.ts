@@ -173,7 +173,7 @@ export const layerEmbedded = (options: { readonly dataDir: string; readonly dura
   PgClient.layerFrom(
     Effect.gen(function* () {
       const server = yield* startEmbeddedPostgres(options)
-      return yield* connect({ ...server, database: "chat", sslmode: "disable", maxConnections: 10 })
+      return yield* connect({ ...server, database: "postgres", sslmode: "disable", maxConnections: 10 })
     })
   )
 
