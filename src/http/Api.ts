@@ -1,0 +1,41 @@
+import { HttpApi, OpenApi } from "effect/http-api"
+import { AuthGroup } from "./AuthApi.ts"
+import { ConversationGroup, MemberGroup, ReadGroup, TypingGroup } from "./ConversationApi.ts"
+import { EventGroup, MessageGroup } from "./MessageApi.ts"
+import { Problems } from "./Middleware.ts"
+import { SessionGroup } from "./SessionApi.ts"
+import { SystemGroup } from "./SystemApi.ts"
+import { UserGroup } from "./UserApi.ts"
+
+const description = `A chat backend: users, direct and group conversations, messages.
+
+Errors are problems (RFC 9457, \`application/problem+json\`) with a stable \`type\`; \`requestId\` finds the request in the
+service's log and is also in the header \`x-request-id\` of every answer. Lists answer \`{items, nextCursor?}\`. Limits answer
+429 with \`Retry-After\`, \`RateLimit\` and \`RateLimit-Policy\`. What does not exist and what is not yours are the same 404.
+Live events come over the WebSocket at \`/v1/ws\`.`
+
+/** Everything that is served over HTTP as a contract: no handlers, so that clients can import it. */
+export class Api extends HttpApi.make("chat")
+  .add(
+    AuthGroup,
+    SessionGroup,
+    UserGroup,
+    ConversationGroup,
+    MemberGroup,
+    MessageGroup,
+    ReadGroup,
+    TypingGroup,
+    EventGroup,
+    SystemGroup
+  )
+  .middleware(Problems)
+  .annotate(HttpApi.PayloadParseOptions, { errors: "all" })
+  .annotate(HttpApi.QueryParseOptions, { errors: "all" })
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "chat-service",
+      version: "1",
+      description,
+      license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" }
+    })
+  ) {}

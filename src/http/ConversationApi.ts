@@ -1,0 +1,103 @@
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { Conversation, Member, NewConversation, ReadMark } from "../domain/Conversation.ts"
+import { Page } from "../domain/Page.ts"
+import { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { Authorization, JsonBody } from "./Middleware.ts"
+import { conversationParams, pageQuery } from "./Paging.ts"
+
+const create = HttpApiEndpoint.post("create", "/v1/conversations", {
+  headers: {
+    "idempotency-key": Schema.optionalKey(
+      Schema.String.check(
+        Schema.isPattern(/^[\x21-\x7e]{1,128}$/, { message: "must be 1 to 128 visible ASCII characters" })
+      )
+    ).annotate({ description: "Makes the creation of a group safe to retry for 24 hours" })
+  },
+  payload: NewConversation,
+  success: [Conversation.pipe(HttpApiSchema.status(201)), Conversation.pipe(HttpApiSchema.status(200))],
+  error: [InvalidRequest, NotFound, Conflict, Unavailable]
+})
+  .middleware(JsonBody)
+  .annotateMerge(
+    OpenApi.annotations({
+      summary: "Start a conversation",
+      description:
+        "There is one direct conversation per pair of users, for ever: 200 with it when it exists, 201 when it is new; with myself it holds my notes. A group is new each time (201), but once per `Idempotency-Key`."
+    })
+  )
+
+const list = HttpApiEndpoint.get("list", "/v1/conversations", {
+  query: pageQuery,
+  success: Page(Conversation),
+  error: [InvalidRequest, Unavailable]
+}).annotateMerge(
+  OpenApi.annotations({ summary: "My conversations", description: "Those with the latest activity first." })
+)
+
+const get = HttpApiEndpoint.get("get", "/v1/conversations/:id", {
+  params: conversationParams,
+  success: Conversation,
+  error: [NotFound, Unavailable]
+}).annotateMerge(
+  OpenApi.annotations({ summary: "A conversation", description: "404 also for one that I am not a member of." })
+)
+
+export class ConversationGroup extends HttpApiGroup.make("conversation")
+  .add(create, list, get)
+  .middleware(Authorization)
+  .annotateMerge(OpenApi.annotations({ description: "Direct and group conversations" })) {}
+
+const members = HttpApiEndpoint.get("list", "/v1/conversations/:id/members", {
+  params: conversationParams,
+  query: pageQuery,
+  success: Page(Member),
+  error: [InvalidRequest, NotFound, Unavailable]
+}).annotateMerge(OpenApi.annotations({ summary: "Members", description: "In the order in which they joined." }))
+
+export class MemberGroup extends HttpApiGroup.make("member")
+  .add(members)
+  .middleware(Authorization)
+  .annotateMerge(OpenApi.annotations({ description: "Who is in a conversation" })) {}
+
+const mark = HttpApiEndpoint.put("mark", "/v1/conversations/:id/read", {
+  params: conversationParams,
+  payload: ReadMark,
+  error: [InvalidRequest, NotFound, Unavailable]
+})
+  .middleware(JsonBody)
+  .annotateMerge(
+    OpenApi.annotations({
+      summary: "Mark as read",
+      description:
+        "Moves my read marker forward to `seq`, at most to the last event; with `force` it may go back, which marks as unread. A mark that moves nothing succeeds too."
+    })
+  )
+
+export class ReadGroup extends HttpApiGroup.make("read")
+  .add(mark)
+  .middleware(Authorization)
+  .annotateMerge(OpenApi.annotations({ description: "How far I have read" })) {}
+
+const TypingState = Schema.Struct({
+  state: Schema.optionalKey(Schema.Literals(["started", "stopped"]))
+}).annotate({ identifier: "TypingState" })
+
+const start = HttpApiEndpoint.post("start", "/v1/conversations/:id/typing", {
+  params: conversationParams,
+  payload: Schema.UndefinedOr(TypingState),
+  error: [InvalidRequest, NotFound, Unavailable]
+})
+  .middleware(JsonBody)
+  .annotateMerge(
+    OpenApi.annotations({
+      summary: "Say that I am typing",
+      description:
+        'Tells the other members who are connected. Repeat it every few seconds; `{"state":"stopped"}` takes it back. The body may be left out.'
+    })
+  )
+
+export class TypingGroup extends HttpApiGroup.make("typing")
+  .add(start)
+  .middleware(Authorization)
+  .annotateMerge(OpenApi.annotations({ description: "Who is typing" })) {}

@@ -1,0 +1,76 @@
+import { Effect, Layer, Schema } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { Conversation } from "../domain/Conversation.ts"
+import { Conversations } from "../services/Conversations.ts"
+import { Settings } from "../services/Settings.ts"
+import { Api } from "./Api.ts"
+import { CurrentPrincipal } from "./Middleware.ts"
+import { toPageRequest } from "./Paging.ts"
+
+const encode = Schema.encodeEffect(Conversation)
+
+const conversation = HttpApiBuilder.group(
+  Api,
+  "conversation",
+  Effect.fn(function* (handlers) {
+    const conversations = yield* Conversations
+    const { limits } = yield* Settings
+    return handlers.handleAll({
+      create: Effect.fnUntraced(function* ({ headers, payload }) {
+        const { userId } = yield* CurrentPrincipal
+        const { conversation, created } = yield* conversations.create(userId, payload, headers["idempotency-key"])
+        // Only the status tells a new one from an old one, and a Schema cannot choose by that.
+        return HttpServerResponse.jsonUnsafe(yield* Effect.orDie(encode(conversation)), { status: created ? 201 : 200 })
+      }),
+      list: Effect.fnUntraced(function* ({ query }) {
+        const { userId } = yield* CurrentPrincipal
+        return yield* conversations.list(userId, yield* toPageRequest(query, limits.pageSize))
+      }),
+      get: ({ params }) => CurrentPrincipal.use(({ userId }) => conversations.get(userId, params.id))
+    })
+  })
+)
+
+const member = HttpApiBuilder.group(
+  Api,
+  "member",
+  Effect.fn(function* (handlers) {
+    const conversations = yield* Conversations
+    const { limits } = yield* Settings
+    return handlers.handleAll({
+      list: Effect.fnUntraced(function* ({ params, query }) {
+        const { userId } = yield* CurrentPrincipal
+        return yield* conversations.members(userId, params.id, yield* toPageRequest(query, limits.pageSize))
+      })
+    })
+  })
+)
+
+const read = HttpApiBuilder.group(
+  Api,
+  "read",
+  Effect.fn(function* (handlers) {
+    const conversations = yield* Conversations
+    return handlers.handleAll({
+      mark: ({ params, payload }) =>
+        CurrentPrincipal.use(({ userId }) => conversations.markRead(userId, params.id, payload))
+    })
+  })
+)
+
+const typing = HttpApiBuilder.group(
+  Api,
+  "typing",
+  Effect.fn(function* (handlers) {
+    const conversations = yield* Conversations
+    return handlers.handleAll({
+      start: ({ params, payload }) =>
+        CurrentPrincipal.use(({ userId }) =>
+          conversations.typing(userId, params.id, payload?.state === "stopped" ? "typing.stopped" : "typing.started")
+        )
+    })
+  })
+)
+
+export const layer = Layer.mergeAll(conversation, member, read, typing)

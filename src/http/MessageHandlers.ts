@@ -1,0 +1,43 @@
+import { Effect, Layer } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import { Messages } from "../services/Messages.ts"
+import { Settings } from "../services/Settings.ts"
+import { Api } from "./Api.ts"
+import { CurrentPrincipal } from "./Middleware.ts"
+import { toPageRequest } from "./Paging.ts"
+
+const message = HttpApiBuilder.group(
+  Api,
+  "message",
+  Effect.fn(function* (handlers) {
+    const messages = yield* Messages
+    const { limits } = yield* Settings
+    return handlers.handleAll({
+      send: ({ params, payload }) => CurrentPrincipal.use(({ userId }) => messages.post(userId, params.id, payload)),
+      list: Effect.fnUntraced(function* ({ params, query }) {
+        const { userId } = yield* CurrentPrincipal
+        const { limit } = yield* toPageRequest(query, limits.pageSize)
+        return yield* messages.list(userId, params.id, { ...query, limit })
+      }),
+      get: ({ params }) => CurrentPrincipal.use(({ userId }) => messages.get(userId, params.id, params.messageId))
+    })
+  })
+)
+
+const event = HttpApiBuilder.group(
+  Api,
+  "event",
+  Effect.fn(function* (handlers) {
+    const messages = yield* Messages
+    const { limits } = yield* Settings
+    return handlers.handleAll({
+      list: Effect.fnUntraced(function* ({ params, query }) {
+        const { userId } = yield* CurrentPrincipal
+        const { limit } = yield* toPageRequest(query, limits.pageSize)
+        return yield* messages.events(userId, params.id, { after: query.after ?? 0, limit })
+      })
+    })
+  })
+)
+
+export const layer = Layer.mergeAll(message, event)

@@ -1,0 +1,32 @@
+import { Effect, Schema } from "effect"
+import { ConversationId } from "../domain/Ids.ts"
+import type { PageRequest } from "../domain/Page.ts"
+import { type InvalidRequest, invalid } from "../domain/Problem.ts"
+
+const limit = Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))).annotate({
+  description: "How many items at most; 50 unless told, 200 at most unless configured otherwise"
+})
+
+/** The query of a list by seq. */
+export const limitQuery = { limit }
+
+/** The query of a list with a cursor. */
+export const pageQuery = {
+  limit,
+  cursor: Schema.optionalKey(Schema.String).annotate({ description: "The `nextCursor` of the page before this one" })
+}
+
+export const conversationParams = { id: ConversationId }
+
+export const defaultLimit = 50
+
+/** The page that a query asks for; a `limit` over the maximum is an `InvalidRequest`. */
+export const toPageRequest = (
+  query: { readonly limit?: number; readonly cursor?: string },
+  maximum: number
+): Effect.Effect<PageRequest, InvalidRequest> => {
+  const { cursor, limit = Math.min(defaultLimit, maximum) } = query
+  return limit > maximum
+    ? Effect.fail(invalid("limit", `must be from 1 to ${maximum}`))
+    : Effect.succeed({ limit, cursor })
+}

@@ -1,0 +1,43 @@
+import { FindMyWay, HttpRouter } from "effect/http"
+
+/** Which methods a URL has, whatever the method that it was asked with; undefined where there is nothing. */
+export interface RouteTable {
+  readonly methods: (url: string) => ReadonlySet<string> | undefined
+}
+
+const anyMethod = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+/** A router that also notes every route that is added through it: the library's own tells unknown paths only. */
+export const recordRoutes = (
+  router: HttpRouter.HttpRouter
+): RouteTable & { readonly router: HttpRouter.HttpRouter } => {
+  const byPath = new Map<string, Set<string>>()
+  const table = FindMyWay.make<Set<string>>()
+
+  const note = (method: string, template: HttpRouter.PathInput) => {
+    let count = 0
+    // Two methods of one path may name its parameters differently.
+    const path = template.replace(/:\w+/g, () => `:p${count++}`)
+    const methods = byPath.get(path) ?? new Set(["OPTIONS"])
+    if (!byPath.has(path)) {
+      byPath.set(path, methods)
+      table.on("GET", path.startsWith("/") ? `/${path.slice(1)}` : "*", methods)
+    }
+    for (const each of method === "*" ? anyMethod : method === "GET" ? ["GET", "HEAD"] : [method]) methods.add(each)
+  }
+
+  return {
+    methods: (url) => table.find("GET", url)?.handler,
+    router: HttpRouter.HttpRouter.of({
+      ...router,
+      add: (method, path, handler, options) => {
+        note(method, path)
+        return router.add(method, path, handler, options)
+      },
+      addAll: (routes) => {
+        for (const { method, path } of routes) note(method, path)
+        return router.addAll(routes)
+      }
+    })
+  }
+}

@@ -1,0 +1,28 @@
+import { Effect } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import { Conversations } from "../services/Conversations.ts"
+import { Settings } from "../services/Settings.ts"
+import { Users } from "../services/Users.ts"
+import { Api } from "./Api.ts"
+import { CurrentPrincipal } from "./Middleware.ts"
+import { toPageRequest } from "./Paging.ts"
+
+export const layer = HttpApiBuilder.group(
+  Api,
+  "user",
+  Effect.fn(function* (handlers) {
+    const conversations = yield* Conversations
+    const users = yield* Users
+    const { limits } = yield* Settings
+    return handlers.handleAll({
+      me: () => CurrentPrincipal.use(({ userId }) => users.me(userId)),
+      update: ({ payload }) => CurrentPrincipal.use(({ userId }) => users.update(userId, payload)),
+      unread: () => CurrentPrincipal.use(({ userId }) => conversations.unread(userId)),
+      search: Effect.fnUntraced(function* ({ query }) {
+        const page = yield* toPageRequest(query, limits.pageSize)
+        return yield* users.search({ ...page, query: query.query })
+      }),
+      get: ({ params }) => users.get(params.id)
+    })
+  })
+)
