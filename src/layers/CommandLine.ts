@@ -1,6 +1,6 @@
 import { Cause, Console, Effect, Layer, Option } from "effect"
 import { CliConfig, CliError, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
-import { Settings, SettingsError } from "../services/Settings.ts"
+import { Settings } from "../services/Settings.ts"
 import { stopWithin } from "./Process.ts"
 import { layer, load, type SettingsInput, toYaml } from "./Settings.ts"
 
@@ -65,13 +65,13 @@ const presenter = CliOutput.layerPresenter({
       : CliOutput.defaultPresenter.present(event)
 })
 
-/** A start that failed for a reason its user can change is one line; anything else is shown whole. */
+/** A failure is something that its user can change, and one line says it; a defect is shown whole. */
 const report = (cause: Cause.Cause<unknown>) => {
-  const error = Cause.squash(cause)
-  if (Cause.hasInterruptsOnly(cause) || CliError.isCliError(error)) return Effect.void
+  const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
+  if (Cause.hasInterruptsOnly(cause) || CliError.isCliError(failure)) return Effect.void
   return Console.error(
-    error instanceof SettingsError
-      ? `chat-service: ${error.message.replace(/\p{Cc}+/gu, " ")}`
+    failure instanceof Error
+      ? `chat-service: ${failure.message.replace(/\p{Cc}+/gu, " ")}`
       : `chat-service: ${Cause.pretty(cause)}`
   )
 }
@@ -84,8 +84,8 @@ const examples = [
 
 /**
  * The command line: no command serves, `config` prints the effective settings without secrets, `migrate` brings the
- * database up to date. Settings come from the flags above `CHAT_…` above `--config`. A failure is reported on stderr
- * before it fails: a `SettingsError` as its one line.
+ * database up to date. Settings come from the flags above `CHAT_…` above `--config`. What fails is
+ * reported on stderr: a typed error by its message in one line, a defect whole.
  */
 export const commandLine = <E, R>(actions: Actions<E, R>, version: string) => {
   const root = Command.make("chat-service").pipe(Command.withSharedFlags(flags))

@@ -34,16 +34,16 @@ export const stopWithin =
   <A, E, R>(service: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.gen(function* () {
       const fiber = yield* Effect.forkDetach(service, { startImmediately: true })
-      return yield* Fiber.join(fiber).pipe(
-        Effect.onInterrupt(() =>
-          Fiber.interrupt(fiber).pipe(
-            Effect.andThen(Fiber.await(fiber)),
-            Effect.interruptible,
-            Effect.timeoutOrElse({
-              duration: timeout,
-              orElse: () => Effect.die(new Error("the service did not stop in time (shutdown.timeout)"))
-            })
-          )
-        )
+      const stop = Effect.gen(function* () {
+        yield* Fiber.interrupt(fiber)
+        const exit = yield* Fiber.await(fiber)
+        if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) yield* Effect.orDie(exit)
+      }).pipe(
+        Effect.interruptible,
+        Effect.timeoutOrElse({
+          duration: timeout,
+          orElse: () => Effect.die(new Error("the service did not stop in time (shutdown.timeout)"))
+        })
       )
+      return yield* Fiber.join(fiber).pipe(Effect.onInterrupt(() => stop))
     })
