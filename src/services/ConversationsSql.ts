@@ -12,7 +12,7 @@ import { makeGroupCommit } from "./GroupCommit.ts"
 import { type MessageRow, messageColumns, messageTables, toMessage } from "./LogReader.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
 import { Settings } from "./Settings.ts"
-import { orUnavailable } from "./Sql.ts"
+import { int8s, orUnavailable } from "./Sql.ts"
 
 interface ConversationRow {
   readonly id: ConversationId
@@ -247,7 +247,7 @@ export const makeConversationsSql = Effect.gen(function* () {
     commit: (batch) =>
       sql<{ ord: number; readSeq: number; changed: boolean }>`
         SELECT * FROM mark_read(${batch.map(({ input }) => input.conversationId)}::uuid[],
-          ${batch.map(({ input }) => input.userId)}::uuid[], ${batch.map(({ input }) => input.seq)}::bigint[],
+          ${batch.map(({ input }) => input.userId)}::uuid[], ${int8s(batch.map(({ input }) => input.seq))}::bigint[],
           ${batch.map(({ input }) => input.force)}::boolean[])`.pipe(
         Effect.map((rows) => {
           for (const row of rows) batch[row.ord - 1]?.answer(Effect.succeed(row))

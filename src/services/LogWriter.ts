@@ -7,7 +7,7 @@ import { Conflict, NotFound, Unavailable } from "../domain/Problem.ts"
 import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
 import type { Appended, Log, NewEntry } from "./Log.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub } from "./PubSub.ts"
-import { isRetryable, isUnavailable } from "./Sql.ts"
+import { isRetryable, isUnavailable, nullable } from "./Sql.ts"
 
 type Entry = Pending<NewEntry, Appended, NotFound | Conflict>
 
@@ -93,7 +93,7 @@ export const makeLogWriter = Effect.fnUntraced(function* (reader: Pick<Log["Serv
           ${batch.map((entry) => entry.senderId)}::uuid[], ${batch.map((entry) => entry.id)}::uuid[],
           ${batch.map((entry) => entry.clientMessageId)}::text[], ${batch.map((entry) => entry.requestHash)}::bytea[],
           ${batch.map((entry) => entry.type)}::text[], ${batch.map((entry) => entry.body)}::text[],
-          ${batch.map((entry) => entry.replyTo)}::uuid[])`
+          ${nullable(batch.map((entry) => entry.replyTo))}::uuid[])`
   }
 
   const republish = (id: ConversationId, seq: number) =>
