@@ -1,5 +1,5 @@
 import { assert, layer as withLayer } from "@effect/vitest"
-import { Array, Duration, Effect, type Layer, Redacted } from "effect"
+import { Array as Arr, Duration, Effect, type Layer, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { SignJWT, UnsecuredJWT } from "jose"
 import { SessionId } from "../../src/domain/Ids.ts"
@@ -227,7 +227,7 @@ export const sessionsContract = <E>(layer: Layer.Layer<Accounts, E>) => {
         const sessions = yield* Sessions
         const { device, tokens } = yield* signedIn
         const pairs = yield* Effect.forEach(
-          Array.range(1, 8),
+          Arr.range(1, 8),
           () => sessions.refresh({ ...device, refreshToken: tokens.refreshToken }),
           { concurrency: "unbounded" }
         )
@@ -316,10 +316,10 @@ export const sessionsContract = <E>(layer: Layer.Layer<Accounts, E>) => {
     it.effect("no login with the old password outlives its change", () =>
       Effect.gen(function* () {
         const sessions = yield* Sessions
-        for (const round of Array.range(1, 5)) {
+        for (const round of Arr.range(1, 5)) {
           const { login, person, principal, tokens } = yield* signedIn
           const change = { currentPassword: person.password, newPassword: "battery staple" }
-          const logins = Array.replicate(outcome(login()), 6)
+          const logins = Arr.replicate(outcome(login()), 6)
           const [changed] = yield* Effect.all(
             [
               outcome(sessions.changePassword(principal, change)),
@@ -351,10 +351,10 @@ export const sessionsContract = <E>(layer: Layer.Layer<Accounts, E>) => {
         const sessions = yield* Sessions
         const { device, login, person } = yield* signedIn
         const bystander = yield* signedIn
-        yield* Effect.forEach(Array.range(1, 15), () => login(), { concurrency: "unbounded" })
+        yield* Effect.forEach(Arr.range(1, 15), () => login(), { concurrency: "unbounded" })
         for (const name of [person.username, `unknown-${person.username}`]) {
           const attempt = sessions.login({ ...device, login: name, password: "wrong horse" })
-          const outcomes = yield* Effect.forEach(Array.range(1, 25), () => outcome(attempt), {
+          const outcomes = yield* Effect.forEach(Arr.range(1, 25), () => outcome(attempt), {
             concurrency: "unbounded"
           })
           assert.deepStrictEqual(count(outcomes), { Unauthenticated: 10, RateLimited: 15 }, name)
@@ -374,7 +374,7 @@ export const sessionsContract = <E>(layer: Layer.Layer<Accounts, E>) => {
         const { login, person } = yield* signedIn
         const guess = (name: string, ip: string) =>
           outcome(sessions.login({ userAgent: "", ip, login: name, password: "wrong horse" }))
-        const outcomes = yield* Effect.forEach(Array.range(1, 110), (n) => guess(`guess-${n}@x`, person.ip))
+        const outcomes = yield* Effect.forEach(Arr.range(1, 110), (n) => guess(`guess-${n}@x`, person.ip))
         assert.deepStrictEqual(count(outcomes), { Unauthenticated: 100, RateLimited: 10 })
         assert.strictEqual(yield* outcome(login()), "RateLimited")
         assert.strictEqual(yield* guess("guess-101@x", "192.0.2.1"), "Unauthenticated")
@@ -386,7 +386,7 @@ export const sessionsContract = <E>(layer: Layer.Layer<Accounts, E>) => {
         const sessions = yield* Sessions
         const { principal } = yield* signedIn
         const change = { currentPassword: "wrong horse", newPassword: "battery staple" }
-        const outcomes = yield* Effect.forEach(Array.range(1, 12), () =>
+        const outcomes = yield* Effect.forEach(Arr.range(1, 12), () =>
           outcome(sessions.changePassword(principal, change))
         )
         assert.deepStrictEqual(count(outcomes), { Forbidden: 10, RateLimited: 2 })

@@ -1,5 +1,5 @@
 import { assert, layer as withLayer } from "@effect/vitest"
-import { Array, Effect, type Layer, Result } from "effect"
+import { Array as Arr, Effect, type Layer, Result } from "effect"
 import { UserId } from "../../src/domain/Ids.ts"
 import { Users } from "../../src/services/Users.ts"
 import { type Accounts, someone } from "../support/Accounts.ts"
@@ -46,11 +46,11 @@ export const usersContract = <E>(layer: Layer.Layer<Accounts, E>) => {
         const users = yield* Users
         const { username } = someone()
         const outcomes = yield* Effect.forEach(
-          Array.range(1, 12),
+          Arr.range(1, 12),
           () => outcome(users.register({ ...someone(), username })),
           { concurrency: "unbounded" }
         )
-        assert.deepStrictEqual(outcomes.sort(), [...Array.replicate("Conflict", 11), "ok"])
+        assert.deepStrictEqual(outcomes.sort(), [...Arr.replicate("Conflict", 11), "ok"])
       })
     )
 
@@ -74,8 +74,8 @@ export const usersContract = <E>(layer: Layer.Layer<Accounts, E>) => {
       Effect.gen(function* () {
         const users = yield* Users
         const at = (ip: string) => outcome(users.register({ ...someone(), ip }))
-        const outcomes = yield* Effect.forEach(Array.range(1, 121), (n) => at(`2001:db8::${n}`))
-        assert.deepStrictEqual(outcomes, [...Array.replicate("ok", 120), "RateLimited"], "a /64 is one address")
+        const outcomes = yield* Effect.forEach(Arr.range(1, 121), (n) => at(`2001:db8::${n}`))
+        assert.deepStrictEqual(outcomes, [...Arr.replicate("ok", 120), "RateLimited"], "a /64 is one address")
         assert.strictEqual(yield* at("2001:db8:0:1::1"), "ok")
       })
     )
