@@ -280,6 +280,8 @@ export class Gateway extends Context.Service<
 
       const accept = (request: IncomingMessage, address: string) =>
         Effect.callback<void>((resume) => {
+          // An ending HTTP server would else write its answer into the WebSocket.
+          const cut = Effect.sync(() => request.socket.destroy())
           server.handleUpgrade(request, request.socket, Buffer.alloc(0), (ws) => {
             const connection = new Connection(ws, request.socket, address, now(), settings, (cursor) => {
               fork(catchUp.replay(connection, cursor))
@@ -299,6 +301,7 @@ export class Gateway extends Context.Service<
             if (ws.protocol !== "" && ws.protocol !== subprotocol)
               connection.close(CloseCode.unsupportedVersion, `only ${subprotocol} is spoken here`)
           })
+          return cut
         })
 
       const tick = Effect.sync(() => {

@@ -1,0 +1,55 @@
+import { Effect, Layer } from "effect"
+import { HttpRoutes, layerServer, serve } from "./http/Server.ts"
+import * as Migrations from "./layers/Migrations.ts"
+import * as Postgres from "./layers/Postgres.ts"
+import { AccessTokens } from "./services/AccessTokens.ts"
+import { Conversations } from "./services/Conversations.ts"
+import { Drain } from "./services/Drain.ts"
+import { Limits } from "./services/Limits.ts"
+import { Log } from "./services/Log.ts"
+import { Messages } from "./services/Messages.ts"
+import { Passwords } from "./services/Passwords.ts"
+import { PubSub } from "./services/PubSub.ts"
+import { Readiness } from "./services/Readiness.ts"
+import { Sessions } from "./services/Sessions.ts"
+import { Users } from "./services/Users.ts"
+import { CatchUp } from "./ws/CatchUp.ts"
+import { Commands } from "./ws/Commands.ts"
+import { Gateway } from "./ws/Gateway.ts"
+import { Hub } from "./ws/Hub.ts"
+import { UpgradeRoute } from "./ws/UpgradeRoute.ts"
+
+/** A migrated PostgreSQL: the server of the settings, or the embedded one. */
+export const Database = Migrations.layer.pipe(Layer.provideMerge(Postgres.layer))
+
+/** What carries events between nodes, and what may vanish. */
+const Shared = Layer.mergeAll(PubSub.layer, Limits.layer)
+
+/** What the product does. */
+const Services = Layer.mergeAll(Messages.layer, Conversations.layer, Users.layer, Sessions.layer, Readiness.layer).pipe(
+  Layer.provideMerge(Log.layer),
+  Layer.provideMerge(Layer.mergeAll(AccessTokens.layer, Passwords.layer, Drain.layer))
+)
+
+const Realtime = Gateway.layer.pipe(
+  Layer.provide([CatchUp.layer, Commands.layer]),
+  Layer.provideMerge(Hub.layer)
+)
+
+/** Above the server, so that it is the first to end: sockets are sent away while everything below still works. */
+const DrainFirst = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const gateway = yield* Gateway
+    yield* Effect.addFinalizer(() => gateway.drain)
+  })
+)
+
+/** The whole service: all rooms, composed. Needs `Settings` and what Node gives. */
+export const App = DrainFirst.pipe(
+  Layer.provide(serve(Layer.mergeAll(HttpRoutes, UpgradeRoute))),
+  Layer.provide(layerServer),
+  Layer.provide(Realtime),
+  Layer.provide(Services),
+  Layer.provide(Shared),
+  Layer.provide(Database)
+)
