@@ -31,10 +31,7 @@ const Services = Layer.mergeAll(Messages.layer, Conversations.layer, Users.layer
   Layer.provideMerge(Layer.mergeAll(AccessTokens.layer, Passwords.layer, Drain.layer))
 )
 
-const Realtime = Gateway.layer.pipe(
-  Layer.provide([CatchUp.layer, Commands.layer]),
-  Layer.provideMerge(Hub.layer)
-)
+const Realtime = Gateway.layer.pipe(Layer.provide([CatchUp.layer, Commands.layer]), Layer.provideMerge(Hub.layer))
 
 /** Above the server, so that it is the first to end: sockets are sent away while everything below still works. */
 const DrainFirst = Layer.effectDiscard(

@@ -161,11 +161,16 @@ export const makeConversationsSql = Effect.gen(function* () {
     return { items, nextCursor: listCursor.encode({ at: end.lastActivityAt.getTime(), id: end.id }) }
   }, orUnavailable)
 
-  const members: Conversations["Service"]["members"] = Effect.fn("Conversations.members")(
-    function* (userId, conversationId, page) {
-      yield* checkPage(page, limits.pageSize)
-      const after = page.cursor === undefined ? { joinedSeq: -1, id: null } : yield* memberCursor.decode(page.cursor)
-      const rows = yield* sql<User & { createdAt: Date; role: Role; joinedAt: Date; joinedSeq: number; readSeq: number; deliveredSeq: number }>`
+  const members: Conversations["Service"]["members"] = Effect.fn("Conversations.members")(function* (
+    userId,
+    conversationId,
+    page
+  ) {
+    yield* checkPage(page, limits.pageSize)
+    const after = page.cursor === undefined ? { joinedSeq: -1, id: null } : yield* memberCursor.decode(page.cursor)
+    const rows = yield* sql<
+      User & { createdAt: Date; role: Role; joinedAt: Date; joinedSeq: number; readSeq: number; deliveredSeq: number }
+    >`
         SELECT u.id, u.username, u.display_name, u.avatar_url, u.created_at, m.role, m.joined_at, m.joined_seq,
           m.read_seq, m.delivered_seq
         FROM conversation_members me
@@ -175,27 +180,25 @@ export const makeConversationsSql = Effect.gen(function* () {
           AND (m.joined_seq > ${after.joinedSeq}::bigint
             OR (m.joined_seq = ${after.joinedSeq}::bigint AND m.user_id > ${after.id}::uuid))
         ORDER BY m.joined_seq, m.user_id LIMIT ${page.limit + 1}`
-      // A member sees himself on the first page, so no row there means that he is none.
-      if (rows.length === 0) yield* get(userId, conversationId)
-      const items = rows.slice(0, page.limit).map((row) => ({
-        user: {
-          id: row.id,
-          username: row.username,
-          displayName: row.displayName,
-          avatarUrl: row.avatarUrl,
-          createdAt: row.createdAt.toISOString()
-        },
-        role: row.role,
-        joinedAt: row.joinedAt.toISOString(),
-        readSeq: row.readSeq,
-        deliveredSeq: row.deliveredSeq
-      }))
-      const end = rows.length > page.limit ? rows[page.limit - 1] : undefined
-      if (end === undefined) return { items }
-      return { items, nextCursor: memberCursor.encode({ joinedSeq: end.joinedSeq, id: end.id }) }
-    },
-    orUnavailable
-  )
+    // A member sees himself on the first page, so no row there means that he is none.
+    if (rows.length === 0) yield* get(userId, conversationId)
+    const items = rows.slice(0, page.limit).map((row) => ({
+      user: {
+        id: row.id,
+        username: row.username,
+        displayName: row.displayName,
+        avatarUrl: row.avatarUrl,
+        createdAt: row.createdAt.toISOString()
+      },
+      role: row.role,
+      joinedAt: row.joinedAt.toISOString(),
+      readSeq: row.readSeq,
+      deliveredSeq: row.deliveredSeq
+    }))
+    const end = rows.length > page.limit ? rows[page.limit - 1] : undefined
+    if (end === undefined) return { items }
+    return { items, nextCursor: memberCursor.encode({ joinedSeq: end.joinedSeq, id: end.id }) }
+  }, orUnavailable)
 
   const places: Conversations["Service"]["places"] = Effect.fn("Conversations.places")(function* (userId) {
     const rows = yield* sql<{ head: number } & (Place | { conversationId: null })>`
@@ -213,30 +216,35 @@ export const makeConversationsSql = Effect.gen(function* () {
     }
   }, orUnavailable)
 
-  const create: Conversations["Service"]["create"] = Effect.fn("Conversations.create")(
-    function* (userId, conversation, idempotencyKey) {
-      const id = ConversationId.make(randomUUIDv7())
-      const memberIds = conversation.kind === "dm" ? [userId, conversation.userId] : [...new Set([userId, ...conversation.memberIds])]
-      if (conversation.kind === "group") yield* checkNewGroup(conversation, memberIds.length, limits)
-      const [made] = yield* conversation.kind === "dm"
-        ? sql<{ conversationId: ConversationId | null; created: boolean }>`
+  const create: Conversations["Service"]["create"] = Effect.fn("Conversations.create")(function* (
+    userId,
+    conversation,
+    idempotencyKey
+  ) {
+    const id = ConversationId.make(randomUUIDv7())
+    const memberIds =
+      conversation.kind === "dm" ? [userId, conversation.userId] : [...new Set([userId, ...conversation.memberIds])]
+    if (conversation.kind === "group") yield* checkNewGroup(conversation, memberIds.length, limits)
+    const [made] = yield* conversation.kind === "dm"
+      ? sql<{ conversationId: ConversationId | null; created: boolean }>`
             SELECT * FROM create_direct(${id}::uuid, ${userId}::uuid, ${conversation.userId}::uuid)`
-        : sql<{ conversationId: ConversationId | null; created: boolean }>`
+      : sql<{ conversationId: ConversationId | null; created: boolean }>`
             SELECT * FROM create_group(${id}::uuid, ${userId}::uuid, ${conversation.title}::text,
               ${conversation.avatarUrl ?? null}::text, ${memberIds}::uuid[], ${idempotencyKey ?? null}::text,
               ${hash("sha256", JSON.stringify(conversation), "buffer")}::bytea)`
-      if (made === undefined) return yield* new NotFound({ detail: "There is no such user" })
-      const conversationId = made.conversationId
-      if (conversationId === null)
-        return yield* new Conflict({ code: "idempotency-key-reused", detail: "That Idempotency-Key stands for another request" })
-      if (made.created) {
-        const changed = [membershipChanged(conversationId)]
-        yield* Effect.forEach(memberIds, (id) => pubsub.publish(userSubject(id), changed), { discard: true })
-      }
-      return { conversation: yield* get(userId, conversationId), created: made.created }
-    },
-    orUnavailable
-  )
+    if (made === undefined) return yield* new NotFound({ detail: "There is no such user" })
+    const conversationId = made.conversationId
+    if (conversationId === null)
+      return yield* new Conflict({
+        code: "idempotency-key-reused",
+        detail: "That Idempotency-Key stands for another request"
+      })
+    if (made.created) {
+      const changed = [membershipChanged(conversationId)]
+      yield* Effect.forEach(memberIds, (id) => pubsub.publish(userSubject(id), changed), { discard: true })
+    }
+    return { conversation: yield* get(userId, conversationId), created: made.created }
+  }, orUnavailable)
 
   const marks = yield* makeGroupCommit<Mark, { readonly readSeq: number; readonly changed: boolean }, NotFound>({
     capacity: 20_000,
@@ -249,25 +257,31 @@ export const makeConversationsSql = Effect.gen(function* () {
         SELECT * FROM mark_read(${batch.map(({ input }) => input.conversationId)}::uuid[],
           ${batch.map(({ input }) => input.userId)}::uuid[], ${int8s(batch.map(({ input }) => input.seq))}::bigint[],
           ${batch.map(({ input }) => input.force)}::boolean[])`.pipe(
-        Effect.map((rows) => {
-          for (const row of rows) batch[row.ord - 1]?.answer(Effect.succeed(row))
-          // The others are members of nothing; a second answer does not count.
-          for (const pending of batch) pending.answer(Effect.fail(noConversation))
-        }),
+        Effect.flatMap((rows) =>
+          Effect.sync(() => {
+            for (const row of rows) batch[row.ord - 1]?.answer(Effect.succeed(row))
+            // The others are members of nothing; a second answer does not count.
+            for (const pending of batch) pending.answer(Effect.fail(noConversation))
+          })
+        ),
         orUnavailable,
-        Effect.catch((error) => Effect.sync(() => batch.forEach((pending) => pending.answer(Effect.fail(error)))))
+        Effect.catch((error) =>
+          Effect.forEach(batch, ({ answer }) => Effect.sync(() => answer(Effect.fail(error))), { discard: true })
+        )
       )
   })
 
-  const markRead: Conversations["Service"]["markRead"] = Effect.fn("Conversations.markRead")(
-    function* (userId, conversationId, { force = false, seq }) {
-      const { changed, readSeq } = yield* marks.submit({ conversationId, userId, seq, force })
-      if (!changed) return
-      yield* pubsub.publish(conversationSubject(conversationId), [
-        encodeEphemeral({ event: "read.marked", conversationId, data: { userId, seq: readSeq } })
-      ])
-    }
-  )
+  const markRead: Conversations["Service"]["markRead"] = Effect.fn("Conversations.markRead")(function* (
+    userId,
+    conversationId,
+    { force = false, seq }
+  ) {
+    const { changed, readSeq } = yield* marks.submit({ conversationId, userId, seq, force })
+    if (!changed) return
+    yield* pubsub.publish(conversationSubject(conversationId), [
+      encodeEphemeral({ event: "read.marked", conversationId, data: { userId, seq: readSeq } })
+    ])
+  })
 
   const unread: Conversations["Service"]["unread"] = Effect.fn("Conversations.unread")(function* (userId) {
     const [row] = yield* sql<{ unreadCount: number }>`
@@ -276,17 +290,18 @@ export const makeConversationsSql = Effect.gen(function* () {
     return { unreadCount: row?.unreadCount ?? 0, mentionCount: 0 }
   }, orUnavailable)
 
-  const typing: Conversations["Service"]["typing"] = Effect.fn("Conversations.typing")(
-    function* (userId, conversationId, event) {
-      const rows = yield* sql`SELECT FROM conversation_members
+  const typing: Conversations["Service"]["typing"] = Effect.fn("Conversations.typing")(function* (
+    userId,
+    conversationId,
+    event
+  ) {
+    const rows = yield* sql`SELECT FROM conversation_members
         WHERE conversation_id = ${conversationId}::uuid AND user_id = ${userId}::uuid AND left_seq IS NULL`
-      if (rows.length === 0) return yield* noConversation
-      yield* pubsub.publish(conversationSubject(conversationId), [
-        encodeEphemeral({ event, conversationId, data: { userId } }, userId)
-      ])
-    },
-    orUnavailable
-  )
+    if (rows.length === 0) return yield* noConversation
+    yield* pubsub.publish(conversationSubject(conversationId), [
+      encodeEphemeral({ event, conversationId, data: { userId } }, userId)
+    ])
+  }, orUnavailable)
 
   return { create, get, getMany, list, markRead, members, places, typing, unread }
 })

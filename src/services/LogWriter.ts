@@ -152,16 +152,16 @@ export const makeLogWriter = Effect.fnUntraced(function* (reader: Pick<Log["Serv
       Effect.flatMap((rows) => {
         const locked: Array<Entry> = []
         const published = new Map<ConversationId, Array<Published>>()
-        rows.forEach((row, index) => {
-          const entry = batch[index]
-          if (entry === undefined) return
-          if (row.outcome === "locked") return locked.push(entry)
+        for (const row of rows) {
+          const entry = batch[row.ord - 1]
+          if (entry === undefined) continue
+          if (row.outcome === "locked") locked.push(entry)
           const message = answer(entry, row)
-          if (message === null) return
+          if (message === null) continue
           const events = published.get(message.conversationId)
           if (events === undefined) published.set(message.conversationId, [messageCreated(message)])
           else events.push(messageCreated(message))
-        })
+        }
         return Effect.forEach(published, ([id, events]) => pubsub.publish(conversationSubject(id), events), {
           discard: true
         }).pipe(Effect.as(locked))

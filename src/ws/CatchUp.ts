@@ -125,7 +125,9 @@ export class CatchUp extends Context.Service<
       const withConversations = Effect.fnUntraced(function* (
         connection: Connection,
         ids: ReadonlyArray<ConversationId>,
-        use: (page: ReadonlyArray<{ readonly conversation: Conversation; readonly cursor: Cursor }>) => Effect.Effect<void>
+        use: (
+          page: ReadonlyArray<{ readonly conversation: Conversation; readonly cursor: Cursor }>
+        ) => Effect.Effect<void>
       ) {
         for (const slice of pagesOf(ids)) {
           const found = yield* conversations.getMany(connection.userId, slice)
@@ -148,7 +150,10 @@ export class CatchUp extends Context.Service<
         yield* withConversations(connection, ids, (page) =>
           Effect.map(roomIn(connection), () => {
             left -= Math.min(left, pageSize)
-            const data = { conversations: page.map(({ conversation }) => conversation), ...(left === 0 && { done: true }) }
+            const data = {
+              conversations: page.map(({ conversation }) => conversation),
+              ...(left === 0 && { done: true })
+            }
             connection.send(encodeJson({ event: "ready", data }))
           })
         )
@@ -170,9 +175,7 @@ export class CatchUp extends Context.Service<
         followed: ReadonlyMap<ConversationId, { readonly cursor: Cursor; readonly head: number }>
       ) {
         const cursors = new Map(Object.entries(hello.cursors ?? {}))
-        const joined = places.filter(
-          (place) => (cursors.get(place.conversationId) ?? -1) < place.visibleFromSeq - 1
-        )
+        const joined = places.filter((place) => (cursors.get(place.conversationId) ?? -1) < place.visibleFromSeq - 1)
         const kept = places.filter((place) => !joined.includes(place))
         let budget = replayLimit.hello
         for (const { conversationId } of kept) {
@@ -189,10 +192,14 @@ export class CatchUp extends Context.Service<
             yield* goLive(connection, cursor, head + 1)
           }
         }
-        yield* added(connection, joined.map((place) => place.conversationId))
+        yield* added(
+          connection,
+          joined.map((place) => place.conversationId)
+        )
         const mine = new Set<string>(places.map((place) => place.conversationId))
         for (const id of Object.keys(hello.cursors ?? {})) {
-          if (!mine.has(id)) connection.send(encodeJson({ event: "conversation.removed", conversationId: id, data: {} }))
+          if (!mine.has(id))
+            connection.send(encodeJson({ event: "conversation.removed", conversationId: id, data: {} }))
         }
         const since = hello.userSeq ?? Number.MAX_SAFE_INTEGER
         const changed = kept.filter((place) => place.userSeq > since).map((place) => place.conversationId)

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto"
 import type { Socket } from "node:net"
-import { Exit, type Effect, Schema, Scope } from "effect"
+import { type Effect, Exit, Schema, Scope } from "effect"
 import type { WebSocket } from "ws"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import { Problem, RateLimited } from "../domain/Problem.ts"
@@ -61,7 +61,14 @@ export class Connection implements Follower {
   private closingSince: number | undefined
   private warnedOfExpiry = false
 
-  constructor(ws: WebSocket, socket: Socket, address: string, now: number, settings: SettingsShape, catchUp: (cursor: Cursor) => void) {
+  constructor(
+    ws: WebSocket,
+    socket: Socket,
+    address: string,
+    now: number,
+    settings: SettingsShape,
+    catchUp: (cursor: Cursor) => void
+  ) {
     this.ws = ws
     this.address = address
     this.openedAt = now
@@ -111,7 +118,10 @@ export class Connection implements Follower {
     const finish = () => {
       this.inFlight--
     }
-    if (conversationId === undefined) return start(finish)
+    if (conversationId === undefined) {
+      start(finish)
+      return
+    }
     const lane = this.lanes.get(conversationId) ?? { waiting: [], running: 0, kind }
     this.lanes.set(conversationId, lane)
     const run = () => {
@@ -139,9 +149,12 @@ export class Connection implements Follower {
   /** Sends what must not be dropped; a full outbox closes the socket. */
   send(bytes: Buffer): void {
     if (this.isClosing) return
-    if (this.outbox.load >= loads.full) return this.close(CloseCode.slowConsumer, "slow consumer")
-    this.sent++
-    this.outbox.push(bytes)
+    if (this.outbox.load >= loads.full) {
+      this.close(CloseCode.slowConsumer, "slow consumer")
+    } else {
+      this.sent++
+      this.outbox.push(bytes)
+    }
   }
 
   offer(bytes: Buffer): void {

@@ -147,10 +147,7 @@ export class Hub extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<{ readonly cursor: Cursor; readonly head: number }>, Unavailable>
     readonly unfollow: (cursor: Cursor) => void
     /** Signals of a user's subject until the scope closes. Confirmed when it returns. */
-    readonly signals: (
-      userId: UserId,
-      onSignal: (signal: Published) => void
-    ) => Effect.Effect<void, never, Scope.Scope>
+    readonly signals: (userId: UserId, onSignal: (signal: Published) => void) => Effect.Effect<void, never, Scope.Scope>
     /** How many conversations are followed. */
     readonly size: () => number
   }
@@ -251,9 +248,7 @@ export class Hub extends Context.Service<
         yield* start(opened)
         return yield* Effect.forEach(followed, ({ cursor, feed }) =>
           Effect.map(Deferred.await(feed.ready), () => ({ cursor, head: feed.last ?? 0 }))
-        ).pipe(
-          Effect.onError(() => Effect.sync(() => followed.forEach(({ cursor }) => unfollow(cursor))))
-        )
+        ).pipe(Effect.onError(() => Effect.forEach(followed, ({ cursor }) => Effect.sync(() => unfollow(cursor)))))
       }, Effect.uninterruptible)
 
       const compareHeads = Effect.gen(function* () {

@@ -47,8 +47,8 @@ export class Outbox {
 
   /** Calls `resume` once, as soon as the load is below that fraction; never when the socket ends first. */
   onceBelow(below: number, resume: () => void): void {
-    if (this.load < below) return resume()
-    this.waiters.push({ below, resume })
+    if (this.load < below) resume()
+    else this.waiters.push({ below, resume })
   }
 
   /** How long the kernel has taken nothing, in milliseconds by the clock of the calls. */
