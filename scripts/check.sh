@@ -18,6 +18,7 @@ forbid() {
 }
 forbid '\bDate\.now\(|new Date\(\)' 'read the time from Clock, so that tests can drive it' src
 forbid '@ts-(ignore|expect-error|nocheck)|biome-ignore-all' 'repair the type instead' src test
+forbid '\bas (any|unknown as|never)\b' 'repair the type instead of silencing the compiler' src
 forbid '\b(TODO|FIXME|XXX)\b' 'open an issue, or do it' src test migrations
 forbid 'from "\.\./(layers|http|rpc|ws|client)/' 'domain and services know nothing of layers, http, rpc, ws' src/domain src/services
 forbid 'from "\.\./(services)/' 'domain knows nothing of services' src/domain
