@@ -3,6 +3,7 @@ import type { Event, EventPage } from "../domain/Event.ts"
 import type { ClientMessageId, ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { Ack, Message, MessagePage, MessageType } from "../domain/Message.ts"
 import type { Conflict, NotFound, Unavailable } from "../domain/Problem.ts"
+import { makeMemoryLog } from "./LogMemory.ts"
 import { makeLogReader } from "./LogReader.ts"
 import { makeLogWriter } from "./LogWriter.ts"
 
@@ -84,4 +85,7 @@ export class Log extends Context.Service<
       return Log.of({ ...reader, ...writer })
     })
   )
+
+  /** In `Memory`. */
+  static readonly layerTest = Layer.effect(Log, Effect.map(makeMemoryLog, Log.of))
 }

@@ -68,17 +68,27 @@ export const toMessage = (row: MessageRow, visibleFromSeq: number): Message => (
   changedSeq: row.changedSeq
 })
 
-const toEvent = (row: EventRow, visibleFromSeq: number): Event => {
-  const place = {
-    conversationId: row.conversationId,
-    seq: row.seq,
-    at: row.at.toISOString(),
-    actorId: row.actorId
-  }
-  return row.data === null
-    ? { event: "message.created", ...place, data: { message: toMessage(row, visibleFromSeq) } }
-    : { event: "conversation.created", ...place, data: row.data }
-}
+/** The event that created a message. */
+export const messageCreated = (message: Message): Event => ({
+  event: "message.created",
+  conversationId: message.conversationId,
+  seq: message.seq,
+  at: message.createdAt,
+  actorId: message.senderId,
+  data: { message }
+})
+
+const toEvent = (row: EventRow, visibleFromSeq: number): Event =>
+  row.data === null
+    ? messageCreated(toMessage(row, visibleFromSeq))
+    : {
+        event: "conversation.created",
+        conversationId: row.conversationId,
+        seq: row.seq,
+        at: row.at.toISOString(),
+        actorId: row.actorId,
+        data: row.data
+      }
 
 /** The columns of a MessageRow, from a `messages m` and the message `r` that it replies to. */
 export const messageColumns = `m.id, m.conversation_id, m.seq, m.sender_id, m.client_message_id, m.type, m.body,
@@ -88,12 +98,21 @@ export const messageColumns = `m.id, m.conversation_id, m.seq, m.sender_id, m.cl
 export const messageTables = `messages m
   LEFT JOIN messages r ON r.conversation_id = m.conversation_id AND r.seq = m.reply_to_seq`
 
-const first = <A>(rows: ReadonlyArray<A>) => {
-  const [row] = rows
-  return row === undefined
-    ? Effect.fail(new NotFound({ detail: "There is no such conversation" }))
-    : Effect.succeed(row)
-}
+/** Also for who is no member, so that a stranger learns nothing. */
+export const noConversation = new NotFound({ detail: "There is no such conversation" })
+export const noMessage = new NotFound({ detail: "There is no such message" })
+
+const first = <A>([row]: ReadonlyArray<A>) => (row === undefined ? Effect.fail(noConversation) : Effect.succeed(row))
+
+/** A page of history: the last `older` messages below `from` and the first `newer` ones from it on. */
+export const split = (place: Place, limit: number) =>
+  "before" in place
+    ? { from: place.before, older: limit, newer: 0 }
+    : "after" in place
+      ? { from: Math.min(place.after + 1, Number.MAX_SAFE_INTEGER), older: 0, newer: limit }
+      : "around" in place
+        ? { from: place.around, older: Math.floor(limit / 2), newer: limit - Math.floor(limit / 2) }
+        : { from: Number.MAX_SAFE_INTEGER, older: limit, newer: 0 }
 
 /** The reading half of the log on PostgreSQL. Each read joins the reader's membership in its own statement. */
 export const makeLogReader = Effect.gen(function* () {
@@ -147,16 +166,6 @@ export const makeLogReader = Effect.gen(function* () {
     return new Map(rows.map((row) => [row.conversationId, row.seq]))
   }, orUnavailable)
 
-  /** The last `older` messages below `from` and the first `newer` ones from it on. */
-  const split = (place: Place, limit: number) =>
-    "before" in place
-      ? { from: place.before, older: limit, newer: 0 }
-      : "after" in place
-        ? { from: place.after + 1, older: 0, newer: limit }
-        : "around" in place
-          ? { from: place.around, older: Math.floor(limit / 2), newer: limit - Math.floor(limit / 2) }
-          : { from: Number.MAX_SAFE_INTEGER, older: limit, newer: 0 }
-
   const messages: Log["Service"]["messages"] = Effect.fn("Log.messages")(function* (query) {
     const { from, newer, older } = split(query.place, query.limit)
     const rows = yield* sql<
@@ -195,7 +204,7 @@ export const makeLogReader = Effect.gen(function* () {
         WHERE me.conversation_id = ${conversationId}::uuid AND me.user_id = ${userId}::uuid AND me.left_seq IS NULL
           AND m.id = ${messageId}::uuid`
     const [row] = rows
-    if (row === undefined) return yield* new NotFound({ detail: "There is no such message" })
+    if (row === undefined) return yield* noMessage
     return toMessage(row, row.visibleFromSeq)
   }, orUnavailable)
 

@@ -6,6 +6,7 @@ import type { Message } from "../domain/Message.ts"
 import { Conflict, NotFound, Unavailable } from "../domain/Problem.ts"
 import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
 import type { Appended, Log, NewEntry } from "./Log.ts"
+import { messageCreated, noConversation } from "./LogReader.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub } from "./PubSub.ts"
 import { isRetryable, isUnavailable, nullable } from "./Sql.ts"
 
@@ -62,15 +63,11 @@ const storedMessage = (entry: NewEntry, row: Row): Message => ({
   changedSeq: row.seq
 })
 
-const messageCreated = (message: Message) =>
-  encodeEvent({
-    event: "message.created",
-    conversationId: message.conversationId,
-    seq: message.seq,
-    at: message.createdAt,
-    actorId: message.senderId,
-    data: { message }
-  })
+export const reused = new Conflict({
+  code: "message-id-reused",
+  detail: "That clientMessageId was used for another message"
+})
+export const noReplyTarget = new NotFound({ detail: "There is no such message to reply to" })
 
 /**
  * The writing half of the log on PostgreSQL: one writer per shard of conversations, one call of `append_messages` per
@@ -122,17 +119,13 @@ export const makeLogWriter = Effect.fnUntraced(function* (reader: Pick<Log["Serv
         fork(republish(entry.input.conversationId, row.seq))
         return null
       case "reused":
-        entry.answer(
-          Effect.fail(
-            new Conflict({ code: "message-id-reused", detail: "That clientMessageId was used for another message" })
-          )
-        )
+        entry.answer(Effect.fail(reused))
         return null
       case "not-a-member":
-        entry.answer(Effect.fail(new NotFound({ detail: "There is no such conversation" })))
+        entry.answer(Effect.fail(noConversation))
         return null
       case "no-reply-target":
-        entry.answer(Effect.fail(new NotFound({ detail: "There is no such message to reply to" })))
+        entry.answer(Effect.fail(noReplyTarget))
         return null
       case "locked":
         return null
@@ -159,8 +152,9 @@ export const makeLogWriter = Effect.fnUntraced(function* (reader: Pick<Log["Serv
           const message = answer(entry, row)
           if (message === null) continue
           const events = published.get(message.conversationId)
-          if (events === undefined) published.set(message.conversationId, [messageCreated(message)])
-          else events.push(messageCreated(message))
+          const event = encodeEvent(messageCreated(message))
+          if (events === undefined) published.set(message.conversationId, [event])
+          else events.push(event)
         }
         return Effect.forEach(published, ([id, events]) => pubsub.publish(conversationSubject(id), events), {
           discard: true

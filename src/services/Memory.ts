@@ -1,5 +1,8 @@
 import { Context, Layer } from "effect"
-import type { SessionId, UserId } from "../domain/Ids.ts"
+import type { Kind, Role } from "../domain/Conversation.ts"
+import type { Event } from "../domain/Event.ts"
+import type { ConversationId, MessageId, SessionId, UserId } from "../domain/Ids.ts"
+import type { MessageType } from "../domain/Message.ts"
 
 /** A row of `users`. `emailKey` and `searchName` are the case-folded forms that are compared. */
 export interface UserRow {
@@ -32,13 +35,68 @@ export interface SessionRow {
   readonly endedAt: Date | null
 }
 
+/** A row of `conversation_members`. */
+export interface MembershipRow {
+  readonly userId: UserId
+  readonly role: Role
+  readonly joinedSeq: number
+  readonly visibleFromSeq: number
+  readonly leftSeq: number | null
+  readonly joinedAt: Date
+  readonly readSeq: number
+  readonly deliveredSeq: number
+  readonly mutedUntil: Date | null
+  readonly archived: boolean
+  readonly pinned: boolean
+  readonly notify: "all" | "mentions" | "none"
+  readonly userSeq: number
+}
+
+/** A row of `messages`. */
+export interface LoggedMessage {
+  readonly event: "message.created"
+  readonly id: MessageId
+  readonly seq: number
+  readonly senderId: UserId
+  readonly clientMessageId: string
+  readonly requestHash: Uint8Array
+  readonly type: MessageType
+  readonly body: string
+  readonly replySeq: number | null
+  readonly createdAt: Date
+}
+
+/** A conversation with its head, its members and its log, in which `seq` n stands at n - 1. */
+export interface StoredConversation {
+  readonly id: ConversationId
+  readonly kind: Kind
+  readonly title: string | null
+  readonly avatarUrl: string | null
+  readonly createdBy: UserId
+  readonly createdAt: Date
+  readonly peers: readonly [UserId, UserId] | null
+  readonly members: Map<UserId, MembershipRow>
+  readonly log: Array<LoggedMessage | Extract<Event, { readonly event: "conversation.created" }>>
+  lastActivityAt: Date
+}
+
 /** The tables that the fakes of the services share, in place of a database. */
 export class Memory extends Context.Service<
   Memory,
   {
     readonly users: Map<UserId, UserRow>
     readonly sessions: Map<SessionId, SessionRow>
+    readonly conversations: Map<ConversationId, StoredConversation>
+    readonly userHeads: Map<UserId, number>
+    /** By user and key. */
+    readonly idempotencyKeys: Map<string, { readonly request: string; readonly id: ConversationId; readonly at: Date }>
   }
 >()("chat/services/Memory") {
-  static readonly layer = Layer.sync(Memory, () => ({ users: new Map(), sessions: new Map() }))
+  static readonly layer = Layer.sync(Memory, () => ({
+    users: new Map(),
+    sessions: new Map(),
+    conversations: new Map(),
+    userHeads: new Map(),
+    idempotencyKeys: new Map()
+  }))
 }

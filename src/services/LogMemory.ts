@@ -1,0 +1,147 @@
+import { Clock, Effect, Semaphore } from "effect"
+import type { Event } from "../domain/Event.ts"
+import type { ConversationId, UserId } from "../domain/Ids.ts"
+import { excerptLength } from "../domain/Message.ts"
+import type { Log } from "./Log.ts"
+import { type MessageRow, messageCreated, noConversation, noMessage, split, toMessage } from "./LogReader.ts"
+import { noReplyTarget, reused } from "./LogWriter.ts"
+import { type LoggedMessage, Memory, type StoredConversation } from "./Memory.ts"
+import { conversationSubject, encodeEvent, PubSub } from "./PubSub.ts"
+
+/** A conversation and the user's place in it; `NotFound` when he is no member. */
+export const membership = (
+  conversations: ReadonlyMap<ConversationId, StoredConversation>,
+  conversationId: ConversationId,
+  userId: UserId
+) => {
+  const conversation = conversations.get(conversationId)
+  const me = conversation?.members.get(userId)
+  return conversation === undefined || me?.leftSeq !== null
+    ? Effect.fail(noConversation)
+    : Effect.succeed({ conversation, me })
+}
+
+export const messagesOf = ({ log }: StoredConversation, visibleFromSeq: number): Array<LoggedMessage> =>
+  log.flatMap((logged) => (logged.event === "message.created" && logged.seq >= visibleFromSeq ? [logged] : []))
+
+export const rowOf = (conversation: StoredConversation, message: LoggedMessage): MessageRow => {
+  const original = message.replySeq === null ? undefined : conversation.log[message.replySeq - 1]
+  const reply = original?.event === "message.created" ? original : undefined
+  return {
+    ...message,
+    conversationId: conversation.id,
+    editedAt: null,
+    deletedAt: null,
+    revision: 1,
+    changedSeq: message.seq,
+    replyId: reply?.id ?? null,
+    replySeq: reply?.seq ?? 0,
+    replySenderId: reply?.senderId ?? message.senderId,
+    replyExcerpt: Array.from(reply?.body ?? "")
+      .slice(0, excerptLength)
+      .join(""),
+    replyDeleted: false
+  }
+}
+
+/** The log in `Memory`. */
+export const makeMemoryLog = Effect.gen(function* () {
+  const { conversations } = yield* Memory
+  const pubsub = yield* PubSub
+  const turns = yield* Semaphore.make(1)
+
+  const eventOf = (
+    conversation: StoredConversation,
+    logged: StoredConversation["log"][number],
+    visibleFromSeq: number
+  ): Event =>
+    logged.event === "message.created"
+      ? messageCreated(toMessage(rowOf(conversation, logged), visibleFromSeq))
+      : logged
+
+  const append: Log["Service"]["append"] = Effect.fnUntraced(
+    function* ({ conversationId, replyTo, requestHash, ...entry }) {
+      const { conversation, me } = yield* membership(conversations, conversationId, entry.senderId)
+      const answer = (logged: LoggedMessage, duplicate: boolean) => {
+        const message = toMessage(rowOf(conversation, logged), 1)
+        const { createdAt, id: messageId, seq } = message
+        return pubsub.publish(conversationSubject(conversationId), [encodeEvent(messageCreated(message))]).pipe(
+          Effect.as({ ack: { messageId, seq, createdAt, duplicate }, message: duplicate ? null : message })
+        )
+      }
+      const known = messagesOf(conversation, 1).find(
+        ({ clientMessageId, senderId }) => senderId === entry.senderId && clientMessageId === entry.clientMessageId
+      )
+      if (known !== undefined) {
+        if (Buffer.compare(known.requestHash, requestHash) !== 0) return yield* reused
+        return yield* answer(known, true)
+      }
+      const reply = messagesOf(conversation, me.visibleFromSeq).find(({ id }) => id === replyTo)
+      if (replyTo !== null && reply === undefined) return yield* noReplyTarget
+      const seq = conversation.log.length + 1
+      const createdAt = new Date(yield* Clock.currentTimeMillis)
+      const logged: LoggedMessage = {
+        ...entry,
+        event: "message.created",
+        seq,
+        requestHash,
+        replySeq: reply?.seq ?? null,
+        createdAt
+      }
+      conversation.log.push(logged)
+      conversation.lastActivityAt = createdAt
+      conversation.members.set(entry.senderId, { ...me, readSeq: Math.max(me.readSeq, seq) })
+      return yield* answer(logged, false)
+    },
+    (append) => Effect.uninterruptible(turns.withPermits(1)(append))
+  )
+
+  const log: Log["Service"] = {
+    append,
+    events: ({ after, conversationId, limit, userId }) =>
+      Effect.map(membership(conversations, conversationId, userId), ({ conversation, me: { visibleFromSeq } }) => ({
+        items: conversation.log
+          .filter(({ seq }) => seq > after && seq >= visibleFromSeq)
+          .slice(0, limit)
+          .map((logged) => eventOf(conversation, logged, visibleFromSeq)),
+        head: conversation.log.length
+      })),
+    range: (conversationId, after, through) =>
+      Effect.sync(() => {
+        const conversation = conversations.get(conversationId)
+        return conversation?.log.slice(after, through).map((logged) => eventOf(conversation, logged, 1)) ?? []
+      }),
+    heads: (ids) =>
+      Effect.sync(
+        () =>
+          new Map(
+            ids.flatMap((id) => {
+              const conversation = conversations.get(id)
+              return conversation === undefined ? [] : [[id, conversation.log.length]]
+            })
+          )
+      ),
+    messages: ({ conversationId, limit, place, userId }) =>
+      Effect.map(membership(conversations, conversationId, userId), ({ conversation, me: { visibleFromSeq } }) => {
+        const { from, newer, older } = split(place, limit)
+        const all = messagesOf(conversation, visibleFromSeq)
+        const before = all.filter(({ seq }) => seq < from)
+        const after = all.slice(before.length)
+        const page = all.slice(Math.max(0, before.length - older), before.length + newer)
+        return {
+          items: page.map((message) => toMessage(rowOf(conversation, message), visibleFromSeq)),
+          hasBefore: before.length > older,
+          hasAfter: after.length > newer
+        }
+      }),
+    message: Effect.fnUntraced(function* (conversationId, userId, messageId) {
+      const { conversation, me } = yield* Effect.mapError(
+        membership(conversations, conversationId, userId),
+        () => noMessage
+      )
+      const message = messagesOf(conversation, me.visibleFromSeq).find(({ id }) => id === messageId)
+      return message === undefined ? yield* noMessage : toMessage(rowOf(conversation, message), me.visibleFromSeq)
+    })
+  }
+  return log
+})
