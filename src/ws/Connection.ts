@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto"
 import type { Socket } from "node:net"
-import { type Effect, Exit, Schema, Scope } from "effect"
+import { Effect, Exit, Schema, Scope } from "effect"
 import type { WebSocket } from "ws"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import { Problem, RateLimited } from "../domain/Problem.ts"
 import type { Principal } from "../domain/Session.ts"
 import type { Published } from "../services/PubSub.ts"
 import type { SettingsShape } from "../services/Settings.ts"
-import type { Cursor, Follower, Frame } from "./Hub.ts"
+import type { Receiver } from "./CatchUp.ts"
+import type { Cursor, Frame } from "./Hub.ts"
 import { Outbox } from "./Outbox.ts"
 import { CloseCode, type Command, encodeFrame, encodeJson } from "./Protocol.ts"
 import { TokenBucket } from "./TokenBucket.ts"
@@ -16,7 +17,7 @@ const encodeProblem = Schema.encodeSync(Problem)
 const pingFrame = encodeFrame(`{"event":"ping"}`)
 
 /** From this load on the step is taken: ephemeral events dropped, bodies stopped, the socket closed. */
-const loads = { dropEphemeral: 0.5, stopBodies: 0.8, full: 1, resumeBodies: 0.25 }
+const loads = { replay: 0.5, dropEphemeral: 0.5, stopBodies: 0.8, full: 1, resumeBodies: 0.25 }
 
 /** How long a peer has to answer our close before the TCP connection is cut, in milliseconds. */
 const closeGraceMs = 2000
@@ -33,13 +34,14 @@ interface Lane {
  * One socket: its outbox with the slow-consumer steps, its clocks, its limits, and its places in conversations. It
  * knows no services: `catchUp` is asked to read what a cursor missed from the log.
  */
-export class Connection implements Follower {
+export class Connection implements Receiver {
   readonly id = randomUUID()
   readonly openedAt: number
   readonly address: string
   readonly outbox: Outbox
   readonly cursors = new Map<ConversationId, Cursor>()
   readonly scope = Scope.makeUnsafe()
+  readonly room = Effect.callback<void>((resume) => this.outbox.onceBelow(loads.replay, () => resume(Effect.void)))
   readonly signals: Array<Published> = []
   /** Commands that came before hello was answered. */
   readonly early: Array<Command> = []
@@ -139,15 +141,19 @@ export class Connection implements Follower {
   }
 
   answer(id: Command["id"], ok: unknown): void {
-    this.send(encodeJson({ id, ok }))
+    this.write(encodeJson({ id, ok }))
   }
 
   refuse(id: Command["id"], problem: Problem): void {
-    this.send(encodeJson({ id, error: encodeProblem(problem) }))
+    this.write(encodeJson({ id, error: encodeProblem(problem) }))
   }
 
   /** Sends what must not be dropped; a full outbox closes the socket. */
-  send(bytes: Buffer): void {
+  send(event: Parameters<Receiver["send"]>[0]): void {
+    this.write(encodeJson(event))
+  }
+
+  private write(bytes: Buffer): void {
     if (this.isClosing) return
     if (this.outbox.load >= loads.full) {
       this.close(CloseCode.slowConsumer, "slow consumer")
@@ -158,13 +164,13 @@ export class Connection implements Follower {
   }
 
   offer(bytes: Buffer): void {
-    if (this.outbox.load < loads.dropEphemeral) this.send(bytes)
+    if (this.outbox.load < loads.dropEphemeral) this.write(bytes)
   }
 
   deliver(frame: Frame): boolean {
     if (this.isClosing) return false
     if (this.outbox.load < loads.stopBodies) {
-      this.send(frame.bytes)
+      this.write(frame.bytes)
       return true
     }
     const cursor = frame.conversationId === null ? undefined : this.cursors.get(frame.conversationId)
@@ -172,7 +178,7 @@ export class Connection implements Follower {
     // Only a live cursor starts to catch up; one that is catching up notices by itself.
     if (cursor.live) {
       const data = { seq: frame.seq }
-      this.send(encodeJson({ event: "conversation.dirty", conversationId: frame.conversationId, data }))
+      this.send({ event: "conversation.dirty", conversationId: cursor.conversationId, data })
       this.outbox.onceBelow(loads.resumeBodies, () => this.catchUp(cursor))
     }
     return false
@@ -193,7 +199,7 @@ export class Connection implements Follower {
     } else if (this.principal !== undefined) {
       if (this.pingedAt === undefined && now - this.lastReceivedAt >= timers.heartbeat) {
         this.pingedAt = now
-        this.send(pingFrame)
+        this.write(pingFrame)
       }
       this.watchExpiry(now, this.principal.expiresAt)
     }
@@ -226,7 +232,7 @@ export class Connection implements Follower {
       this.close(CloseCode.tokenExpired, "token expired")
     } else if (!this.warnedOfExpiry && expiresAt - now <= this.settings.timers.sessionExpiring) {
       this.warnedOfExpiry = true
-      this.send(encodeJson({ event: "session.expiring", data: { expiresAt: new Date(expiresAt).toISOString() } }))
+      this.send({ event: "session.expiring", data: { expiresAt: new Date(expiresAt).toISOString() } })
     }
   }
 }

@@ -16,7 +16,7 @@ import { CatchUp } from "./CatchUp.ts"
 import { Commands } from "./Commands.ts"
 import { Connection } from "./Connection.ts"
 import { Hub } from "./Hub.ts"
-import { ClientFrame, CloseCode, type Command, encodeJson, Hello, subprotocol } from "./Protocol.ts"
+import { ClientFrame, CloseCode, type Command, Hello, subprotocol } from "./Protocol.ts"
 
 /** What the protocol itself found wrong, under our close codes (RFC 6455 §7.4.1 has the others). */
 const closeCodes = new Map<number, CloseCode>([
@@ -321,7 +321,7 @@ export class Gateway extends Context.Service<
         yield* drain.begin
         for (const connection of connections) {
           const afterMs = yield* Random.nextIntBetween(0, timers.drain + 1)
-          connection.send(encodeJson({ event: "reconnect", data: { afterMs } }))
+          connection.send({ event: "reconnect", data: { afterMs } })
         }
         const gone = () => connections.size === 0
         if (!gone()) yield* until(gone, timers.drain)

@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { ConversationId, Seq } from "../domain/Ids.ts"
+import { Seq } from "../domain/Ids.ts"
 
 /** Why the server closes a socket. 4000–4499: reconnect with back-off and jitter; 4500–4999: do not. */
 export const CloseCode = {
@@ -42,7 +42,7 @@ export const Hello = Schema.Struct({
   client: Schema.optionalKey(
     Schema.Struct({ name: Schema.optionalKey(Schema.String), version: Schema.optionalKey(Schema.String) })
   ),
-  cursors: Schema.optionalKey(Schema.Record(ConversationId, Seq)),
+  cursors: Schema.optionalKey(Schema.Record(Schema.String, Seq)),
   userSeq: Schema.optionalKey(Seq),
   caps: Schema.optionalKey(Schema.Array(Schema.String))
 })
