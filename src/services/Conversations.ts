@@ -3,6 +3,7 @@ import type { Conversation, Member, NewConversation, ReadMark, Unread } from "..
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Page, PageRequest } from "../domain/Page.ts"
 import type { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { makeConversationsMemory } from "./ConversationsMemory.ts"
 import { makeConversationsSql } from "./ConversationsSql.ts"
 
 /** What a gateway must know of a membership to serve its events. `seq` is the head of the log. */
@@ -76,4 +77,7 @@ export class Conversations extends Context.Service<
 >()("chat/services/Conversations") {
   /** On PostgreSQL. */
   static readonly layer = Layer.effect(Conversations, Effect.map(makeConversationsSql, Conversations.of))
+
+  /** In `Memory`. */
+  static readonly layerTest = Layer.effect(Conversations, Effect.map(makeConversationsMemory, Conversations.of))
 }

@@ -1,45 +1,31 @@
 import { hash, randomUUIDv7 } from "node:crypto"
-import { Effect, Schema } from "effect"
+import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { type Conversation, type Kind, type Role, unreadCap } from "../domain/Conversation.ts"
-import { ConversationId, UserId } from "../domain/Ids.ts"
-import { Conflict, NotFound } from "../domain/Problem.ts"
-import type { User } from "../domain/User.ts"
+import { unreadCap } from "../domain/Conversation.ts"
+import { ConversationId, type UserId } from "../domain/Ids.ts"
+import type { NotFound } from "../domain/Problem.ts"
+import {
+  type ConversationRow,
+  keyReused,
+  listCursor,
+  type MemberRow,
+  memberCursor,
+  noUser,
+  pageOf,
+  toConversation,
+  toMember
+} from "./ConversationRows.ts"
 import { checkNewGroup, checkPage } from "./ConversationRules.ts"
 import type { Conversations, Place } from "./Conversations.ts"
-import { cursorOf } from "./Cursor.ts"
-import { makeGroupCommit } from "./GroupCommit.ts"
-import { type MessageRow, messageColumns, messageTables, toMessage } from "./LogReader.ts"
+import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
+import { type MessageRow, messageColumns, messageTables, noConversation } from "./LogReader.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
 import { Settings } from "./Settings.ts"
-import { int8s, orUnavailable } from "./Sql.ts"
+import { int8s, isRetryable, orUnavailable } from "./Sql.ts"
 
-interface ConversationRow {
-  readonly id: ConversationId
-  readonly kind: Kind
-  readonly title: string | null
-  readonly avatarUrl: string | null
-  readonly createdBy: UserId
-  readonly createdAt: Date
-  readonly seq: number
-  readonly lastActivityAt: Date
+/** `lastSeq` is that of the last message that the member may see. */
+interface Row extends ConversationRow {
   readonly lastSeq: number | null
-  readonly memberCount: number
-  readonly unreadCount: number
-  readonly role: Role
-  readonly joinedSeq: number
-  readonly visibleFromSeq: number
-  readonly readSeq: number
-  readonly deliveredSeq: number
-  readonly mutedUntil: Date | null
-  readonly archived: boolean
-  readonly pinned: boolean
-  readonly notify: "all" | "mentions" | "none"
-  readonly peerId: UserId | null
-  readonly peerUsername: string
-  readonly peerDisplayName: string
-  readonly peerAvatarUrl: string | null
-  readonly peerCreatedAt: Date
 }
 
 interface Mark {
@@ -49,10 +35,12 @@ interface Mark {
   readonly force: boolean
 }
 
-const listCursor = cursorOf(Schema.Struct({ at: Schema.Finite, id: ConversationId }))
-const memberCursor = cursorOf(Schema.Struct({ joinedSeq: Schema.Int, id: UserId }))
+interface Marked {
+  readonly readSeq: number
+  readonly changed: boolean
+}
 
-const noConversation = new NotFound({ detail: "There is no such conversation" })
+type PendingMark = Pending<Mark, Marked, NotFound>
 
 /** Conversations on PostgreSQL. Each read joins the reader's membership in its own statement. */
 export const makeConversationsSql = Effect.gen(function* () {
@@ -82,63 +70,20 @@ export const makeConversationsSql = Effect.gen(function* () {
     LEFT JOIN users peer ON peer.id = CASE WHEN d.user_low = me.user_id THEN d.user_high ELSE d.user_low END
     WHERE me.user_id = ${userId}::uuid AND me.left_seq IS NULL`
 
-  const lastMessages = Effect.fnUntraced(function* (rows: ReadonlyArray<ConversationRow>) {
+  const toConversations = Effect.fnUntraced(function* (rows: ReadonlyArray<Row>) {
     const found = rows.filter((row) => row.lastSeq !== null)
-    if (found.length === 0) return new Map<ConversationId, MessageRow>()
+    if (found.length === 0) return rows.map((row) => toConversation(row, undefined))
     const messages = yield* sql<MessageRow>`
       SELECT ${sql.literal(messageColumns)} FROM ${sql.literal(messageTables)}
       JOIN unnest(${found.map((row) => row.id)}::uuid[], ${found.map((row) => row.lastSeq)}::bigint[])
         AS last(conversation_id, seq) ON m.conversation_id = last.conversation_id AND m.seq = last.seq`
-    return new Map(messages.map((message) => [message.conversationId, message]))
-  })
-
-  const peer = (row: ConversationRow): User | null =>
-    row.peerId === null
-      ? null
-      : {
-          id: row.peerId,
-          username: row.peerUsername,
-          displayName: row.peerDisplayName,
-          avatarUrl: row.peerAvatarUrl,
-          createdAt: row.peerCreatedAt.toISOString()
-        }
-
-  const toConversations = Effect.fnUntraced(function* (rows: ReadonlyArray<ConversationRow>) {
-    const last = yield* lastMessages(rows)
-    return rows.map((row): Conversation => {
-      const lastMessage = last.get(row.id)
-      return {
-        id: row.id,
-        kind: row.kind,
-        title: row.title,
-        avatarUrl: row.avatarUrl,
-        createdBy: row.createdBy,
-        createdAt: row.createdAt.toISOString(),
-        seq: row.seq,
-        lastActivityAt: row.lastActivityAt.toISOString(),
-        lastMessage: lastMessage === undefined ? null : toMessage(lastMessage, row.visibleFromSeq),
-        memberCount: row.memberCount,
-        peer: peer(row),
-        me: {
-          role: row.role,
-          joinedSeq: row.joinedSeq,
-          visibleFromSeq: row.visibleFromSeq,
-          readSeq: row.readSeq,
-          deliveredSeq: row.deliveredSeq,
-          unreadCount: row.unreadCount,
-          mentionCount: 0,
-          mutedUntil: row.mutedUntil?.toISOString() ?? null,
-          archived: row.archived,
-          pinned: row.pinned,
-          notify: row.notify
-        }
-      }
-    })
+    const last = new Map(messages.map((message) => [message.conversationId, message]))
+    return rows.map((row) => toConversation(row, last.get(row.id)))
   })
 
   const getMany: Conversations["Service"]["getMany"] = Effect.fn("Conversations.getMany")(function* (userId, ids) {
     if (ids.length === 0) return []
-    return yield* toConversations(yield* sql<ConversationRow>`${mine(userId)} AND c.id = ANY (${ids}::uuid[])`)
+    return yield* toConversations(yield* sql<Row>`${mine(userId)} AND c.id = ANY (${ids}::uuid[])`)
   }, orUnavailable)
 
   const get: Conversations["Service"]["get"] = Effect.fnUntraced(function* (userId, id) {
@@ -153,12 +98,9 @@ export const makeConversationsSql = Effect.gen(function* () {
       after === undefined
         ? sql``
         : sql` AND (h.last_activity_at, c.id) < (${new Date(after.at)}::timestamptz, ${after.id}::uuid)`
-    const rows = yield* sql<ConversationRow>`${mine(userId)}${below}
+    const rows = yield* sql<Row>`${mine(userId)}${below}
       ORDER BY h.last_activity_at DESC, c.id DESC LIMIT ${page.limit + 1}`
-    const items = yield* toConversations(rows.slice(0, page.limit))
-    const end = rows.length > page.limit ? rows[page.limit - 1] : undefined
-    if (end === undefined) return { items }
-    return { items, nextCursor: listCursor.encode({ at: end.lastActivityAt.getTime(), id: end.id }) }
+    return pageOf(rows, page.limit, yield* toConversations(rows.slice(0, page.limit)), listCursor.at)
   }, orUnavailable)
 
   const members: Conversations["Service"]["members"] = Effect.fn("Conversations.members")(function* (
@@ -168,9 +110,7 @@ export const makeConversationsSql = Effect.gen(function* () {
   ) {
     yield* checkPage(page, limits.pageSize)
     const after = page.cursor === undefined ? { joinedSeq: -1, id: null } : yield* memberCursor.decode(page.cursor)
-    const rows = yield* sql<
-      User & { createdAt: Date; role: Role; joinedAt: Date; joinedSeq: number; readSeq: number; deliveredSeq: number }
-    >`
+    const rows = yield* sql<MemberRow>`
         SELECT u.id, u.username, u.display_name, u.avatar_url, u.created_at, m.role, m.joined_at, m.joined_seq,
           m.read_seq, m.delivered_seq
         FROM conversation_members me
@@ -182,22 +122,7 @@ export const makeConversationsSql = Effect.gen(function* () {
         ORDER BY m.joined_seq, m.user_id LIMIT ${page.limit + 1}`
     // A member sees himself on the first page, so no row there means that he is none.
     if (rows.length === 0) yield* get(userId, conversationId)
-    const items = rows.slice(0, page.limit).map((row) => ({
-      user: {
-        id: row.id,
-        username: row.username,
-        displayName: row.displayName,
-        avatarUrl: row.avatarUrl,
-        createdAt: row.createdAt.toISOString()
-      },
-      role: row.role,
-      joinedAt: row.joinedAt.toISOString(),
-      readSeq: row.readSeq,
-      deliveredSeq: row.deliveredSeq
-    }))
-    const end = rows.length > page.limit ? rows[page.limit - 1] : undefined
-    if (end === undefined) return { items }
-    return { items, nextCursor: memberCursor.encode({ joinedSeq: end.joinedSeq, id: end.id }) }
+    return pageOf(rows, page.limit, rows.slice(0, page.limit).map(toMember), memberCursor.at)
   }, orUnavailable)
 
   const places: Conversations["Service"]["places"] = Effect.fn("Conversations.places")(function* (userId) {
@@ -222,8 +147,9 @@ export const makeConversationsSql = Effect.gen(function* () {
     idempotencyKey
   ) {
     const id = ConversationId.make(randomUUIDv7())
-    const memberIds =
-      conversation.kind === "dm" ? [userId, conversation.userId] : [...new Set([userId, ...conversation.memberIds])]
+    const memberIds = [
+      ...new Set([userId, ...(conversation.kind === "dm" ? [conversation.userId] : conversation.memberIds)])
+    ]
     if (conversation.kind === "group") yield* checkNewGroup(conversation, memberIds.length, limits)
     const [made] = yield* conversation.kind === "dm"
       ? sql<{ conversationId: ConversationId | null; created: boolean }>`
@@ -232,13 +158,8 @@ export const makeConversationsSql = Effect.gen(function* () {
             SELECT * FROM create_group(${id}::uuid, ${userId}::uuid, ${conversation.title}::text,
               ${conversation.avatarUrl ?? null}::text, ${memberIds}::uuid[], ${idempotencyKey ?? null}::text,
               ${hash("sha256", JSON.stringify(conversation), "buffer")}::bytea)`
-    if (made === undefined) return yield* new NotFound({ detail: "There is no such user" })
-    const conversationId = made.conversationId
-    if (conversationId === null)
-      return yield* new Conflict({
-        code: "idempotency-key-reused",
-        detail: "That Idempotency-Key stands for another request"
-      })
+    if (made === undefined) return yield* noUser
+    const conversationId = made.conversationId ?? (yield* keyReused)
     if (made.created) {
       const changed = [membershipChanged(conversationId)]
       yield* Effect.forEach(memberIds, (id) => pubsub.publish(userSubject(id), changed), { discard: true })
@@ -246,29 +167,37 @@ export const makeConversationsSql = Effect.gen(function* () {
     return { conversation: yield* get(userId, conversationId), created: made.created }
   }, orUnavailable)
 
-  const marks = yield* makeGroupCommit<Mark, { readonly readSeq: number; readonly changed: boolean }, NotFound>({
+  /** A row that another transaction keeps locked fails alone: then each mark is tried by itself. */
+  const commitMarks = (batch: ReadonlyArray<PendingMark>): Effect.Effect<void> =>
+    sql<{ ord: number; readSeq: number; changed: boolean }>`
+      SELECT * FROM mark_read(${batch.map(({ input }) => input.conversationId)}::uuid[],
+        ${batch.map(({ input }) => input.userId)}::uuid[], ${int8s(batch.map(({ input }) => input.seq))}::bigint[],
+        ${batch.map(({ input }) => input.force)}::boolean[])`.pipe(
+      Effect.flatMap((rows) =>
+        Effect.sync(() => {
+          for (const row of rows) batch[row.ord - 1]?.answer(Effect.succeed(row))
+          // The others are members of nothing; a second answer does not count.
+          for (const pending of batch) pending.answer(Effect.fail(noConversation))
+        })
+      ),
+      Effect.retry({ while: (error) => batch.length === 1 && isRetryable(error), times: 2 }),
+      Effect.catchIf(
+        (error) => batch.length > 1 && isRetryable(error),
+        () => Effect.forEach(batch, (one) => commitMarks([one]), { concurrency: 4, discard: true })
+      ),
+      orUnavailable,
+      Effect.catch((error) =>
+        Effect.forEach(batch, ({ answer }) => Effect.sync(() => answer(Effect.fail(error))), { discard: true })
+      )
+    )
+
+  const marks = yield* makeGroupCommit<Mark, Marked, NotFound>({
     capacity: 20_000,
     maxBatch: 256,
     patienceMs: 10_000,
     startsBatch: (batch, next) =>
       batch.some((mark) => mark.conversationId === next.conversationId && mark.userId === next.userId),
-    commit: (batch) =>
-      sql<{ ord: number; readSeq: number; changed: boolean }>`
-        SELECT * FROM mark_read(${batch.map(({ input }) => input.conversationId)}::uuid[],
-          ${batch.map(({ input }) => input.userId)}::uuid[], ${int8s(batch.map(({ input }) => input.seq))}::bigint[],
-          ${batch.map(({ input }) => input.force)}::boolean[])`.pipe(
-        Effect.flatMap((rows) =>
-          Effect.sync(() => {
-            for (const row of rows) batch[row.ord - 1]?.answer(Effect.succeed(row))
-            // The others are members of nothing; a second answer does not count.
-            for (const pending of batch) pending.answer(Effect.fail(noConversation))
-          })
-        ),
-        orUnavailable,
-        Effect.catch((error) =>
-          Effect.forEach(batch, ({ answer }) => Effect.sync(() => answer(Effect.fail(error))), { discard: true })
-        )
-      )
+    commit: commitMarks
   })
 
   const markRead: Conversations["Service"]["markRead"] = Effect.fn("Conversations.markRead")(function* (

@@ -55,9 +55,7 @@ export const makeMemoryLog = Effect.gen(function* () {
     logged: StoredConversation["log"][number],
     visibleFromSeq: number
   ): Event =>
-    logged.event === "message.created"
-      ? messageCreated(toMessage(rowOf(conversation, logged), visibleFromSeq))
-      : logged
+    logged.event === "message.created" ? messageCreated(toMessage(rowOf(conversation, logged), visibleFromSeq)) : logged
 
   const append: Log["Service"]["append"] = Effect.fnUntraced(
     function* ({ conversationId, replyTo, requestHash, ...entry }) {
@@ -65,9 +63,9 @@ export const makeMemoryLog = Effect.gen(function* () {
       const answer = (logged: LoggedMessage, duplicate: boolean) => {
         const message = toMessage(rowOf(conversation, logged), 1)
         const { createdAt, id: messageId, seq } = message
-        return pubsub.publish(conversationSubject(conversationId), [encodeEvent(messageCreated(message))]).pipe(
-          Effect.as({ ack: { messageId, seq, createdAt, duplicate }, message: duplicate ? null : message })
-        )
+        return pubsub
+          .publish(conversationSubject(conversationId), [encodeEvent(messageCreated(message))])
+          .pipe(Effect.as({ ack: { messageId, seq, createdAt, duplicate }, message: duplicate ? null : message }))
       }
       const known = messagesOf(conversation, 1).find(
         ({ clientMessageId, senderId }) => senderId === entry.senderId && clientMessageId === entry.clientMessageId
