@@ -64,13 +64,7 @@ export type Rotation = Pick<
  */
 export const rotate = (session: Rotation, presented: number, now: Date): Rotation | undefined => {
   if (presented === session.generation) {
-    return {
-      ...session,
-      generation: presented + 1,
-      previousGeneration: presented,
-      usedGeneration: presented,
-      rotatedAt: now
-    }
+    return { ...session, generation: presented + 1, previousGeneration: presented, rotatedAt: now }
   }
   const inTime = now.getTime() - session.rotatedAt.getTime() <= graceMs
   return presented === session.previousGeneration && inTime && session.usedGeneration < session.generation

@@ -40,7 +40,7 @@ export const makeRememberedTokens = (capacity: number) => {
     },
     /** No token of these sessions is remembered from now on. */
     forget: (sessionIds: ReadonlyArray<SessionId>) => {
-      ends++
+      if (sessionIds.length > 0) ends++
       for (const sessionId of sessionIds) {
         for (const token of tokensOf.get(sessionId) ?? []) principals.delete(token)
         tokensOf.delete(sessionId)

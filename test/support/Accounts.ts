@@ -9,7 +9,8 @@ import { Settings } from "../../src/services/Settings.ts"
 import { Users } from "../../src/services/Users.ts"
 
 const around = Layer.mergeAll(Limits.layer, Passwords.layerTest, AccessTokens.layer, PubSub.layer).pipe(
-  Layer.provideMerge(Settings.layerTest())
+  // Tests move the clock by weeks: the fibers that look at the database each second would take their time.
+  Layer.provideMerge(Settings.layerTest({ timers: { sessionRecheck: 3_600_000 } }))
 )
 
 /** Users and Sessions with what they stand on, but for the database. */

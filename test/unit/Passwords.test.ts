@@ -61,6 +61,9 @@ const slow = Effect.gen(function* () {
   return { begun, passwords, start, finish }
 })
 
+/** All that can run without a thread's answer has run. */
+const settled = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+
 describe("the queue", () => {
   const cores = availableParallelism()
 
@@ -83,6 +86,7 @@ describe("the queue", () => {
       if (first === undefined || waiting === undefined || last === undefined) return assert.fail("no fibers")
       yield* Fiber.interrupt(waiting)
       const interrupt = yield* Effect.forkChild(Fiber.interrupt(first), { startImmediately: true })
+      yield* settled
       assert.strictEqual(begun.length, cores)
       begun[0]?.resolve(true)
       yield* Fiber.join(interrupt)
