@@ -29,6 +29,10 @@ export interface SessionStorage {
   readonly list: (userId: UserId, now: Date, limit: number) => Effect.Effect<ReadonlyArray<SessionRow>, Unavailable>
   /** The ids of the sessions that this has ended: the one, or none when it did not live. */
   readonly end: (userId: UserId, id: SessionId, now: Date) => Effect.Effect<ReadonlyArray<SessionId>, Unavailable>
+  /** Sessions that were ended after a place in their order; without one, the last that was. */
+  readonly endedAfter: (
+    seq: number | undefined
+  ) => Effect.Effect<ReadonlyArray<{ readonly id: SessionId; readonly endedSeq: number }>, Unavailable>
   /** Changes the password and ends all sessions but `keep`. Undefined when the password is no longer `oldHash`. */
   readonly changePassword: (
     change: { readonly userId: UserId; readonly keep: SessionId; readonly oldHash: string; readonly newHash: string },
@@ -105,6 +109,17 @@ export const makeSqlSessions = Effect.gen(function* () {
         Effect.map((rows) => rows.map((row) => row.id)),
         orUnavailable
       ),
+    endedAfter: (seq) =>
+      (seq === undefined
+        ? sql<{
+            id: SessionId
+            endedSeq: number
+          }>`SELECT id, ended_seq FROM sessions WHERE ended_seq IS NOT NULL ORDER BY ended_seq DESC LIMIT 1`
+        : sql<{
+            id: SessionId
+            endedSeq: number
+          }>`SELECT id, ended_seq FROM sessions WHERE ended_seq > ${seq} ORDER BY ended_seq`
+      ).pipe(orUnavailable),
     changePassword: ({ keep, newHash, oldHash, userId }, now) =>
       sql<{ readonly ended: ReadonlyArray<SessionId> | null }>`SELECT change_password(${userId}, ${keep}, ${oldHash},
           ${newHash}, ${now}) AS ended`.pipe(
@@ -174,6 +189,8 @@ export const makeMemorySessions = Effect.map(Memory, ({ sessions, users }): Sess
           now
         )
       ),
+    // One process has one memory: there is nothing that it was not told.
+    endedAfter: () => Effect.succeed([]),
     changePassword: ({ keep, newHash, oldHash, userId }, now) =>
       Effect.sync(() => {
         const user = userOf(userId)

@@ -1,6 +1,6 @@
 import { hash, randomUUIDv7 } from "node:crypto"
-import { Clock, Context, Effect, Layer } from "effect"
-import { SessionId, type UserId } from "../domain/Ids.ts"
+import { Clock, Context, Effect, Layer, Option, Schedule, Schema, type Scope } from "effect"
+import { SessionId } from "../domain/Ids.ts"
 import {
   Forbidden,
   type InvalidRequest,
@@ -15,7 +15,7 @@ import { AccessTokens } from "./AccessTokens.ts"
 import { addressKey, Limits } from "./Limits.ts"
 import type { SessionRow, UserRow } from "./Memory.ts"
 import { Passwords, passwordIssue } from "./Passwords.ts"
-import { PubSub, sessionsEnded, userSubject } from "./PubSub.ts"
+import { PubSub, sessionsEnded, sessionsSubject } from "./PubSub.ts"
 import { makeRefreshTokens, rotate } from "./RefreshTokens.ts"
 import { makeRememberedTokens } from "./RememberedTokens.ts"
 import { makeMemorySessions, makeSqlSessions, type SessionStorage } from "./SessionStorage.ts"
@@ -38,6 +38,13 @@ const toSession = (row: SessionRow, current: SessionId): Session => ({
   expiresAt: row.expiresAt.toISOString()
 })
 
+/** How long the commit of an ended session may take after its number was given. */
+const overlapMs = 15_000
+
+const decodeEnded = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Struct({ sessionIds: Schema.Array(SessionId) }))
+)
+
 /** Some 10 MB of tokens. */
 const remembered = 20_000
 
@@ -47,8 +54,8 @@ const sessionEnded = new Unauthenticated({ code: "session-ended", detail: "The s
 const wrongPassword = new Forbidden({ detail: "The current password is wrong" })
 
 /**
- * Who is signed in, on which devices. Each end of a session is published on the user's subject (`sessionsEnded`), so
- * that gateways close its sockets; it also stands in `sessions.ended_seq`, should the bus lose it.
+ * Who is signed in, on which devices. Each end of a session is told to all nodes over the bus, and read by them from
+ * `sessions.ended_seq` every `timers.sessionRecheck`, should the bus lose it.
  */
 export class Sessions extends Context.Service<
   Sessions,
@@ -75,10 +82,14 @@ export class Sessions extends Context.Service<
     readonly list: (principal: Principal) => Effect.Effect<ReadonlyArray<Session>, Unavailable>
     /** Ends one of the caller's sessions. */
     readonly end: (principal: Principal, id: SessionId) => Effect.Effect<void, NotFound | Unavailable>
+    /** Tells of ended sessions, wherever they were ended, until the scope closes. */
+    readonly onEnded: (
+      listener: (sessionIds: ReadonlyArray<SessionId>) => void
+    ) => Effect.Effect<void, never, Scope.Scope>
   }
 >()("chat/services/Sessions") {
   static readonly make = Effect.fnUntraced(function* (storage: SessionStorage) {
-    const { jwt, limits } = yield* Settings
+    const { jwt, limits, timers } = yield* Settings
     const accessTokens = yield* AccessTokens
     const limiter = yield* Limits
     const passwords = yield* Passwords
@@ -105,13 +116,39 @@ export class Sessions extends Context.Service<
       )
     }
 
+    const listeners = new Set<(sessionIds: ReadonlyArray<SessionId>) => void>()
+    let told = new Set<SessionId>()
+    const ended = (sessionIds: ReadonlyArray<SessionId>) => {
+      const news = sessionIds.filter((id) => !told.has(id))
+      if (news.length === 0) return
+      for (const id of news) told.add(id)
+      tokens.forget(news)
+      for (const listener of listeners) listener(news)
+    }
+
+    yield* pubSub.subscribe(sessionsSubject, (events) => {
+      for (const { json } of events) Option.map(decodeEnded(json), ({ sessionIds }) => ended(sessionIds))
+    })
+
+    // The numbers are given before they are committed, so a lower one may come after a higher one: each look goes back
+    // to where the looks of the last few seconds began. Nothing that was told once is told again.
+    const marks: Array<number> = []
+    const recheck = Effect.gen(function* () {
+      const rows = yield* storage.endedAfter(marks[0])
+      ended(rows.map(({ id }) => id))
+      told = new Set(rows.map(({ id }) => id))
+      marks.push(Math.max(marks.at(-1) ?? 0, ...rows.map(({ endedSeq }) => endedSeq)))
+      if (marks.length > Math.ceil(overlapMs / timers.sessionRecheck)) marks.shift()
+    }).pipe(Effect.ignore)
+    yield* Effect.forkScoped(Effect.repeat(recheck, Schedule.spaced(timers.sessionRecheck)))
+
     /** Every end of a session goes through here: once it is committed it is also made known. */
-    const ending = <E>(userId: UserId, end: Effect.Effect<ReadonlyArray<SessionId>, E>) =>
+    const ending = <E>(end: Effect.Effect<ReadonlyArray<SessionId>, E>) =>
       end.pipe(
         Effect.tap((sessionIds) => {
           if (sessionIds.length === 0) return Effect.void
           tokens.forget(sessionIds)
-          return pubSub.publish(userSubject(userId), [sessionsEnded(sessionIds)])
+          return pubSub.publish(sessionsSubject, [sessionsEnded(sessionIds)])
         }),
         Effect.uninterruptible
       )
@@ -189,7 +226,7 @@ export class Sessions extends Context.Service<
           if (session === undefined) return yield* wrongRefreshToken
           const rotation = rotate(session, presented.generation, now)
           if (rotation === undefined) {
-            yield* ending(session.userId, storage.end(session.userId, session.id, now))
+            yield* ending(storage.end(session.userId, session.id, now))
             yield* Effect.logWarning("refresh token used twice", { sessionId: session.id, userId: session.userId })
             return yield* wrongRefreshToken
           }
@@ -204,7 +241,7 @@ export class Sessions extends Context.Service<
           return principal === undefined ? verifyToken(accessToken) : Effect.succeed(principal)
         }),
       logout: Effect.fn("Sessions.logout")(function* ({ sessionId, userId }) {
-        yield* ending(userId, storage.end(userId, sessionId, yield* currentDate))
+        yield* ending(storage.end(userId, sessionId, yield* currentDate))
       }),
       changePassword: Effect.fn("Sessions.changePassword")(function* ({ sessionId, userId }, change) {
         const issue = passwordIssue(change.newPassword, limits.passwordLength)
@@ -218,7 +255,6 @@ export class Sessions extends Context.Service<
         const now = yield* currentDate
         const replacement = { userId, keep: sessionId, oldHash: user.passwordHash, newHash }
         yield* ending(
-          userId,
           Effect.flatMap(storage.changePassword(replacement, now), (ended) =>
             ended === undefined ? Effect.fail(wrongPassword) : Effect.succeed(ended)
           )
@@ -229,9 +265,14 @@ export class Sessions extends Context.Service<
         return rows.map((row) => toSession(row, sessionId))
       }),
       end: Effect.fn("Sessions.end")(function* ({ userId }, id) {
-        const ended = yield* ending(userId, storage.end(userId, id, yield* currentDate))
-        if (ended.length === 0) return yield* new NotFound({})
-      })
+        const endedIds = yield* ending(storage.end(userId, id, yield* currentDate))
+        if (endedIds.length === 0) return yield* new NotFound({})
+      }),
+      onEnded: (listener) =>
+        Effect.acquireRelease(
+          Effect.sync(() => listeners.add(listener)),
+          () => Effect.sync(() => listeners.delete(listener))
+        )
     })
   })
 

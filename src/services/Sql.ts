@@ -31,7 +31,7 @@ export const orUnavailable = <A, E, R>(
   Effect.catch(self, (error): Effect.Effect<never, Exclude<E, SqlError> | Unavailable> => {
     if (isOther(error)) return Effect.fail(error)
     if (!(error instanceof SqlError) || !isUnavailable(error)) return Effect.die(error)
-    return Effect.logWarning("database unavailable", { reason: error.reason._tag }).pipe(
+    return Effect.logDebug("database unavailable", { reason: error.reason._tag }).pipe(
       Effect.andThen(Effect.fail(new Unavailable({ detail: "The database does not answer right now" })))
     )
   })

@@ -1,12 +1,13 @@
-import { Context, Effect, Layer, Schedule } from "effect"
+import { Cause, Context, Effect, Layer, Queue, Schedule, type Scope } from "effect"
 import type { Conversation } from "../domain/Conversation.ts"
 import type { ConversationId } from "../domain/Ids.ts"
 import type { Unavailable } from "../domain/Problem.ts"
+import type { SyncRequest } from "../domain/Sync.ts"
 import { Conversations, type Place } from "../services/Conversations.ts"
 import { Log } from "../services/Log.ts"
 import { compare } from "../services/Sync.ts"
 import { type Cursor, type Follower, Hub } from "./Hub.ts"
-import { type Hello, replayLimit } from "./Protocol.ts"
+import { replayLimit } from "./Protocol.ts"
 
 /** How many conversations one frame of the list, and one read, holds. */
 const pageSize = 50
@@ -35,12 +36,17 @@ export interface Receiver extends Follower {
 export class CatchUp extends Context.Service<
   CatchUp,
   {
-    /** Follows the given conversations, sends the list of them or what the cursors missed, and goes live. */
-    readonly greet: (receiver: Receiver, hello: Hello, places: ReadonlyArray<Place>) => Effect.Effect<void, Unavailable>
+    /**
+     * Follows all conversations of the receiver's user, hands `onStart` the user seq, sends the list of them or what the
+     * cursors missed, and goes live. From then on until the scope closes it acts on changes of memberships.
+     */
+    readonly start: (
+      receiver: Receiver,
+      from: { readonly cursors?: SyncRequest["cursors"]; readonly userSeq?: number },
+      onStart: (userSeq: number) => void
+    ) => Effect.Effect<void, Unavailable, Scope.Scope>
     /** Replays what the cursor missed, or resets it when that is too much, and lets it go live. */
     readonly replay: (receiver: Receiver, cursor: Cursor) => Effect.Effect<void>
-    /** Acts on a change of the user's membership in a conversation. */
-    readonly membershipChanged: (receiver: Receiver, conversationId: ConversationId) => Effect.Effect<void, Unavailable>
   }
 >()("chat/ws/CatchUp") {
   static readonly layer = Layer.effect(
@@ -169,11 +175,11 @@ export class CatchUp extends Context.Service<
 
       const resume = Effect.fnUntraced(function* (
         receiver: Receiver,
-        hello: Hello,
+        from: SyncRequest,
         places: ReadonlyArray<Place>,
         followed: ReadonlyMap<ConversationId, { readonly cursor: Cursor; readonly head: number }>
       ) {
-        const { added: joined, changed, kept, removed } = compare(places, { ...hello, cursors: hello.cursors ?? {} })
+        const { added: joined, changed, kept, removed } = compare(places, from)
         let budget = replayLimit.hello
         for (const { conversationId, seen } of kept) {
           const { cursor, head } = followed.get(conversationId) ?? {}
@@ -204,17 +210,6 @@ export class CatchUp extends Context.Service<
         receiver.send({ event: "ready", data: { resumed: true, done: true } })
       })
 
-      const greet = Effect.fn("CatchUp.greet")(function* (
-        receiver: Receiver,
-        hello: Hello,
-        places: ReadonlyArray<Place>
-      ) {
-        const byActivity = [...places].sort((a, b) => b.lastActivityAt.getTime() - a.lastActivityAt.getTime())
-        const ids = byActivity.map((place) => place.conversationId)
-        const followed = yield* followAll(receiver, ids)
-        yield* hello.cursors === undefined ? sendList(receiver, ids) : resume(receiver, hello, byActivity, followed)
-      })
-
       const membershipChanged = Effect.fn("CatchUp.membershipChanged")(function* (
         receiver: Receiver,
         conversationId: ConversationId
@@ -229,7 +224,30 @@ export class CatchUp extends Context.Service<
         }
       })
 
-      return CatchUp.of({ greet, membershipChanged, replay })
+      const start: CatchUp["Service"]["start"] = Effect.fn("CatchUp.start")(function* (receiver, from, onStart) {
+        const changes = yield* Queue.unbounded<ConversationId>()
+        yield* hub.signals(receiver.userId, ({ conversationId, event }) => {
+          if (event === "membership.changed" && conversationId !== null) Queue.offerUnsafe(changes, conversationId)
+        })
+        const { places, userSeq } = yield* conversations.places(receiver.userId)
+        if (receiver.isClosing) return
+        onStart(userSeq)
+        const byActivity = [...places].sort((a, b) => b.lastActivityAt.getTime() - a.lastActivityAt.getTime())
+        const ids = byActivity.map((place) => place.conversationId)
+        const followed = yield* followAll(receiver, ids)
+        yield* from.cursors === undefined
+          ? sendList(receiver, ids)
+          : resume(receiver, { ...from, cursors: from.cursors }, byActivity, followed)
+        // One change after the other, and none before the start is over.
+        yield* Queue.take(changes).pipe(
+          Effect.flatMap((id) => Effect.retry(membershipChanged(receiver, id), Schedule.spaced("1 second"))),
+          Effect.catchDefect((defect) => Effect.logError("membership change failed", Cause.die(defect))),
+          Effect.forever,
+          Effect.forkScoped
+        )
+      })
+
+      return CatchUp.of({ replay, start })
     })
   )
 }

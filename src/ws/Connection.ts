@@ -5,7 +5,6 @@ import type { WebSocket } from "ws"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import { Problem, RateLimited } from "../domain/Problem.ts"
 import type { Principal } from "../domain/Session.ts"
-import type { Published } from "../services/PubSub.ts"
 import type { SettingsShape } from "../services/Settings.ts"
 import type { Receiver } from "./CatchUp.ts"
 import type { Cursor, Frame } from "./Hub.ts"
@@ -42,12 +41,9 @@ export class Connection implements Receiver {
   readonly cursors = new Map<ConversationId, Cursor>()
   readonly scope = Scope.makeUnsafe()
   readonly room = Effect.callback<void>((resume) => this.outbox.onceBelow(loads.replay, () => resume(Effect.void)))
-  readonly signals: Array<Published> = []
   /** Commands that came before hello was answered. */
   readonly early: Array<Command> = []
   state: "opening" | "greeting" | "open" | "closing" = "opening"
-  /** Set once hello was answered and the state it asked for was sent; signals wait until then. */
-  greeted = false
   inFlight = 0
   received = 0
   sent = 0

@@ -6,9 +6,7 @@ import { deeperThan } from "../domain/Json.ts"
 import { Internal, invalid, invalidData, type Problem, RateLimited, Unauthenticated } from "../domain/Problem.ts"
 import type { Principal } from "../domain/Session.ts"
 import type { Me } from "../domain/User.ts"
-import { Conversations } from "../services/Conversations.ts"
 import { Drain } from "../services/Drain.ts"
-import type { Published } from "../services/PubSub.ts"
 import { Sessions } from "../services/Sessions.ts"
 import { Settings } from "../services/Settings.ts"
 import { Users } from "../services/Users.ts"
@@ -44,10 +42,6 @@ const unknownUser = new Unauthenticated({ code: "session-ended" })
 const decodeFrame = Schema.decodeUnknownResult(Schema.fromJsonString(ClientFrame))
 const decodeHello = Schema.decodeUnknownEffect(Hello)
 const decodeToken = Schema.decodeUnknownEffect(Schema.Struct({ token: Schema.String }))
-const decodeEnded = Schema.decodeUnknownEffect(
-  Schema.fromJsonString(Schema.Struct({ sessionIds: Schema.Array(Schema.String) }))
-)
-
 /** Counts by key, and forgets a key at zero. */
 const makeTally = () => {
   const counts = new Map<string, number>()
@@ -84,7 +78,6 @@ export class Gateway extends Context.Service<
       const catchUp = yield* CatchUp
       const clock = yield* Clock.Clock
       const commands = yield* Commands
-      const conversations = yield* Conversations
       const drain = yield* Drain
       const hub = yield* Hub
       const sessions = yield* Sessions
@@ -115,33 +108,6 @@ export class Gateway extends Context.Service<
           )
         })
 
-      const onSignal = Effect.fnUntraced(function* (connection: Connection, signal: Published) {
-        if (signal.event === "membership.changed" && signal.conversationId !== null) {
-          const retry = { schedule: Schedule.spaced("1 second"), while: () => !connection.isClosing }
-          yield* Effect.retry(catchUp.membershipChanged(connection, signal.conversationId), retry)
-        } else if (signal.event === "sessions.ended") {
-          const { sessionIds } = yield* decodeEnded(signal.json)
-          const own = connection.principal?.sessionId
-          if (own !== undefined && sessionIds.includes(own)) connection.close(CloseCode.sessionRevoked, "session ended")
-        }
-      })
-
-      /** One signal after the other, and none before the greeting is over. */
-      const workOffSignals = (connection: Connection): Effect.Effect<void> =>
-        Effect.gen(function* () {
-          for (let signal = connection.signals[0]; signal !== undefined; signal = connection.signals[0]) {
-            yield* hideDefects(onSignal(connection, signal)).pipe(Effect.ignore)
-            connection.signals.shift()
-          }
-        })
-
-      const takeSignal = (connection: Connection) => (signal: Published) => {
-        // The end of a session does not wait for a greeting that may hang.
-        if (signal.event === "sessions.ended") return void fork(Effect.ignore(onSignal(connection, signal)))
-        connection.signals.push(signal)
-        if (connection.greeted && connection.signals.length === 1) fork(workOffSignals(connection))
-      }
-
       const greeting = (connection: Connection, principal: Principal, user: Me, userSeq: number) => ({
         connectionId: connection.id,
         sessionId: principal.sessionId,
@@ -164,21 +130,19 @@ export class Gateway extends Context.Service<
         const principal = yield* sessions.authenticate(hello.token)
         if (perUser.of(principal.userId) >= limits.socketsPerUser)
           return connection.close(CloseCode.tooManyConnections, "too many connections")
-        yield* Scope.provide(hub.signals(principal.userId, takeSignal(connection)), connection.scope)
-        // Again, now that no end of the session can be missed.
-        yield* sessions.authenticate(hello.token)
         const user = yield* Effect.catchTag(users.me(principal.userId), "NotFound", () => Effect.fail(unknownUser))
-        const { places, userSeq } = yield* conversations.places(principal.userId)
         if (connection.isClosing) return
         connection.principal = principal
-        connection.state = "open"
         unauthenticated.add(connection.address, -1)
         perUser.add(principal.userId, 1)
-        connection.answer(id, greeting(connection, principal, user, userSeq))
-        for (const frame of connection.early.splice(0)) command(connection, frame)
-        yield* catchUp.greet(connection, hello, places)
-        connection.greeted = true
-        yield* workOffSignals(connection)
+        // Again, now that the end of the session would find the socket.
+        yield* sessions.authenticate(hello.token)
+        const onStart = (userSeq: number) => {
+          connection.state = "open"
+          connection.answer(id, greeting(connection, principal, user, userSeq))
+          for (const frame of connection.early.splice(0)) command(connection, frame)
+        }
+        yield* Scope.provide(catchUp.start(connection, hello, onStart), connection.scope)
       })
 
       const refuseHello = (connection: Connection, id: Command["id"], error: Problem) => {
@@ -188,8 +152,8 @@ export class Gateway extends Context.Service<
         connection.refuse(id, error)
         if (error._tag === "InvalidRequest") return connection.close(CloseCode.badFrame, "bad hello")
         // Nothing was promised yet: the client may say hello again until the hello time-out.
-        connection.state = connection.principal === undefined ? "opening" : connection.state
-        if (connection.principal !== undefined) connection.close(CloseCode.internal, "the greeting failed")
+        if (connection.principal === undefined) connection.state = "opening"
+        else connection.close(CloseCode.internal, "the greeting failed")
       }
 
       const hello = (connection: Connection, { data, id, op }: Command) => {
@@ -224,7 +188,7 @@ export class Gateway extends Context.Service<
 
       const command = (connection: Connection, frame: Command) => {
         const { principal } = connection
-        if (principal === undefined) {
+        if (principal === undefined || connection.state !== "open") {
           if (connection.state !== "greeting") return hello(connection, frame)
           // A client need not wait for the answer to its hello.
           if (connection.early.length < limits.commandsInFlight) return void connection.early.push(frame)
@@ -303,6 +267,14 @@ export class Gateway extends Context.Service<
           })
           return cut
         })
+
+      yield* sessions.onEnded((ended) => {
+        const ids = new Set<string>(ended)
+        for (const connection of connections) {
+          if (connection.principal !== undefined && ids.has(connection.principal.sessionId))
+            connection.close(CloseCode.sessionRevoked, "session ended")
+        }
+      })
 
       const tick = Effect.sync(() => {
         const at = now()

@@ -3,7 +3,6 @@ import { Array as Arr, Duration, Effect, type Layer, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { SignJWT, UnsecuredJWT } from "jose"
 import { SessionId } from "../../src/domain/Ids.ts"
-import { type Published, PubSub, userSubject } from "../../src/services/PubSub.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
 import { Settings } from "../../src/services/Settings.ts"
 import { Users } from "../../src/services/Users.ts"
@@ -19,16 +18,12 @@ const count = (outcomes: ReadonlyArray<string>) =>
 
 const use = (accessToken: string) => Sessions.use((sessions) => outcome(sessions.authenticate(accessToken)))
 
-/** The ids of the sessions whose end is published for a user from now on. */
-const endsOf = (userId: Parameters<typeof userSubject>[0]) =>
-  Effect.gen(function* () {
-    const seen: Array<unknown> = []
-    const onEvents = (events: ReadonlyArray<Published>) => {
-      for (const { event, json } of events) if (event === "sessions.ended") seen.push(...JSON.parse(json).sessionIds)
-    }
-    yield* PubSub.use((pubSub) => pubSub.subscribe(userSubject(userId), onEvents))
-    return seen
-  })
+/** The ids of the sessions whose end is told from now on. */
+const watchEnds = Effect.gen(function* () {
+  const seen: Array<unknown> = []
+  yield* Sessions.use((sessions) => sessions.onEnded((sessionIds) => void seen.push(...sessionIds)))
+  return seen
+})
 
 /** What every Layer of Sessions keeps. */
 export const sessionsContract = <E>(layer: Layer.Layer<Accounts, E>) => {
@@ -190,7 +185,7 @@ export const sessionsContract = <E>(layer: Layer.Layer<Accounts, E>) => {
         const refreshed = Effect.gen(function* () {
           const user = yield* signedIn
           const refresh = (refreshToken: string) => sessions.refresh({ ...user.device, refreshToken })
-          return { ...user, refresh, next: yield* refresh(user.tokens.refreshToken), ends: yield* endsOf(user.me.id) }
+          return { ...user, refresh, next: yield* refresh(user.tokens.refreshToken), ends: yield* watchEnds }
         })
         const assertReused = Effect.fnUntraced(function* (
           { ends, refresh, tokens }: Effect.Success<typeof refreshed>,
@@ -243,9 +238,9 @@ export const sessionsContract = <E>(layer: Layer.Layer<Accounts, E>) => {
     it.effect("logging out ends this session at once, and tells", () =>
       Effect.gen(function* () {
         const sessions = yield* Sessions
-        const { device, login, me, principal, tokens } = yield* signedIn
+        const { device, login, principal, tokens } = yield* signedIn
         const other = yield* login()
-        const ends = yield* endsOf(me.id)
+        const ends = yield* watchEnds
         yield* sessions.logout(principal)
         assert.deepStrictEqual(ends, [tokens.sessionId])
         assert.strictEqual(yield* use(tokens.accessToken), "session-ended")
@@ -262,13 +257,13 @@ export const sessionsContract = <E>(layer: Layer.Layer<Accounts, E>) => {
     it.effect("lists my devices, newest first, and ends one of them", () =>
       Effect.gen(function* () {
         const sessions = yield* Sessions
-        const { login, me, principal } = yield* signedIn
+        const { login, principal } = yield* signedIn
         const stranger = yield* signedIn
         yield* TestClock.adjust("1 second")
         const phone = yield* login("phone\ud800")
         yield* TestClock.adjust("1 second")
         yield* login("x".repeat(2000))
-        const ends = yield* endsOf(me.id)
+        const ends = yield* watchEnds
         assert.deepStrictEqual(
           (yield* sessions.list(principal)).map(({ current, userAgent }) => ({ current, userAgent })),
           [
@@ -292,9 +287,9 @@ export const sessionsContract = <E>(layer: Layer.Layer<Accounts, E>) => {
     it.effect("changing the password ends every other session, and tells", () =>
       Effect.gen(function* () {
         const sessions = yield* Sessions
-        const { device, login, me, person, principal, tokens } = yield* signedIn
+        const { device, login, person, principal, tokens } = yield* signedIn
         const others = [yield* login(), yield* login()]
-        const ends = yield* endsOf(me.id)
+        const ends = yield* watchEnds
         const change = (currentPassword: string, newPassword: string) =>
           outcome(sessions.changePassword(principal, { currentPassword, newPassword }))
         assert.strictEqual(yield* change("wrong horse", "battery staple"), "Forbidden")
