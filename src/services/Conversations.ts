@@ -56,6 +56,8 @@ export class Conversations extends Context.Service<
     readonly places: (
       userId: UserId
     ) => Effect.Effect<{ readonly userSeq: number; readonly places: ReadonlyArray<Place> }, Unavailable>
+    /** The user heads alone, of those users who have one: whether `places` is worth asking again. */
+    readonly userHeads: (userIds: ReadonlyArray<UserId>) => Effect.Effect<ReadonlyMap<UserId, number>, Unavailable>
     /**
      * Moves the read marker forward; a mark past the head is the head. With `force` it may move back. Answers after
      * the commit and tells the members with `read.marked`, unless nothing moved.

@@ -202,6 +202,10 @@ export const makeConversationsMemory = Effect.gen(function* () {
           lastActivityAt
         }))
       })),
+    userHeads: (userIds) =>
+      Effect.sync(
+        () => new Map(userIds.flatMap((id) => (userHeads.has(id) ? [[id, userHeads.get(id) ?? 0] as const] : [])))
+      ),
     markRead: Effect.fnUntraced(function* (userId, conversationId, { force = false, seq }) {
       const { conversation, me } = yield* membership(conversations, conversationId, userId)
       const upTo = Math.min(seq, conversation.log.length)

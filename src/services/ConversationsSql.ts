@@ -141,6 +141,13 @@ export const makeConversationsSql = Effect.gen(function* () {
     }
   }, orUnavailable)
 
+  const userHeads: Conversations["Service"]["userHeads"] = Effect.fn("Conversations.userHeads")(function* (userIds) {
+    if (userIds.length === 0) return new Map()
+    const rows = yield* sql<{ userId: UserId; seq: number }>`
+      SELECT user_id, seq FROM user_heads WHERE user_id = ANY (${userIds}::uuid[])`
+    return new Map(rows.map((row) => [row.userId, row.seq]))
+  }, orUnavailable)
+
   const create: Conversations["Service"]["create"] = Effect.fn("Conversations.create")(function* (
     userId,
     conversation,
@@ -232,5 +239,5 @@ export const makeConversationsSql = Effect.gen(function* () {
     ])
   }, orUnavailable)
 
-  return { create, get, getMany, list, markRead, members, places, typing, unread }
+  return { create, get, getMany, list, markRead, members, places, typing, unread, userHeads }
 })

@@ -1,11 +1,12 @@
 import { Cause, Context, Effect, Layer, Queue, Schedule, type Scope } from "effect"
 import type { Conversation } from "../domain/Conversation.ts"
-import type { ConversationId } from "../domain/Ids.ts"
+import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Unavailable } from "../domain/Problem.ts"
 import type { SyncRequest } from "../domain/Sync.ts"
 import { Conversations, type Place } from "../services/Conversations.ts"
 import { Log } from "../services/Log.ts"
 import { compare } from "../services/Sync.ts"
+import { makeComparison } from "./Comparison.ts"
 import { type Cursor, type Follower, Hub } from "./Hub.ts"
 import { replayLimit } from "./Protocol.ts"
 
@@ -30,6 +31,12 @@ export interface Receiver extends Follower {
   }) => void
   /** Resumes when there is room for a replay: it is read only as it drains, and never makes its reader a slow one. */
   readonly room: Effect.Effect<void>
+}
+
+/** Conversations whose memberships a receiver is to read again. */
+interface Changes {
+  readonly receiver: Receiver
+  readonly queue: Queue.Queue<ConversationId>
 }
 
 /** Brings a receiver up to date: when it comes, when it joins a conversation, and after it was too slow. */
@@ -224,6 +231,53 @@ export class CatchUp extends Context.Service<
         }
       })
 
+      /** All receivers by user, with the user seq up to which they know their memberships. */
+      const started = new Map<UserId, { readonly known: number; readonly queues: Set<Changes> }>()
+
+      const membershipsOf = Effect.fnUntraced(function* (userId: UserId) {
+        const { places, userSeq } = yield* conversations.places(userId)
+        const user = started.get(userId)
+        if (user === undefined) return
+        started.set(userId, { ...user, known: userSeq })
+        const mine = new Set(places.map((place) => place.conversationId))
+        for (const { queue, receiver } of user.queues) {
+          for (const id of mine) if (!receiver.cursors.has(id)) Queue.offerUnsafe(queue, id)
+          for (const id of receiver.cursors.keys()) if (!mine.has(id)) Queue.offerUnsafe(queue, id)
+        }
+      })
+
+      const comparing = yield* makeComparison
+      yield* comparing(
+        () => [...started.keys()],
+        (ids) =>
+          Effect.flatMap(conversations.userHeads(ids), (heads) =>
+            Effect.forEach(
+              heads,
+              ([id, head]) => ((started.get(id)?.known ?? head) < head ? membershipsOf(id) : Effect.void),
+              {
+                discard: true
+              }
+            )
+          )
+      )
+
+      const register = (receiver: Receiver, queue: Changes["queue"], userSeq: number) =>
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const each = { queue, receiver }
+            const user = started.get(receiver.userId)
+            const known = Math.min(user?.known ?? userSeq, userSeq)
+            started.set(receiver.userId, { known, queues: (user?.queues ?? new Set()).add(each) })
+            return { each, userId: receiver.userId }
+          }),
+          ({ each, userId }) =>
+            Effect.sync(() => {
+              const queues = started.get(userId)?.queues
+              queues?.delete(each)
+              if (queues?.size === 0) started.delete(userId)
+            })
+        )
+
       const start: CatchUp["Service"]["start"] = Effect.fn("CatchUp.start")(function* (receiver, from, onStart) {
         const changes = yield* Queue.unbounded<ConversationId>()
         yield* hub.signals(receiver.userId, ({ conversationId, event }) => {
@@ -238,6 +292,7 @@ export class CatchUp extends Context.Service<
         yield* from.cursors === undefined
           ? sendList(receiver, ids)
           : resume(receiver, { ...from, cursors: from.cursors }, byActivity, followed)
+        yield* register(receiver, changes, userSeq)
         // One change after the other, and none before the start is over.
         yield* Queue.take(changes).pipe(
           Effect.flatMap((id) => Effect.retry(membershipChanged(receiver, id), Schedule.spaced("1 second"))),

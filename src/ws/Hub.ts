@@ -4,6 +4,7 @@ import type { Unavailable } from "../domain/Problem.ts"
 import { Log } from "../services/Log.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub, userSubject } from "../services/PubSub.ts"
 import { Settings } from "../services/Settings.ts"
+import { makeComparison } from "./Comparison.ts"
 import { encodeFrame } from "./Protocol.ts"
 
 /** An event as every socket gets it: the same bytes for all. */
@@ -131,8 +132,7 @@ const repairStep = 200
 /**
  * The fan-out of this node: one subscription per conversation while a follower here needs it, each event encoded once
  * and the same bytes handed to all. A hole waits `timers.gapWait` for the missing event and is then read from the log;
- * the heads of all followed conversations are compared with the log every `timers.repair`, since the bus may lose the
- * last event too.
+ * the heads of all followed conversations are compared with the log, since the bus may lose the last event too.
  */
 export class Hub extends Context.Service<
   Hub,
@@ -158,6 +158,7 @@ export class Hub extends Context.Service<
       const log = yield* Log
       const pubsub = yield* PubSub
       const { timers } = yield* Settings
+      const comparing = yield* makeComparison
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const feeds = new Map<ConversationId, Feed>()
       const retry = { schedule: Schedule.spaced(timers.repairDegraded) }
@@ -251,18 +252,20 @@ export class Hub extends Context.Service<
         ).pipe(Effect.onError(() => Effect.forEach(followed, ({ cursor }) => Effect.sync(() => unfollow(cursor)))))
       }, Effect.uninterruptible)
 
-      const compareHeads = Effect.gen(function* () {
-        const ids = [...feeds.keys()]
-        for (let at = 0; at < ids.length; at += 1000) {
-          const heads = yield* log.heads(ids.slice(at, at + 1000))
-          for (const [id, head] of heads) {
-            const feed = feeds.get(id)
-            if (feed?.last !== undefined && feed.last < head) yield* repair(id, feed, head)
-          }
-        }
-      }).pipe(Effect.ignore)
-
-      yield* Effect.forkScoped(Effect.repeat(compareHeads, Schedule.spaced(timers.repair)))
+      yield* comparing(
+        () => [...feeds.keys()],
+        (ids) =>
+          Effect.flatMap(log.heads(ids), (heads) =>
+            Effect.forEach(
+              heads,
+              ([id, head]) => {
+                const feed = feeds.get(id)
+                return feed?.last !== undefined && feed.last < head ? repair(id, feed, head) : Effect.void
+              },
+              { discard: true }
+            )
+          )
+      )
 
       return Hub.of({
         follow,

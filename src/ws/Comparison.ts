@@ -1,0 +1,53 @@
+import { Clock, Effect } from "effect"
+import type { Unavailable } from "../domain/Problem.ts"
+import { PubSub } from "../services/PubSub.ts"
+import { Settings } from "../services/Settings.ts"
+
+const pageSize = 1000
+
+/**
+ * The bus is a hint: what it lost is found by comparing what this node knows with the database. `keys` are compared in
+ * pages of 1,000 spread over `timers.repair`, or `timers.repairDegraded` while the bus is away, and all at once when it
+ * came back. The returned function starts a comparison in the background; it ends with the scope.
+ */
+export const makeComparison = Effect.gen(function* () {
+  const pubsub = yield* PubSub
+  const { timers } = yield* Settings
+  const clock = yield* Clock.Clock
+
+  return Effect.fnUntraced(function* <K>(
+    keys: () => ReadonlyArray<K>,
+    compare: (page: ReadonlyArray<K>) => Effect.Effect<unknown, Unavailable>
+  ) {
+    const fork = Effect.runForkWith(yield* Effect.context<never>())
+    const pages = () => {
+      const all = keys()
+      return Array.from({ length: Math.ceil(all.length / pageSize) }, (_, page) =>
+        all.slice(page * pageSize, (page + 1) * pageSize)
+      )
+    }
+    const quietly = (page: ReadonlyArray<K>) => Effect.ignore(compare(page))
+
+    /** Waits for its part of the interval, which gets shorter when the bus goes away meanwhile. */
+    const pause = (parts: number) =>
+      Effect.gen(function* () {
+        const start = clock.currentTimeMillisUnsafe()
+        const step = Math.min(timers.repairDegraded, timers.repair) / parts
+        const due = () => start + (pubsub.healthy() ? timers.repair : timers.repairDegraded) / parts
+        while (clock.currentTimeMillisUnsafe() < due())
+          yield* Effect.sleep(Math.max(1, Math.min(step, due() - clock.currentTimeMillisUnsafe())))
+      })
+
+    const round = Effect.gen(function* () {
+      const all = pages()
+      if (all.length === 0) return yield* pause(1)
+      for (const page of all) {
+        yield* pause(all.length)
+        yield* quietly(page)
+      }
+    })
+
+    yield* pubsub.onReconnect(() => fork(Effect.forEach(pages(), quietly, { discard: true })))
+    yield* Effect.forkScoped(Effect.forever(round))
+  })
+})
