@@ -1,4 +1,4 @@
-import { Effect, Layer, Redacted } from "effect"
+import { Duration, Effect, Layer, Redacted } from "effect"
 import { HttpServerRequest } from "effect/http"
 import type { SessionId } from "../domain/Ids.ts"
 import { Forbidden, Unauthenticated } from "../domain/Problem.ts"
@@ -11,6 +11,8 @@ import { Authorization, CurrentPrincipal } from "./Middleware.ts"
 
 /** The counter of a session's requests, which HTTP and RPC share. */
 export const requestsKey = (sessionId: SessionId) => `requests:${sessionId}`
+
+const minute = Duration.minutes(1)
 
 const noToken = new Unauthenticated({ detail: "There is no access token" })
 const foreignOrigin = new Forbidden({ detail: "With the cookie, a change must come from a page of an allowed origin" })
@@ -41,7 +43,7 @@ export const layer = Layer.effect(
         const principal = yield* sessions.authenticate(token)
         current.userId = principal.userId
         current.allowance = yield* Effect.tapError(
-          limiter.take(requestsKey(principal.sessionId), limit, "1 minute"),
+          limiter.take(requestsKey(principal.sessionId), limit, minute),
           ({ retryAfterMs }) =>
             Effect.sync(() => {
               current.allowance = { limit, remaining: 0, resetMs: retryAfterMs }

@@ -2,10 +2,13 @@ import { Option, Result } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { IpNetwork, NetAddress } from "effect/net"
 
+/** An address as a proxy writes it: plain, in brackets, or with a port. */
 const parse = (text: string): NetAddress.IpAddress | undefined => {
-  const plain = text.trim().replace(/^\[(.*)\]$/, "$1")
-  const parsed = NetAddress.ipFromString(plain)
-  return Result.isSuccess(parsed) ? NetAddress.toCanonical(parsed.success) : undefined
+  const plain = text.trim()
+  const ip = NetAddress.ipFromString(plain.replace(/^\[(.*)\]$/, "$1"))
+  if (Result.isSuccess(ip)) return NetAddress.toCanonical(ip.success)
+  const withPort = NetAddress.inetAddressFromString(plain)
+  return Result.isSuccess(withPort) ? NetAddress.toCanonical(withPort.success.address) : undefined
 }
 
 /**

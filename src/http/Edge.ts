@@ -88,7 +88,7 @@ export const layer = Layer.effect(
       return Effect.withFiber((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const id = requestIdOf(request)
-        const context = Context.make(CurrentRequest, {
+        const info: RequestInfo = {
           id,
           get address() {
             return addressOf(request)
@@ -96,13 +96,12 @@ export const layer = Layer.effect(
           since: fiber.getRef(Clock.Clock).currentTimeNanosUnsafe(),
           userId: undefined,
           allowance: undefined
-        }).pipe(
-          Context.add(References.CurrentLogAnnotations, {
-            ...fiber.getRef(References.CurrentLogAnnotations),
-            requestId: id
-          })
+        }
+        const annotations = { ...fiber.getRef(References.CurrentLogAnnotations), requestId: id }
+        // Added one by one: merging contexts would copy every service of the program for each request.
+        return Effect.updateContext(answered, (context: Context.Context<never>) =>
+          context.pipe(Context.add(CurrentRequest, info), Context.add(References.CurrentLogAnnotations, annotations))
         )
-        return Effect.provideContext(answered, context)
       })
     })
     return router

@@ -11,6 +11,8 @@ const headersOf = (problem: Problem): Record<string, string> => {
       return { "www-authenticate": "Bearer" }
     case "RateLimited":
       return { "retry-after": String(Math.ceil(problem.retryAfterMs / 1000)) }
+    case "UpgradeRequired":
+      return { upgrade: "websocket", connection: "Upgrade" }
     case "Unavailable":
       return { "retry-after": "1" }
     default:

@@ -5,6 +5,9 @@ export interface RouteTable {
   readonly methods: (url: string) => ReadonlySet<string> | undefined
 }
 
+/** Paths differ by case. A slash too many, at the end or doubled, is forgiven. */
+export const routerConfig = { caseSensitive: true }
+
 const anyMethod = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 /** A router that also notes every route that is added through it: the library's own tells unknown paths only. */
@@ -12,7 +15,7 @@ export const recordRoutes = (
   router: HttpRouter.HttpRouter
 ): RouteTable & { readonly router: HttpRouter.HttpRouter } => {
   const byPath = new Map<string, Set<string>>()
-  const table = FindMyWay.make<Set<string>>()
+  const table = FindMyWay.make<Set<string>>(routerConfig)
 
   const note = (method: string, template: HttpRouter.PathInput) => {
     let count = 0

@@ -14,6 +14,7 @@ import * as JsonBodyCheck from "./JsonBodyCheck.ts"
 import * as Message from "./MessageHandlers.ts"
 import { makeNodeServer } from "./NodeServer.ts"
 import * as RenderProblems from "./RenderProblems.ts"
+import { routerConfig } from "./RouteTable.ts"
 import * as Session from "./SessionHandlers.ts"
 import * as System from "./SystemHandlers.ts"
 import * as User from "./UserHandlers.ts"
@@ -95,7 +96,11 @@ const layerListening = Layer.effectDiscard(
 export const serve = <A, E, R>(routes: Layer.Layer<A, E, R>) =>
   layerListening.pipe(
     Layer.provideMerge(
-      HttpRouter.serve(Layer.provide(routes, Edge.layer), { disableLogger: true, disableListenLog: true })
+      HttpRouter.serve(Layer.provide(routes, Edge.layer), {
+        routerConfig,
+        disableLogger: true,
+        disableListenLog: true
+      })
     ),
     Layer.provide([layerLastResort, layerBodyLimit])
   )

@@ -1,0 +1,400 @@
+import { assert, describe, layer } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { HttpRouter } from "effect/http"
+import * as fc from "fast-check"
+import { Unavailable } from "../../src/domain/Problem.ts"
+import { HttpRoutes } from "../../src/http/Server.ts"
+import { Conversations } from "../../src/services/Conversations.ts"
+import { type Ask, fakeService, fakeServices, HttpService, httpService, newcomer } from "../support/HttpService.ts"
+
+const types: Record<number, string> = {
+  400: "/problems/invalid-request",
+  401: "/problems/unauthenticated",
+  403: "/problems/forbidden",
+  404: "/problems/not-found",
+  405: "/problems/method-not-allowed",
+  409: "/problems/conflict",
+  413: "/problems/too-large",
+  415: "/problems/unsupported-media-type",
+  429: "/problems/rate-limited",
+  500: "/problems/internal",
+  503: "/problems/unavailable"
+}
+
+/** Asks, and checks what every problem has in common. */
+const refused = Effect.fnUntraced(function* (status: number, path: string, ask?: Ask) {
+  const service = yield* HttpService
+  const answer = yield* service.ask(path, ask)
+  assert.strictEqual(answer.status, status, answer.text)
+  assert.strictEqual(answer.headers.get("content-type"), "application/problem+json")
+  const { problem } = answer
+  assert.strictEqual(problem.type, types[status])
+  assert.strictEqual(problem.status, status)
+  assert.strictEqual(problem.requestId, answer.headers.get("x-request-id"))
+  assert.notStrictEqual(problem.title, "")
+  return { ...answer, problem }
+})
+
+const deep = (depth: number, value = "1") => `${"[".repeat(depth)}${value}${"]".repeat(depth)}`
+const jsonType = { "content-type": "application/json" }
+const register = "/v1/auth/register"
+
+layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 32 } }), { excludeTestServices: true })((it) => {
+  describe("bodies", () => {
+    it.effect("name every wrong field, by its path, and no value", () =>
+      Effect.gen(function* () {
+        const { problem, text } = yield* refused(400, register, {
+          json: { email: "nobody", username: "No Good", password: 123_456, avatarUrl: "javascript:alert(1)" }
+        })
+        assert.deepStrictEqual(problem.errors?.map(({ path }) => path).sort(), [
+          "avatarUrl",
+          "displayName",
+          "email",
+          "password",
+          "username"
+        ])
+        assert.notInclude(text, "123456")
+        assert.include(problem.detail ?? "", "email")
+      })
+    )
+
+    it.effect("name items of lists by their place, and not more than a few of them", () =>
+      Effect.gen(function* () {
+        const { token } = yield* newcomer()
+        const group = { kind: "group", title: "Us" }
+        const one = yield* refused(400, "/v1/conversations", { token, json: { ...group, memberIds: [5] } })
+        assert.deepStrictEqual(
+          one.problem.errors?.map(({ path }) => path),
+          ["memberIds.0"]
+        )
+        const memberIds = Array.from({ length: 2000 }, () => 5)
+        const many = yield* refused(400, "/v1/conversations", { token, json: { ...group, memberIds } })
+        assert.isBelow(many.problem.errors?.length ?? 0, 50)
+      })
+    )
+
+    for (const [name, body] of Object.entries({
+      nothing: "",
+      "broken JSON": '{"login":',
+      "two values": "{} {}",
+      "a number": "5",
+      null: "null",
+      "a list": "[]",
+      "invalid UTF-8": Uint8Array.from([0x22, 0xff, 0xfe, 0x22]),
+      "a NUL": '{"login":"a\\u0000b","password":"x"}',
+      "a lone surrogate": '{"login":"\\ud800","password":"x"}',
+      "10,000 levels": deep(10_000).slice(0, 19_990),
+      "10,000 levels in a field": `{"login":${deep(9000)},"password":"x"}`,
+      "33 levels in a field that nobody reads": `{"login":"a","password":"b","more":${deep(32)}}`
+    })) {
+      it.effect(`that are ${name} are a 400`, () =>
+        refused(400, "/v1/auth/login", { method: "POST", body, headers: jsonType })
+      )
+    }
+
+    it.effect("may nest as deep as the limit, and brackets inside texts do not count", () =>
+      Effect.gen(function* () {
+        const more = `${deep(31)},"text":"${"[{".repeat(100)}\\"${"[".repeat(100)}"`
+        const body = `{"login":"a","password":"b","more":${more}}`
+        yield* refused(401, "/v1/auth/login", { method: "POST", body, headers: jsonType })
+      })
+    )
+
+    it.effect("of another content type or encoding are a 415", () =>
+      Effect.gen(function* () {
+        const body = "{}"
+        for (const headers of [
+          { "content-type": "text/plain" },
+          { "content-type": "application/x-www-form-urlencoded" },
+          { "content-type": "multipart/form-data; boundary=x" },
+          { "content-type": "application/jsonx" },
+          { ...jsonType, "content-encoding": "gzip" }
+        ]) {
+          yield* refused(415, register, { method: "POST", body, headers })
+        }
+        yield* refused(400, register, {
+          method: "POST",
+          body,
+          headers: { "content-type": "Application/JSON; charset=utf-8" }
+        })
+      })
+    )
+
+    it.effect("that are too large are a 413, whether they say so or not", () =>
+      Effect.gen(function* () {
+        const { raw } = yield* HttpService
+        const large = JSON.stringify({ login: "a".repeat(30_000), password: "b" })
+        yield* refused(413, "/v1/auth/login", { method: "POST", body: large, headers: jsonType })
+        // Only told about, and never sent: the answer does not wait for it.
+        const told = yield* raw(
+          `POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5000000000\r\n\r\n{`
+        )
+        assert.match(told, /^HTTP\/1\.1 413 /)
+        const expecting = yield* raw(
+          `POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 5000000\r\n\r\n`
+        )
+        assert.match(expecting, /^HTTP\/1\.1 413 /)
+        // In chunks, without a length, and without an end.
+        const chunk = `1000\r\n${"a".repeat(0x1000)}\r\n`
+        const chunked = yield* raw(
+          `POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`,
+          ...Array.from({ length: 200 }, () => chunk)
+        )
+        assert.match(chunked, /^HTTP\/1\.1 413 /)
+        assert.include(chunked, "/problems/too-large")
+      })
+    )
+
+    it.effect("may have fields that nobody asked for, which change nothing", () =>
+      Effect.gen(function* () {
+        const { ask } = yield* HttpService
+        const { id, token } = yield* newcomer()
+        const body = `{"displayName":"New","id":"x","username":"root","email":"x@y","createdAt":"z","role":"owner",
+          "__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}`
+        const changed = yield* ask("/v1/users/me", { method: "PATCH", token, body, headers: jsonType })
+        assert.strictEqual(changed.status, 200)
+        assert.strictEqual(changed.json.id, id)
+        assert.strictEqual(changed.json.displayName, "New")
+        assert.notStrictEqual(changed.json.username, "root")
+        assert.isFalse("polluted" in {})
+        assert.deepStrictEqual(Object.keys(changed.json).sort(), [
+          "avatarUrl",
+          "createdAt",
+          "displayName",
+          "email",
+          "id",
+          "username"
+        ])
+      })
+    )
+
+    it.effect("whatever they are never make a 500", () =>
+      Effect.gen(function* () {
+        const { ask } = yield* HttpService
+        const { token } = yield* newcomer()
+        const targets = [
+          ["POST", register],
+          ["POST", "/v1/auth/login"],
+          ["POST", "/v1/auth/refresh"],
+          ["POST", "/v1/auth/password"],
+          ["PATCH", "/v1/users/me"],
+          ["POST", "/v1/conversations"],
+          ["POST", "/v1/conversations/x/messages"],
+          ["PUT", "/v1/conversations/x/read"],
+          ["POST", "/v1/conversations/x/typing"]
+        ] as const
+        const keys = fc.constantFrom(
+          ..."email username displayName password avatarUrl login refreshToken currentPassword newPassword".split(" "),
+          ..."kind userId title memberIds clientMessageId body replyTo attachments type seq force state".split(" "),
+          "__proto__",
+          "constructor"
+        )
+        const text = fc.oneof(
+          fc.string({ unit: "binary" }),
+          fc.constantFrom("", "\u0000", "dm", "group", "text", "system", "a@b", "\ud800", "ann", "🙂".repeat(200))
+        )
+        const value = fc.oneof(text, fc.jsonValue(), fc.double(), fc.maxSafeInteger(), fc.array(text))
+        const body = fc.oneof(
+          {
+            weight: 4,
+            arbitrary: fc.dictionary(keys, value, { noNullPrototype: false }).map((o) => JSON.stringify(o))
+          },
+          { weight: 1, arbitrary: fc.json() },
+          { weight: 1, arbitrary: fc.string() },
+          { weight: 1, arbitrary: fc.uint8Array({ maxLength: 200 }).map((bytes) => Uint8Array.from(bytes)) }
+        )
+        const tries = fc.sample(fc.tuple(fc.constantFrom(...targets), body), 400)
+        yield* Effect.forEach(
+          tries,
+          ([[method, path], body]) =>
+            Effect.map(ask(path, { method, token, body, headers: jsonType }), ({ status, text }) => {
+              assert.isBelow(status, 500, `${method} ${path} ${String(body)} → ${text}`)
+            }),
+          { concurrency: 4, discard: true }
+        )
+        assert.strictEqual((yield* ask("/health")).status, 200)
+      })
+    )
+  })
+
+  describe("queries and paths", () => {
+    it.effect("name the wrong parameter", () =>
+      Effect.gen(function* () {
+        const { token } = yield* newcomer()
+        const wrong = Effect.fnUntraced(function* (path: string) {
+          const { problem } = yield* refused(400, path, { token })
+          return problem.errors?.map((error) => error.path)
+        })
+        for (const limit of ["0", "201", "-1", "1.5", "ten", "1e9", "", "1&limit=2"]) {
+          assert.deepStrictEqual(yield* wrong(`/v1/conversations?limit=${limit}`), ["limit"], limit)
+        }
+        assert.deepStrictEqual(yield* wrong("/v1/users?query=a&limit=999"), ["limit"])
+        assert.deepStrictEqual(yield* wrong("/v1/conversations/x/messages?limit=201"), ["limit"])
+        assert.deepStrictEqual(yield* wrong("/v1/conversations/x/events?limit=201"), ["limit"])
+        assert.deepStrictEqual(yield* wrong("/v1/conversations/x/messages?before=-1&after=b"), ["before", "after"])
+        assert.deepStrictEqual(yield* wrong("/v1/users"), ["query"])
+        assert.deepStrictEqual(yield* wrong("/v1/users?query=%00"), ["query"])
+        for (const cursor of ["x", "", "%F0%9F%99%82", "eyJhIjoxfQ", "A".repeat(1000)]) {
+          assert.deepStrictEqual(yield* wrong(`/v1/conversations?cursor=${cursor}`), ["cursor"], cursor)
+          assert.deepStrictEqual(yield* wrong(`/v1/users?query=a&cursor=${cursor}`), ["cursor"], cursor)
+        }
+      })
+    )
+
+    it.effect("that lead nowhere are a 404 in the same form", () =>
+      Effect.gen(function* () {
+        for (const path of [
+          "/",
+          "/v1",
+          "/v1/nothing",
+          "/v2/users/me",
+          "/V1/users/me",
+          `/v1/users/${"a".repeat(500)}`
+        ]) {
+          yield* refused(404, path)
+        }
+      })
+    )
+
+    it.effect("that are not valid percent-encoding are a 400", () =>
+      Effect.gen(function* () {
+        const { raw } = yield* HttpService
+        for (const path of ["/v1/users/%zz", "/v1/users/%ff", "/%"]) {
+          const answer = yield* raw(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+          assert.match(answer, /^HTTP\/1\.1 400 /, path)
+          assert.include(answer, "/problems/invalid-request")
+        }
+      })
+    )
+
+    it.effect("with an id that cannot be are the same as an unknown id", () =>
+      Effect.gen(function* () {
+        const { token } = yield* newcomer()
+        const unknown = yield* refused(404, "/v1/users/01a20399-0000-7000-8000-000000000000", { token })
+        const impossible = yield* refused(404, "/v1/users/%00'%22--", { token })
+        const same = ({ problem: { requestId: _, ...problem } }: typeof unknown) => problem
+        assert.deepStrictEqual(same(impossible), same(unknown))
+      })
+    )
+  })
+
+  describe("methods", () => {
+    it.effect("that a path does not have are a 405 that lists those it has", () =>
+      Effect.gen(function* () {
+        const { headers } = yield* refused(405, "/v1/users/me", { method: "DELETE" })
+        assert.strictEqual(headers.get("allow"), "GET, HEAD, OPTIONS, PATCH")
+        assert.strictEqual((yield* refused(405, "/v1/auth/login")).headers.get("allow"), "OPTIONS, POST")
+        assert.strictEqual(
+          (yield* refused(405, "/health", { method: "PUT" })).headers.get("allow"),
+          "GET, HEAD, OPTIONS"
+        )
+        assert.strictEqual((yield* refused(405, "/docs", { method: "PUT" })).headers.get("allow"), "GET, HEAD, OPTIONS")
+        const { raw } = yield* HttpService
+        for (const method of ["TRACE", "PROPFIND"]) {
+          const answer = yield* raw(`${method} /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+          assert.match(answer, /^HTTP\/1\.1 405 /)
+        }
+      })
+    )
+
+    it.effect("HEAD is GET without the body, and OPTIONS tells the methods", () =>
+      Effect.gen(function* () {
+        const { ask } = yield* HttpService
+        const head = yield* ask("/health", { method: "HEAD" })
+        assert.deepStrictEqual([head.status, head.text, head.headers.get("content-length")], [200, "", "15"])
+        const options = yield* ask("/v1/users/me", { method: "OPTIONS" })
+        assert.deepStrictEqual([options.status, options.headers.get("allow")], [204, "GET, HEAD, OPTIONS, PATCH"])
+      })
+    )
+  })
+
+  describe("what never becomes a request", () => {
+    it.effect("is answered in the same form", () =>
+      Effect.gen(function* () {
+        const { raw } = yield* HttpService
+        const expected: ReadonlyArray<readonly [string, number]> = [
+          [`GET /${"a".repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 431],
+          [`GET / HTTP/1.1\r\nHost: x\r\nX-Large: ${"a".repeat(20_000)}\r\n\r\n`, 431],
+          ["GET / HTTP/1.1\r\nHost: x\r\nBad Header: y\r\n\r\n", 400],
+          ["hello\r\n\r\n", 400],
+          [
+            "POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400
+          ],
+          ["GET /health HTTP/1.1\r\nConnection: close\r\n\r\n", 400],
+          ["GET /health HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\nConnection: close\r\n\r\n", 417]
+        ]
+        for (const [request, status] of expected) {
+          const answer = yield* raw(request)
+          const [head = "", body = ""] = answer.split("\r\n\r\n")
+          assert.match(head, new RegExp(`^HTTP/1\\.1 ${status} `), request.slice(0, 80))
+          assert.match(head, /content-type: application\/problem\+json/)
+          const id = /^x-request-id: (.+)$/m.exec(head)?.[1]?.trim()
+          assert.include(body, `"requestId":"${id}"`)
+          assert.include(body, `"status":${status}`)
+        }
+      })
+    )
+
+    it.effect("HTTP/1.0 needs no host", () =>
+      Effect.gen(function* () {
+        const { raw } = yield* HttpService
+        assert.match(yield* raw("GET /health HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 200 /)
+      })
+    )
+  })
+})
+
+const planted = "correct horse battery staple"
+
+const Broken = httpService(
+  Layer.mergeAll(
+    HttpRoutes,
+    HttpRouter.add("GET", "/broken", Effect.die(new Error("a bug in a route"))),
+    HttpRouter.add("GET", "/busy", Effect.fail(new Unavailable({ detail: "Later" })))
+  ).pipe(
+    Layer.provide(
+      Layer.mock(Conversations)({
+        unread: () => Effect.die(new Error("a bug in a service")),
+        list: () => Effect.fail(new Unavailable({})),
+        // Not what the Schema promises.
+        members: () => Effect.succeed({ items: [{ unexpected: planted }] } as never)
+      })
+    )
+  )
+).pipe(Layer.provideMerge(fakeServices()))
+
+layer(Broken, { excludeTestServices: true })("faults of ours", (it) => {
+  it.effect("are a 500 with nothing but an id, which finds the cause in the log", () =>
+    Effect.gen(function* () {
+      const { log } = yield* HttpService
+      const { token } = yield* newcomer()
+      for (const [path, route, cause] of [
+        ["/broken?token=secret", "/broken", "a bug in a route"],
+        ["/v1/users/me/unread", "/v1/users/me/unread", "a bug in a service"],
+        ["/v1/conversations/x/members", "/v1/conversations/:id/members", "HttpApiSchemaError"]
+      ] as const) {
+        const { problem, text } = yield* refused(500, path, { token })
+        assert.deepStrictEqual(Object.keys(problem).sort(), ["id", "requestId", "status", "title", "type"])
+        assert.notInclude(text, "bug")
+        const lines = log.filter(({ requestId }) => requestId === problem.id)
+        assert.strictEqual(lines.length, 1)
+        const [line] = lines
+        assert.deepStrictEqual([line?.level, line?.status, line?.route], ["ERROR", 500, route])
+        assert.include(String(line?.cause), cause)
+        assert.notInclude(JSON.stringify(line), planted)
+        assert.notInclude(JSON.stringify(line), "secret")
+      }
+    })
+  )
+
+  it.effect("what cannot be done right now is a 503 that says when to come back", () =>
+    Effect.gen(function* () {
+      const { token } = yield* newcomer()
+      for (const path of ["/busy", "/v1/conversations"]) {
+        const { headers } = yield* refused(503, path, { token })
+        assert.strictEqual(headers.get("retry-after"), "1")
+      }
+    })
+  )
+})

@@ -1,0 +1,162 @@
+import { connect } from "node:net"
+import { Context, Effect, Layer, Logger, References, Schema } from "effect"
+import { HttpServer } from "effect/http"
+import { NetAddress } from "effect/net"
+import { Issue } from "../../src/domain/Problem.ts"
+import * as Server from "../../src/http/Server.ts"
+import { makeLogger } from "../../src/layers/Logging.ts"
+import { AccessTokens } from "../../src/services/AccessTokens.ts"
+import { Conversations } from "../../src/services/Conversations.ts"
+import { Drain } from "../../src/services/Drain.ts"
+import { Limits } from "../../src/services/Limits.ts"
+import { Log } from "../../src/services/Log.ts"
+import { Memory } from "../../src/services/Memory.ts"
+import { Messages } from "../../src/services/Messages.ts"
+import { Passwords } from "../../src/services/Passwords.ts"
+import { PubSub } from "../../src/services/PubSub.ts"
+import { Readiness } from "../../src/services/Readiness.ts"
+import { Sessions } from "../../src/services/Sessions.ts"
+import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
+import { Users } from "../../src/services/Users.ts"
+import { someone } from "./Accounts.ts"
+
+const Json = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
+
+const ProblemBody = Schema.fromJsonString(
+  Schema.Struct({
+    type: Schema.String,
+    title: Schema.String,
+    status: Schema.Int,
+    requestId: Schema.String,
+    detail: Schema.optionalKey(Schema.String),
+    errors: Schema.optionalKey(Schema.Array(Issue)),
+    code: Schema.optionalKey(Schema.String),
+    id: Schema.optionalKey(Schema.String)
+  })
+)
+
+/** What an answer says, its body read by what the test expects of it. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  readonly json: Record<string, unknown>
+  readonly problem: (typeof ProblemBody)["Type"]
+}
+
+export interface Ask {
+  readonly method?: string
+  readonly token?: string
+  readonly json?: unknown
+  readonly body?: RequestInit["body"]
+  readonly headers?: Record<string, string>
+}
+
+/** The service as a stranger on the network finds it, and what it has written to its log. */
+export class HttpService extends Context.Service<
+  HttpService,
+  {
+    readonly port: number
+    readonly url: string
+    readonly ask: (path: string, ask?: Ask) => Effect.Effect<Answer>
+    /** Writes these bytes to a connection of its own, and gives all that comes back until the other side ends it. */
+    readonly raw: (...parts: ReadonlyArray<string | Uint8Array>) => Effect.Effect<string>
+    readonly log: ReadonlyArray<Record<string, unknown>>
+  }
+>()("chat/test/HttpService") {}
+
+const toAnswer = async (response: Response): Promise<Answer> => {
+  const text = await response.text()
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    get json() {
+      return Schema.decodeSync(Json)(text)
+    },
+    get problem() {
+      return Schema.decodeSync(ProblemBody)(text)
+    }
+  }
+}
+
+const make = (log: ReadonlyArray<Record<string, unknown>>) =>
+  Effect.gen(function* () {
+    const { address } = yield* HttpServer.HttpServer
+    if (NetAddress.isUnixPathAddress(address)) return yield* Effect.die("a unix socket")
+    const { port } = address
+    const url = `http://127.0.0.1:${port}`
+    return HttpService.of({
+      port,
+      url,
+      log,
+      ask: (path, { body, headers, json, method, token } = {}) =>
+        Effect.promise(() =>
+          fetch(url + path, {
+            method: method ?? (json === undefined ? "GET" : "POST"),
+            redirect: "manual",
+            headers: {
+              ...(json !== undefined && { "content-type": "application/json" }),
+              ...(token !== undefined && { authorization: `Bearer ${token}` }),
+              ...headers
+            },
+            ...(body !== undefined && { body, duplex: "half" }),
+            ...(json !== undefined && { body: JSON.stringify(json) })
+          }).then(toAnswer)
+        ),
+      raw: (...parts) =>
+        Effect.callback<string>((resume) => {
+          const socket = connect(port, "127.0.0.1")
+          let received = ""
+          socket.setEncoding("latin1")
+          socket.on("data", (chunk) => {
+            received += String(chunk)
+          })
+          socket.on("error", () => {})
+          socket.on("close", () => resume(Effect.succeed(received)))
+          for (const part of parts) socket.write(part)
+          return Effect.sync(() => socket.destroy())
+        })
+    })
+  })
+
+/** Serves routes on a free port. `Settings` must ask for port 0. */
+export const httpService = <A, E, R>(routes: Layer.Layer<A, E, R>) => {
+  const log: Array<Record<string, unknown>> = []
+  return Layer.effect(HttpService, make(log)).pipe(
+    Layer.provideMerge(Server.serve(routes)),
+    Layer.provide(Server.layerServer),
+    Layer.provide(Logger.layer([makeLogger("json", (line) => log.push(Schema.decodeSync(Json)(line)))])),
+    Layer.provide(Layer.succeed(References.MinimumLogLevel, "Debug"))
+  )
+}
+
+/** All services in memory, as their fakes have it. */
+export const fakeServices = (overrides: SettingsOverrides = {}) =>
+  Layer.mergeAll(Messages.layer, Conversations.layerTest, Users.layerTest, Sessions.layerTest).pipe(
+    Layer.provideMerge(Log.layerTest),
+    Layer.provideMerge(Readiness.layerNoDeps),
+    Layer.provideMerge(
+      Layer.mergeAll(Memory.layer, PubSub.layer, Limits.layer, AccessTokens.layer, Passwords.layerTest, Drain.layer)
+    ),
+    Layer.provideMerge(Settings.layerTest({ ...overrides, server: { ...overrides.server, port: 0 } }))
+  )
+
+/** Every route, on the fakes. */
+export const fakeService = (overrides: SettingsOverrides = {}) =>
+  httpService(Server.HttpRoutes).pipe(Layer.provideMerge(fakeServices(overrides)))
+
+/** A user who has registered and signed in over HTTP. */
+export const newcomer = Effect.fnUntraced(function* (name?: string) {
+  const { ask } = yield* HttpService
+  const { ip: _, ...person } = someone(name)
+  const registered = yield* ask("/v1/auth/register", { json: person })
+  const login = yield* ask("/v1/auth/login", { json: { login: person.username, password: person.password } })
+  return {
+    ...person,
+    id: String(registered.json.id),
+    token: String(login.json.accessToken),
+    refreshToken: String(login.json.refreshToken),
+    sessionId: String(login.json.sessionId)
+  }
+})
