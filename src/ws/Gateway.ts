@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto"
 import type { IncomingMessage } from "node:http"
-import { Cause, Clock, Context, Effect, Layer, Random, Result, Schedule, Schema, Scope } from "effect"
+import { Cause, Clock, Context, Effect, Layer, Predicate, Random, Result, Schedule, Schema, Scope } from "effect"
 import { type RawData, WebSocket, WebSocketServer } from "ws"
 import { deeperThan } from "../domain/Json.ts"
 import { Internal, invalid, invalidData, type Problem, RateLimited, Unauthenticated } from "../domain/Problem.ts"
@@ -37,6 +37,7 @@ const refusals = {
   "token-invalid": CloseCode.unauthenticated
 }
 
+const noToken = new Unauthenticated({ code: "token-invalid" })
 const unknownUser = new Unauthenticated({ code: "session-ended" })
 
 const decodeFrame = Schema.decodeUnknownResult(Schema.fromJsonString(ClientFrame))
@@ -126,12 +127,14 @@ export class Gateway extends Context.Service<
       })
 
       const greet = Effect.fn("Gateway.hello")(function* (connection: Connection, id: Command["id"], data: unknown) {
+        if (!Predicate.hasProperty(data, "token")) return yield* noToken
         const hello = yield* Effect.mapError(decodeHello(data), invalidData)
         const principal = yield* sessions.authenticate(hello.token)
-        if (perUser.of(principal.userId) >= limits.socketsPerUser)
-          return connection.close(CloseCode.tooManyConnections, "too many connections")
         const user = yield* Effect.catchTag(users.me(principal.userId), "NotFound", () => Effect.fail(unknownUser))
         if (connection.isClosing) return
+        // Here, where nothing can come between the look and the count.
+        if (perUser.of(principal.userId) >= limits.socketsPerUser)
+          return connection.close(CloseCode.tooManyConnections, "too many connections")
         connection.principal = principal
         unauthenticated.add(connection.address, -1)
         perUser.add(principal.userId, 1)
@@ -149,7 +152,7 @@ export class Gateway extends Context.Service<
         if (error._tag === "Unauthenticated") {
           return connection.close(refusals[error.code ?? "token-invalid"], "unauthenticated")
         }
-        connection.refuse(id, error)
+        if (connection.state === "greeting") connection.refuse(id, error)
         if (error._tag === "InvalidRequest") return connection.close(CloseCode.badFrame, "bad hello")
         // Nothing was promised yet: the client may say hello again until the hello time-out.
         if (connection.principal === undefined) connection.state = "opening"

@@ -41,6 +41,8 @@ export class Outbox {
     this.queue.push(frame)
     this.queuedBytes += frame.length
     if (this.socket.writableNeedDrain) return
+    // A burst within one tick is no slow reader: only what the kernel does not take may fill it.
+    if (this.queue.length >= this.maxFrames / 4 || this.queuedBytes >= this.maxBytes / 4) return this.flush()
     if (pending.size === 0) setImmediate(flushAll)
     pending.add(this)
   }
