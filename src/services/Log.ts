@@ -45,6 +45,10 @@ export class Log extends Context.Service<
      * the sender is not a member or the reply target is not a message that he may see.
      */
     readonly append: (entry: NewEntry) => Effect.Effect<Appended, NotFound | Conflict | Unavailable>
+    /** What `append` would answer for an id that is known already; null for one that is not. */
+    readonly known: (
+      entry: Pick<NewEntry, "conversationId" | "senderId" | "clientMessageId" | "requestHash">
+    ) => Effect.Effect<Appended | null, NotFound | Conflict | Unavailable>
     /** The member's view of the log after a cursor, oldest first. */
     readonly events: (query: {
       readonly conversationId: ConversationId

@@ -3,8 +3,8 @@ import type { Event } from "../domain/Event.ts"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import { excerptLength } from "../domain/Message.ts"
 import type { Log } from "./Log.ts"
-import { type MessageRow, messageCreated, noConversation, noMessage, split, toMessage } from "./LogReader.ts"
-import { noReplyTarget, reused } from "./LogWriter.ts"
+import { type MessageRow, messageCreated, noConversation, noMessage, reused, split, toMessage } from "./LogReader.ts"
+import { noReplyTarget } from "./LogWriter.ts"
 import { type LoggedMessage, Memory, type StoredConversation } from "./Memory.ts"
 import { conversationSubject, encodeEvent, PubSub } from "./PubSub.ts"
 
@@ -57,45 +57,52 @@ export const makeMemoryLog = Effect.gen(function* () {
   ): Event =>
     logged.event === "message.created" ? messageCreated(toMessage(rowOf(conversation, logged), visibleFromSeq)) : logged
 
+  const ackOf = ({ createdAt, id: messageId, seq }: LoggedMessage, duplicate: boolean) => ({
+    messageId,
+    seq,
+    createdAt: createdAt.toISOString(),
+    duplicate
+  })
+
+  const find = Effect.fnUntraced(function* (entry: Parameters<Log["Service"]["known"]>[0]) {
+    const mine = yield* membership(conversations, entry.conversationId, entry.senderId)
+    const known = messagesOf(mine.conversation, 1).find(
+      ({ clientMessageId, senderId }) => senderId === entry.senderId && clientMessageId === entry.clientMessageId
+    )
+    if (known !== undefined && Buffer.compare(known.requestHash, entry.requestHash) !== 0) return yield* reused
+    return { ...mine, known }
+  })
+
   const append: Log["Service"]["append"] = Effect.fnUntraced(
-    function* ({ conversationId, replyTo, requestHash, ...entry }) {
-      const { conversation, me } = yield* membership(conversations, conversationId, entry.senderId)
-      const answer = (logged: LoggedMessage, duplicate: boolean) => {
-        const message = toMessage(rowOf(conversation, logged), 1)
-        const { createdAt, id: messageId, seq } = message
-        return pubsub
-          .publish(conversationSubject(conversationId), [encodeEvent(messageCreated(message))])
-          .pipe(Effect.as({ ack: { messageId, seq, createdAt, duplicate }, message: duplicate ? null : message }))
-      }
-      const known = messagesOf(conversation, 1).find(
-        ({ clientMessageId, senderId }) => senderId === entry.senderId && clientMessageId === entry.clientMessageId
-      )
-      if (known !== undefined) {
-        if (Buffer.compare(known.requestHash, requestHash) !== 0) return yield* reused
-        return yield* answer(known, true)
-      }
-      const reply = messagesOf(conversation, me.visibleFromSeq).find(({ id }) => id === replyTo)
-      if (replyTo !== null && reply === undefined) return yield* noReplyTarget
+    function* (entry) {
+      const { conversation, known, me } = yield* find(entry)
+      const publish = (logged: LoggedMessage) =>
+        pubsub.publish(conversationSubject(conversation.id), [encodeEvent(eventOf(conversation, logged, 1))])
+      if (known !== undefined) return yield* Effect.as(publish(known), { ack: ackOf(known, true), message: null })
+      const reply = messagesOf(conversation, me.visibleFromSeq).find(({ id }) => id === entry.replyTo)
+      if (entry.replyTo !== null && reply === undefined) return yield* noReplyTarget
       const seq = conversation.log.length + 1
       const createdAt = new Date(yield* Clock.currentTimeMillis)
       const logged: LoggedMessage = {
         ...entry,
         event: "message.created",
         seq,
-        requestHash,
         replySeq: reply?.seq ?? null,
         createdAt
       }
       conversation.log.push(logged)
       conversation.lastActivityAt = createdAt
       conversation.members.set(entry.senderId, { ...me, readSeq: Math.max(me.readSeq, seq) })
-      return yield* answer(logged, false)
+      yield* publish(logged)
+      return { ack: ackOf(logged, false), message: toMessage(rowOf(conversation, logged), 1) }
     },
     (append) => Effect.uninterruptible(turns.withPermits(1)(append))
   )
 
   const log: Log["Service"] = {
     append,
+    known: (entry) =>
+      Effect.map(find(entry), ({ known }) => (known === undefined ? null : { ack: ackOf(known, true), message: null })),
     events: ({ after, conversationId, limit, userId }) =>
       Effect.map(membership(conversations, conversationId, userId), ({ conversation, me: { visibleFromSeq } }) => ({
         items: conversation.log

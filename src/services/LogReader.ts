@@ -3,7 +3,7 @@ import { SqlClient } from "effect/sql"
 import type { Event } from "../domain/Event.ts"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { Message, MessageType } from "../domain/Message.ts"
-import { NotFound } from "../domain/Problem.ts"
+import { Conflict, NotFound } from "../domain/Problem.ts"
 import type { Log, Place } from "./Log.ts"
 import { orUnavailable } from "./Sql.ts"
 
@@ -102,6 +102,11 @@ export const messageTables = `messages m
 export const noConversation = new NotFound({ detail: "There is no such conversation" })
 export const noMessage = new NotFound({ detail: "There is no such message" })
 
+export const reused = new Conflict({
+  code: "message-id-reused",
+  detail: "That clientMessageId was used for another message"
+})
+
 const first = <A>([row]: ReadonlyArray<A>) => (row === undefined ? Effect.fail(noConversation) : Effect.succeed(row))
 
 /** A page of history: the last `older` messages below `from` and the first `newer` ones from it on. */
@@ -119,6 +124,21 @@ export const makeLogReader = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const columns = sql.literal(messageColumns)
   const tables = sql.literal(messageTables)
+
+  const known: Log["Service"]["known"] = Effect.fn("Log.known")(function* (entry) {
+    const rows = yield* sql<{ id: MessageId; seq: number; createdAt: Date; same: boolean } | { id: null }>`
+      SELECT m.id, m.seq, m.created_at, m.request_hash = ${entry.requestHash}::bytea AS same
+      FROM conversation_members me
+      LEFT JOIN messages m ON m.conversation_id = me.conversation_id AND m.sender_id = me.user_id
+        AND m.client_message_id = ${entry.clientMessageId}
+      WHERE me.conversation_id = ${entry.conversationId}::uuid AND me.user_id = ${entry.senderId}::uuid
+        AND me.left_seq IS NULL`
+    const row = yield* first(rows)
+    if (row.id === null) return null
+    if (!row.same) return yield* reused
+    const { createdAt, id, seq } = row
+    return { ack: { messageId: id, seq, createdAt: createdAt.toISOString(), duplicate: true }, message: null }
+  }, orUnavailable)
 
   /** Both tables of the log by index range, merged on `seq`. Bounds and the conversation are SQL expressions. */
   const merged = (conversationId: string, after: string, through: string, limit: number) => sql`
@@ -208,5 +228,5 @@ export const makeLogReader = Effect.gen(function* () {
     return toMessage(row, row.visibleFromSeq)
   }, orUnavailable)
 
-  return { events, heads, message, messages, range }
+  return { events, heads, known, message, messages, range }
 })

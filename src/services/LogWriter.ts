@@ -3,10 +3,10 @@ import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { Message } from "../domain/Message.ts"
-import { Conflict, NotFound, Unavailable } from "../domain/Problem.ts"
+import { type Conflict, NotFound, Unavailable } from "../domain/Problem.ts"
 import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
 import type { Appended, Log, NewEntry } from "./Log.ts"
-import { messageCreated, noConversation } from "./LogReader.ts"
+import { messageCreated, noConversation, reused } from "./LogReader.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub } from "./PubSub.ts"
 import { isRetryable, isUnavailable, nullable } from "./Sql.ts"
 
@@ -63,10 +63,6 @@ const storedMessage = (entry: NewEntry, row: Row): Message => ({
   changedSeq: row.seq
 })
 
-export const reused = new Conflict({
-  code: "message-id-reused",
-  detail: "That clientMessageId was used for another message"
-})
 export const noReplyTarget = new NotFound({ detail: "There is no such message to reply to" })
 
 /**

@@ -1,10 +1,10 @@
 import { hash, randomUUIDv7 } from "node:crypto"
 import { Context, Effect, Layer } from "effect"
+import type { EventPage } from "../domain/Event.ts"
 import { type ConversationId, MessageId, type UserId } from "../domain/Ids.ts"
 import type { Ack, Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
-import type { EventPage } from "../domain/Event.ts"
 import { type Conflict, type InvalidRequest, invalid, type NotFound, type Unavailable } from "../domain/Problem.ts"
-import { type Appended, Log, type Place } from "./Log.ts"
+import { type Appended, Log, type NewEntry, type Place } from "./Log.ts"
 import { Settings } from "./Settings.ts"
 
 /** Where in a conversation's history a page lies: at most one of the three, all of them seqs. */
@@ -79,11 +79,9 @@ export class Messages extends Context.Service<
         conversationId: ConversationId,
         message: NewMessage
       ): Effect.Effect<Appended, SendError> => {
-        const wrong = check(message)
-        if (wrong !== undefined) return Effect.fail(wrong)
         const type = message.type ?? "text"
         const replyTo = message.replyTo ?? null
-        return log.append({
+        const entry: NewEntry = {
           id: MessageId.make(randomUUIDv7()),
           conversationId,
           senderId,
@@ -96,7 +94,13 @@ export class Messages extends Context.Service<
           type,
           body: message.body,
           replyTo
-        })
+        }
+        const wrong = check(message)
+        if (wrong === undefined) return log.append(entry)
+        // What was stored once is answered again, though a limit has been lowered since.
+        return Effect.flatMap(log.known(entry), (known) =>
+          known === null ? Effect.fail(wrong) : Effect.succeed(known)
+        )
       }
 
       const checkLimit = (limit: number) =>

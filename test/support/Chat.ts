@@ -170,6 +170,11 @@ export const outcome = <A, E extends { readonly _tag: string; readonly code?: st
   effect: Effect.Effect<A, E, R>
 ) => Effect.match(effect, { onFailure: (error) => error.code ?? error._tag, onSuccess: () => "ok" })
 
+/** Which field of the request is refused, or what else comes of it. */
+export const refused = <A, E extends { readonly _tag: string; readonly errors?: ReadonlyArray<{ path: string }> }, R>(
+  effect: Effect.Effect<A, E, R>
+) => Effect.match(effect, { onFailure: (error) => error.errors?.[0]?.path ?? error._tag, onSuccess: () => "ok" })
+
 /** Waits for another process or fiber to get there. */
 export const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
   condition.pipe(
