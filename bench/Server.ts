@@ -1,0 +1,64 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { fileURLToPath } from "node:url"
+import { Effect } from "effect"
+import { BenchError } from "./Postgres.ts"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const startMs = 30_000
+const stopMs = 15_000
+
+/** The URL of the line that says `"message":"listening"`; whatever else the process prints is read and dropped. */
+const listening = (child: ChildProcess) =>
+  Effect.callback<string, BenchError>((resume) => {
+    let printed = ""
+    let url: string | undefined
+    const onOutput = (chunk: Buffer) => {
+      if (url !== undefined) return
+      printed += chunk
+      for (const line of printed.split("\n").slice(0, -1)) {
+        url ??= line.includes(`"message":"listening"`) ? JSON.parse(line).url : undefined
+      }
+      if (url !== undefined) resume(Effect.succeed(url))
+    }
+    child.stdout?.on("data", onOutput)
+    child.stderr?.on("data", onOutput)
+    child.once("exit", () => resume(Effect.fail(new BenchError({ message: `it ended:\n${printed}` }))))
+    child.once("error", (error) => resume(Effect.fail(new BenchError({ message: error.message }))))
+  })
+
+const stop = (child: ChildProcess) =>
+  Effect.promise(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const gone = once(child, "exit")
+    const impatient = setTimeout(() => child.kill("SIGKILL"), stopMs)
+    child.kill("SIGTERM")
+    await gone
+    clearTimeout(impatient)
+  })
+
+/** Runs a script with this Node from the root of the project until the scope closes. */
+export const startServer = Effect.fnUntraced(function* (
+  name: string,
+  args: ReadonlyArray<string>,
+  environment: Readonly<Record<string, string>> = {}
+) {
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(process.execPath, args, {
+        cwd: root,
+        env: { ...process.env, ...environment },
+        stdio: ["ignore", "pipe", "pipe"]
+      })
+    ),
+    stop
+  )
+  const url = yield* listening(child).pipe(
+    Effect.timeoutOrElse({
+      duration: startMs,
+      orElse: () => Effect.fail(new BenchError({ message: `it does not say "listening"` }))
+    }),
+    Effect.mapError(({ message }) => new BenchError({ message: `${name} does not start: ${message}` }))
+  )
+  return { pid: child.pid ?? 0, url }
+})

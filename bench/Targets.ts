@@ -1,0 +1,143 @@
+import { randomUUID } from "node:crypto"
+import { Effect, Schema } from "effect"
+import { type Dialect, type Member, serviceDialect, sketchDialect, socketIoDialect } from "./Dialects.ts"
+import type { Pair } from "./Load.ts"
+import { BenchError, freshDatabase } from "./Postgres.ts"
+import { startServer } from "./Server.ts"
+
+/** A chat that runs, with people who are ready to talk. */
+export interface Target {
+  readonly name: string
+  readonly pid: number
+  readonly url: string
+  readonly database: string
+  readonly dialect: Dialect
+  readonly pairs: ReadonlyArray<Pair>
+  /** Per conversation: `conversation`, `rows`, `ids` (distinct client ids) and `span` (from the first to the last seq). */
+  readonly count: string
+}
+
+const strangers = (count: number) =>
+  Array.from({ length: count }, (): Pair => {
+    const conversation = randomUUID()
+    const member = (): Member => ({ user: randomUUID(), conversation, token: "" })
+    return { conversation, sender: member(), receiver: member(), sent: 0, seq: 0 }
+  })
+
+const sketch = Effect.fnUntraced(function* (pairs: number) {
+  const database = yield* freshDatabase("chat_bench_sketch")
+  return {
+    name: "sketch",
+    ...(yield* startServer("sketch", ["bench/sketch.ts", database])),
+    database,
+    dialect: sketchDialect,
+    pairs: strangers(pairs),
+    count: `SELECT conversation, count(*)::int AS rows, count(DISTINCT client_id)::int AS ids,
+      (max(seq) - min(seq) + 1)::int AS span FROM messages GROUP BY 1`
+  }
+})
+
+const socketIo = Effect.fnUntraced(function* (pairs: number) {
+  const database = yield* freshDatabase("chat_bench_socket_io")
+  return {
+    name: "socket.io",
+    ...(yield* startServer("socket.io", ["bench/socketIo.ts", database])),
+    database,
+    dialect: socketIoDialect,
+    pairs: strangers(pairs),
+    count: `SELECT conversation, count(*)::int AS rows, count(DISTINCT client_id)::int AS ids,
+      count(*)::int AS span FROM messages GROUP BY 1`
+  }
+})
+
+/** Above what the benchmark reaches; the limiters run all the same. */
+const limits = {
+  CHAT_LIMITS__REGISTRATIONS_PER_MINUTE_ADDRESS: "100000",
+  CHAT_LIMITS__COMMANDS_PER_SECOND: "100000",
+  CHAT_LIMITS__COMMANDS_BURST: "100000",
+  CHAT_LIMITS__COMMANDS_IN_FLIGHT: "100",
+  CHAT_LIMITS__SOCKETS_PER_ADDRESS: "100000",
+  CHAT_LIMITS__UNAUTHENTICATED_SOCKETS_PER_ADDRESS: "100000"
+}
+
+const Signed = Schema.Struct({ accessToken: Schema.String, user: Schema.Struct({ id: Schema.String }) })
+const Started = Schema.Struct({ id: Schema.String, seq: Schema.Int })
+
+const post = <S extends Schema.ConstraintDecoder<unknown>>(
+  answers: S,
+  url: string,
+  path: string,
+  body: unknown,
+  token?: string
+) =>
+  Effect.tryPromise({
+    try: async () => {
+      const response = await fetch(url + path, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) },
+        body: JSON.stringify(body)
+      })
+      const answer = await response.json()
+      if (!response.ok) throw new Error(`${path} answers ${response.status} ${JSON.stringify(answer)}`)
+      return answer
+    },
+    catch: (error) => new BenchError({ message: `service: ${error instanceof Error ? error.message : "no answer"}` })
+  }).pipe(Effect.flatMap(Schema.decodeUnknownEffect(answers)), Effect.catchTag("SchemaError", Effect.die))
+
+const signUp = Effect.fnUntraced(function* (url: string, username: string) {
+  const password = randomUUID()
+  const email = `${username}@example.com`
+  yield* post(Schema.Unknown, url, "/v1/auth/register", { username, email, displayName: username, password })
+  const { accessToken, user } = yield* post(Signed, url, "/v1/auth/login", { login: username, password })
+  return { token: accessToken, user: user.id }
+})
+
+const acquaint = Effect.fnUntraced(function* (url: string, index: number) {
+  const sender = yield* signUp(url, `sender${index}`)
+  const receiver = yield* signUp(url, `receiver${index}`)
+  const { id: conversation, seq } = yield* post(
+    Started,
+    url,
+    "/v1/conversations",
+    { kind: "dm", userId: receiver.user },
+    sender.token
+  )
+  const pair: Pair = {
+    conversation,
+    sender: { ...sender, conversation },
+    receiver: { ...receiver, conversation },
+    sent: 0,
+    seq
+  }
+  return pair
+})
+
+const service = Effect.fnUntraced(function* (pairs: number, nodeOptions: ReadonlyArray<string>) {
+  const database = yield* freshDatabase("chat_bench_service")
+  const server = yield* startServer("service", [...nodeOptions, "src/main.ts"], {
+    ...limits,
+    CHAT_SERVER__PORT: "0",
+    CHAT_POSTGRES__HOST: "127.0.0.1",
+    CHAT_POSTGRES__USERNAME: "postgres",
+    CHAT_POSTGRES__DATABASE: database,
+    CHAT_JWT__SECRET: randomUUID()
+  })
+  return {
+    name: "service",
+    ...server,
+    database,
+    dialect: serviceDialect,
+    // Two at a time: each costs two password hashes, which take all cores.
+    pairs: yield* Effect.forEach(
+      Array.from({ length: pairs }, (_, index) => acquaint(server.url, index)),
+      (pair) => pair,
+      {
+        concurrency: 2
+      }
+    ),
+    count: `SELECT conversation_id AS conversation, count(*)::int AS rows, count(DISTINCT client_message_id)::int AS ids,
+      (max(seq) - min(seq) + 1)::int AS span FROM messages GROUP BY 1`
+  }
+})
+
+export const targets = { sketch, "socket.io": socketIo, service }
