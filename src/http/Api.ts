@@ -3,6 +3,7 @@ import { AuthGroup } from "./AuthApi.ts"
 import { ConversationGroup, MemberGroup, ReadGroup, TypingGroup } from "./ConversationApi.ts"
 import { EventGroup, MessageGroup } from "./MessageApi.ts"
 import { Problems } from "./Middleware.ts"
+import { toOpenApiDocument } from "./OpenApiDocument.ts"
 import { SessionGroup } from "./SessionApi.ts"
 import { SystemGroup } from "./SystemApi.ts"
 import { UserGroup } from "./UserApi.ts"
@@ -36,6 +37,7 @@ export class Api extends HttpApi.make("chat")
       title: "chat-service",
       version: "1",
       description,
+      transform: toOpenApiDocument,
       license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" }
     })
   ) {}

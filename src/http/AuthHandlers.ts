@@ -5,10 +5,9 @@ import type { Tokens } from "../domain/Session.ts"
 import { Sessions } from "../services/Sessions.ts"
 import { Settings } from "../services/Settings.ts"
 import { Users } from "../services/Users.ts"
-import { accessTokenCookie } from "./AccessTokenCookie.ts"
 import { Api } from "./Api.ts"
 import { CurrentRequest } from "./CurrentRequest.ts"
-import { CurrentPrincipal } from "./Middleware.ts"
+import { accessTokenCookie, CurrentPrincipal } from "./Middleware.ts"
 
 const device = Effect.gen(function* () {
   const { headers } = yield* HttpServerRequest.HttpServerRequest

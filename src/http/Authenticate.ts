@@ -5,9 +5,8 @@ import { Forbidden, Unauthenticated } from "../domain/Problem.ts"
 import { Limits } from "../services/Limits.ts"
 import { Sessions } from "../services/Sessions.ts"
 import { Settings } from "../services/Settings.ts"
-import { accessTokenCookie } from "./AccessTokenCookie.ts"
 import { CurrentRequest } from "./CurrentRequest.ts"
-import { Authorization, CurrentPrincipal } from "./Middleware.ts"
+import { Authorization, accessTokenCookie, CurrentPrincipal } from "./Middleware.ts"
 
 /** The counter of a session's requests, which HTTP and RPC share. */
 export const requestsKey = (sessionId: SessionId) => `requests:${sessionId}`

@@ -85,7 +85,7 @@ const TypingState = Schema.Struct({
 
 const start = HttpApiEndpoint.post("start", "/v1/conversations/:id/typing", {
   params: conversationParams,
-  payload: Schema.UndefinedOr(TypingState),
+  payload: [TypingState, Schema.Null],
   error: [InvalidRequest, NotFound, Unavailable]
 })
   .middleware(JsonBody)

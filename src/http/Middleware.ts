@@ -15,6 +15,9 @@ import type { Principal } from "../domain/Session.ts"
 /** Who makes this request. */
 export class CurrentPrincipal extends Context.Service<CurrentPrincipal, Principal>()("chat/http/CurrentPrincipal") {}
 
+/** The access token as a cookie, for pages of an allowed origin. */
+export const accessTokenCookie = HttpApiSecurity.apiKey({ in: "cookie", key: "access_token" })
+
 /**
  * Lets only signed-in users through, each session so often per minute. The token may also come as the cookie
  * `access_token`, which is the implementation's business: of two security schemes Effect reports the last refusal.

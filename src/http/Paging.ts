@@ -3,9 +3,7 @@ import { ConversationId } from "../domain/Ids.ts"
 import type { PageRequest } from "../domain/Page.ts"
 import { type InvalidRequest, invalid } from "../domain/Problem.ts"
 
-const limit = Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))).annotate({
-  description: "How many items at most; 50 unless told, 200 at most unless configured otherwise"
-})
+const limit = Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)))
 
 /** The query of a list by seq. */
 export const limitQuery = { limit }

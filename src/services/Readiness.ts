@@ -19,9 +19,9 @@ const patience = "1 second"
 /** By then a statement has timed out, unless its connection is dead: the next probe needs another one. */
 const lastPatience = "10 seconds"
 
-const reasonOf = (cause: Cause.Cause<unknown>) => {
-  const error = Cause.squash(cause)
-  return error instanceof Error ? error.message : "the probe failed"
+const reasonOf = (cause: Cause.Cause<{ readonly message: string }>) => {
+  const failure = cause.reasons.find(Cause.isFailReason)
+  return failure === undefined ? "the probe failed" : failure.error.message
 }
 
 /**
