@@ -1,10 +1,12 @@
 import { Effect, Layer } from "effect"
+import { EventStreams } from "./http/EventStreams.ts"
 import { HttpRoutes, layerServer, serve } from "./http/Server.ts"
 import * as Migrations from "./layers/Migrations.ts"
 import * as Postgres from "./layers/Postgres.ts"
 import { AccessTokens } from "./services/AccessTokens.ts"
 import { Conversations } from "./services/Conversations.ts"
 import { Drain } from "./services/Drain.ts"
+import { EventCursors } from "./services/EventCursors.ts"
 import { Limits } from "./services/Limits.ts"
 import { Log } from "./services/Log.ts"
 import { Messages } from "./services/Messages.ts"
@@ -12,6 +14,7 @@ import { Passwords } from "./services/Passwords.ts"
 import { PubSub } from "./services/PubSub.ts"
 import { Readiness } from "./services/Readiness.ts"
 import { Sessions } from "./services/Sessions.ts"
+import { Sync } from "./services/Sync.ts"
 import { Users } from "./services/Users.ts"
 import { CatchUp } from "./ws/CatchUp.ts"
 import { Commands } from "./ws/Commands.ts"
@@ -26,12 +29,16 @@ export const Database = Migrations.layer.pipe(Layer.provideMerge(Postgres.layer)
 const Shared = Layer.mergeAll(PubSub.layer, Limits.layer)
 
 /** What the product does. */
-const Services = Layer.mergeAll(Messages.layer, Conversations.layer, Users.layer, Sessions.layer, Readiness.layer).pipe(
-  Layer.provideMerge(Log.layer),
+const Services = Layer.mergeAll(Messages.layer, Sync.layer, Users.layer, Sessions.layer, Readiness.layer).pipe(
+  Layer.provideMerge(Layer.mergeAll(Log.layer, Conversations.layer, EventCursors.layer)),
   Layer.provideMerge(Layer.mergeAll(AccessTokens.layer, Passwords.layer, Drain.layer))
 )
 
-const Realtime = Gateway.layer.pipe(Layer.provide([CatchUp.layer, Commands.layer]), Layer.provideMerge(Hub.layer))
+/** What carries events to this node's sockets and streams. */
+const Realtime = Layer.mergeAll(Gateway.layer, EventStreams.layer).pipe(
+  Layer.provide([CatchUp.layer, Commands.layer]),
+  Layer.provideMerge(Hub.layer)
+)
 
 /** Above the server, so that it is the first to end: sockets are sent away while everything below still works. */
 const DrainFirst = Layer.effectDiscard(

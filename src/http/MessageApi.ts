@@ -1,9 +1,11 @@
 import { Schema } from "effect"
+import { Sse } from "effect/encoding"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { EventPage } from "../domain/Event.ts"
 import { MessageId, Seq } from "../domain/Ids.ts"
 import { Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
-import { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { Conflict, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
+import { Synced, SyncRequest } from "../domain/Sync.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
 import { conversationParams, limitQuery } from "./Paging.ts"
 
@@ -28,15 +30,15 @@ const send = HttpApiEndpoint.post("send", "/v1/conversations/:id/messages", {
     })
   )
 
-const seqOf = (description: string) => Schema.optionalKey(Seq).annotate({ description })
+const seq = Schema.optionalKey(Seq)
 
 const list = HttpApiEndpoint.get("list", "/v1/conversations/:id/messages", {
   params: conversationParams,
   query: {
     ...limitQuery,
-    before: seqOf("Only messages before this seq"),
-    after: seqOf("Only messages after this seq"),
-    around: seqOf("The message of this seq in the middle")
+    before: seq,
+    after: seq,
+    around: seq
   },
   success: MessagePage,
   error: [InvalidRequest, NotFound, Unavailable]
@@ -59,9 +61,9 @@ export class MessageGroup extends HttpApiGroup.make("message")
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ description: "Messages of a conversation" })) {}
 
-const events = HttpApiEndpoint.get("list", "/v1/conversations/:id/events", {
+const pull = HttpApiEndpoint.get("pull", "/v1/conversations/:id/events", {
   params: conversationParams,
-  query: { ...limitQuery, after: seqOf("Only events after this seq; 0, or left out, for all") },
+  query: { ...limitQuery, after: seq },
   success: EventPage,
   error: [InvalidRequest, NotFound, Unavailable]
 }).annotateMerge(
@@ -72,7 +74,33 @@ const events = HttpApiEndpoint.get("list", "/v1/conversations/:id/events", {
   })
 )
 
-export class EventGroup extends HttpApiGroup.make("event")
-  .add(events)
+const sync = HttpApiEndpoint.post("sync", "/v1/sync", {
+  payload: SyncRequest,
+  success: Synced.pipe(HttpApiSchema.status(200)),
+  error: [InvalidRequest, Unavailable]
+})
+  .middleware(JsonBody)
+  .annotateMerge(
+    OpenApi.annotations({
+      summary: "What a client lacks",
+      description:
+        "Compares the cursors of a client that comes back with where its user is a member now. The list of conversations may miss what moves while it is paged: this closes it."
+    })
+  )
+
+const stream = HttpApiEndpoint.get("stream", "/v1/events", {
+  headers: { "last-event-id": Schema.optionalKey(Schema.String.check(Schema.isMaxLength(4096))) },
+  success: HttpApiSchema.StreamSse({ events: Sse.EventEncoded }),
+  error: [InvalidRequest, RateLimited, Unavailable]
+}).annotateMerge(
+  OpenApi.annotations({
+    summary: "Live events as Server-Sent Events",
+    description:
+      "`event` is the name, `data` the JSON object that a WebSocket would get, `id` an opaque cursor over all conversations: `Last-Event-ID` goes on after it on any node. Without one the stream starts with the list of conversations."
+  })
+)
+
+export class EventGroup extends HttpApiGroup.make("events")
+  .add(pull, sync, stream)
   .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ description: "The log of a conversation" })) {}
+  .annotateMerge(OpenApi.annotations({ description: "The log of a conversation, and what is new" })) {}

@@ -2,7 +2,9 @@ import { Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Messages } from "../services/Messages.ts"
 import { Settings } from "../services/Settings.ts"
+import { Sync } from "../services/Sync.ts"
 import { Api } from "./Api.ts"
+import { EventStreams } from "./EventStreams.ts"
 import { CurrentPrincipal } from "./Middleware.ts"
 import { toPageRequest } from "./Paging.ts"
 
@@ -26,16 +28,20 @@ const message = HttpApiBuilder.group(
 
 const event = HttpApiBuilder.group(
   Api,
-  "event",
+  "events",
   Effect.fn(function* (handlers) {
     const messages = yield* Messages
+    const streams = yield* EventStreams
+    const { sync } = yield* Sync
     const { limits } = yield* Settings
     return handlers.handleAll({
-      list: Effect.fnUntraced(function* ({ params, query }) {
+      pull: Effect.fnUntraced(function* ({ params, query }) {
         const { userId } = yield* CurrentPrincipal
         const { limit } = yield* toPageRequest(query, limits.pageSize)
         return yield* messages.events(userId, params.id, { after: query.after ?? 0, limit })
-      })
+      }),
+      sync: ({ payload }) => CurrentPrincipal.use(({ userId }) => sync(userId, payload)),
+      stream: ({ headers }) => CurrentPrincipal.use((principal) => streams.open(principal, headers["last-event-id"]))
     })
   })
 )

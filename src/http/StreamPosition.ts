@@ -3,7 +3,8 @@ import type { Vector } from "../services/EventCursors.ts"
 
 /**
  * What one stream has been sent, as the id of its last event: `base.delta`, the delta being `index:seq` or
- * `conversationId:seq` in base 36 for each conversation that went on since the base was stored, `-` for one left.
+ * `conversationId:seq` in base 36 for each conversation that went on since the base was stored, `-` for one left, and
+ * `*:seq` for the user's own state.
  */
 export class Position {
   private base: string
@@ -11,13 +12,15 @@ export class Position {
   private delta = new Map<ConversationId, string>()
   private length = 0
   readonly seqs: Map<ConversationId, number>
-  readonly userSeq: number
+  private userSeq: number
+  private baseUserSeq: number
 
   constructor(base: string, vector: Vector) {
     this.base = base
     this.index = new Map(vector.seqs.map(([id], at) => [id, at.toString(36)]))
     this.seqs = new Map(vector.seqs)
     this.userSeq = vector.userSeq
+    this.baseUserSeq = vector.userSeq
   }
 
   get deltaLength(): number {
@@ -32,11 +35,16 @@ export class Position {
     this.delta.set(id, entry)
   }
 
+  setUserSeq(seq: number): void {
+    this.userSeq = seq
+  }
+
   /** Goes on from a base that holds `vector`; what came after it was taken stays in the delta. */
   rebase(base: string, vector: Vector): void {
     const now = new Map(this.seqs)
     const before = new Map(vector.seqs)
     this.base = base
+    this.baseUserSeq = vector.userSeq
     this.index = new Map(vector.seqs.map(([id], at) => [id, at.toString(36)]))
     this.delta = new Map()
     this.length = 0
@@ -49,7 +57,8 @@ export class Position {
   }
 
   get id(): string {
-    return `${this.base}.${[...this.delta.values()].join(",")}`
+    const own = this.userSeq === this.baseUserSeq ? [] : [`*:${this.userSeq.toString(36)}`]
+    return `${this.base}.${[...own, ...this.delta.values()].join(",")}`
   }
 }
 
@@ -58,10 +67,15 @@ export const parsePosition = (id: string): { readonly base: string; readonly app
   const [base = "", delta = ""] = id.split(".", 2)
   return {
     base,
-    apply: ({ seqs, userSeq }) => {
+    apply: ({ seqs, ...vector }) => {
+      let { userSeq } = vector
       const result = new Map(seqs)
       for (const entry of delta.split(",")) {
         const [key = "", seq = ""] = entry.split(":", 2)
+        if (key === "*") {
+          userSeq = Number.parseInt(seq, 36)
+          continue
+        }
         const conversationId = key.length > 8 ? ConversationId.make(key) : seqs[Number.parseInt(key, 36)]?.[0]
         if (conversationId === undefined) continue
         if (seq === "-") result.delete(conversationId)

@@ -22,13 +22,16 @@ const pagesOf = <A>(items: ReadonlyArray<A>) =>
 export interface Receiver extends Follower {
   readonly cursors: Map<ConversationId, Cursor>
   readonly isClosing: boolean
-  /** Sends what must not be dropped. */
-  readonly send: (event: {
-    readonly event: string
-    readonly conversationId?: string
-    readonly seq?: number
-    readonly data: unknown
-  }) => void
+  /** Sends what must not be dropped. `heads`: up to where, with it, its reader knows these conversations. */
+  readonly send: (
+    event: {
+      readonly event: string
+      readonly conversationId?: string
+      readonly seq?: number
+      readonly data: unknown
+    },
+    heads?: ReadonlyArray<readonly [ConversationId, number]>
+  ) => void
   /** Resumes when there is room for a replay: it is read only as it drains, and never makes its reader a slow one. */
   readonly room: Effect.Effect<void>
 }
@@ -63,8 +66,10 @@ export class CatchUp extends Context.Service<
       const hub = yield* Hub
       const log = yield* Log
 
-      const send = (receiver: Receiver, event: string, conversationId: ConversationId, data: unknown) =>
-        Effect.map(receiver.room, () => receiver.send({ event, conversationId, data }))
+      const send = (receiver: Receiver, event: string, id: ConversationId, data: unknown, head?: number) =>
+        Effect.map(receiver.room, () =>
+          receiver.send({ event, conversationId: id, data }, head === undefined ? [] : [[id, head]])
+        )
 
       const drop = (receiver: Receiver, cursor: Cursor) =>
         Effect.suspend(() => {
@@ -76,7 +81,7 @@ export class CatchUp extends Context.Service<
       const reset = (receiver: Receiver, cursor: Cursor, head: number) =>
         Effect.suspend(() => {
           cursor.nextSeq = head + 1
-          return send(receiver, "conversation.reset", cursor.conversationId, { seq: head })
+          return send(receiver, "conversation.reset", cursor.conversationId, { seq: head }, head)
         })
 
       /** One read of what is missing, at most `limit` events; true when the cursor was caught up to the head. */
@@ -166,7 +171,10 @@ export class CatchUp extends Context.Service<
               conversations: page.map(({ conversation }) => conversation),
               ...(left === 0 && { done: true })
             }
-            receiver.send({ event: "ready", data })
+            receiver.send(
+              { event: "ready", data },
+              page.map(({ conversation }) => [conversation.id, conversation.seq])
+            )
           })
         )
       })
@@ -175,7 +183,8 @@ export class CatchUp extends Context.Service<
         withConversations(receiver, ids, (page) =>
           Effect.forEach(
             page,
-            ({ conversation }) => send(receiver, "conversation.added", conversation.id, { conversation }),
+            ({ conversation }) =>
+              send(receiver, "conversation.added", conversation.id, { conversation }, conversation.seq),
             { discard: true }
           )
         )

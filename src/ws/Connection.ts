@@ -145,7 +145,7 @@ export class Connection implements Receiver {
   }
 
   /** Sends what must not be dropped; a full outbox closes the socket. */
-  send(event: Parameters<Receiver["send"]>[0]): void {
+  send(...[event]: Parameters<Receiver["send"]>): void {
     this.write(encodeJson(event))
   }
 
@@ -159,8 +159,8 @@ export class Connection implements Receiver {
     }
   }
 
-  offer(bytes: Buffer): void {
-    if (this.outbox.load < loads.dropEphemeral) this.write(bytes)
+  offer(frame: Frame): void {
+    if (this.outbox.load < loads.dropEphemeral) this.write(frame.bytes)
   }
 
   deliver(frame: Frame): boolean {

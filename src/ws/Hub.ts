@@ -7,12 +7,27 @@ import { Settings } from "../services/Settings.ts"
 import { makeComparison } from "./Comparison.ts"
 import { encodeFrame } from "./Protocol.ts"
 
-/** An event as every socket gets it: the same bytes for all. */
-export interface Frame {
+/** An event on this node: encoded as a WebSocket frame once, and only when a socket needs it. */
+export class Frame {
   readonly event: string
   readonly conversationId: ConversationId | null
+  /** 0 for an ephemeral one. */
   readonly seq: number
-  readonly bytes: Buffer
+  readonly json: string
+  private encoded: Buffer | undefined
+
+  constructor({ conversationId, event, json, seq }: Published) {
+    this.event = event
+    this.conversationId = conversationId
+    this.seq = seq ?? 0
+    this.json = json
+  }
+
+  /** The same bytes for every socket. */
+  get bytes(): Buffer {
+    this.encoded ??= encodeFrame(this.json)
+    return this.encoded
+  }
 }
 
 /** Who follows conversations: one socket, or one stream of another transport. */
@@ -21,7 +36,7 @@ export interface Follower {
   /** Takes a durable event in its turn; false when it cannot: then it must catch up from the log. */
   readonly deliver: (frame: Frame) => boolean
   /** Takes an ephemeral event, or drops it. */
-  readonly offer: (bytes: Buffer) => void
+  readonly offer: (frame: Frame) => void
 }
 
 /** At most this many events are held back for one follower or before one hole. */
@@ -163,20 +178,13 @@ export class Hub extends Context.Service<
       const feeds = new Map<ConversationId, Feed>()
       const retry = { schedule: Schedule.spaced(timers.repairDegraded) }
 
-      const frameOf = (published: Published, seq: number): Frame => ({
-        event: published.event,
-        conversationId: published.conversationId,
-        seq,
-        bytes: encodeFrame(published.json)
-      })
-
       /** Reads what lies between the feed and `head`; one read per conversation at a time. */
       const repair = (id: ConversationId, feed: Feed, head: number) =>
         Effect.gen(function* () {
           while (feeds.get(id) === feed && feed.last !== undefined && feed.last < head) {
             const events = yield* log.range(id, feed.last, Math.min(head, feed.last + repairStep))
             if (events.length === 0) return
-            for (const event of events) feed.take(frameOf(encodeEvent(event), event.seq))
+            for (const event of events) feed.take(new Frame(encodeEvent(event)))
           }
         })
 
@@ -196,10 +204,10 @@ export class Hub extends Context.Service<
       const onEvents = (id: ConversationId, feed: Feed) => (events: ReadonlyArray<Published>) => {
         for (const event of events) {
           if (event.seq !== null) {
-            feed.take(frameOf(event, event.seq))
+            feed.take(new Frame(event))
           } else {
-            const bytes = encodeFrame(event.json)
-            for (const { follower } of feed.cursors) if (follower.userId !== event.except) follower.offer(bytes)
+            const frame = new Frame(event)
+            for (const { follower } of feed.cursors) if (follower.userId !== event.except) follower.offer(frame)
           }
         }
         if (feed.early.size > 0 && feed.last !== undefined && !feed.repairing) {

@@ -42,9 +42,12 @@ export class Outbox {
     this.queuedBytes += frame.length
     if (this.socket.writableNeedDrain) return
     // A burst within one tick is no slow reader: only what the kernel does not take may fill it.
-    if (this.queue.length >= this.maxFrames / 4 || this.queuedBytes >= this.maxBytes / 4) return this.flush()
-    if (pending.size === 0) setImmediate(flushAll)
-    pending.add(this)
+    if (this.queue.length >= this.maxFrames / 4 || this.queuedBytes >= this.maxBytes / 4) {
+      this.flush()
+    } else {
+      if (pending.size === 0) setImmediate(flushAll)
+      pending.add(this)
+    }
   }
 
   /** Calls `resume` once, as soon as the load is below that fraction; never when the socket ends first. */

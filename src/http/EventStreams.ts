@@ -1,0 +1,138 @@
+import { type Cause, Clock, Context, Effect, Layer, Queue, Schedule, type Scope, Stream } from "effect"
+import type { UserId } from "../domain/Ids.ts"
+import { RateLimited, type Unavailable } from "../domain/Problem.ts"
+import type { Principal } from "../domain/Session.ts"
+import { Conversations } from "../services/Conversations.ts"
+import { Drain } from "../services/Drain.ts"
+import { EventCursors, type Vector } from "../services/EventCursors.ts"
+import { Sessions } from "../services/Sessions.ts"
+import { Settings } from "../services/Settings.ts"
+import { CatchUp } from "../ws/CatchUp.ts"
+import { Hub } from "../ws/Hub.ts"
+import { EventStream, type ServerSentEvent } from "./EventStream.ts"
+import { Position, parsePosition } from "./StreamPosition.ts"
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** Above every head: such a cursor is answered with a reset. */
+const unknownSeq = Number.MAX_SAFE_INTEGER
+
+/** The events of a user as Server-Sent Events, for clients that have no WebSocket: the same events in the same order. */
+export class EventStreams extends Context.Service<
+  EventStreams,
+  {
+    /**
+     * Opens a stream. Without a `lastEventId` it starts with the list of conversations, with one it goes on after that
+     * event, on any node. It ends with its scope, with the session, when its token expires or the node goes away.
+     */
+    readonly open: (
+      principal: Principal,
+      lastEventId: string | undefined
+    ) => Effect.Effect<Stream.Stream<ServerSentEvent>, Unavailable | RateLimited, Scope.Scope>
+  }
+>()("chat/http/EventStreams") {
+  static readonly layer = Layer.effect(
+    EventStreams,
+    Effect.gen(function* () {
+      const { limits, timers } = yield* Settings
+      const catchUp = yield* CatchUp
+      const conversations = yield* Conversations
+      const drain = yield* Drain
+      const hub = yield* Hub
+      const sessions = yield* Sessions
+      const stored = yield* EventCursors
+
+      /** What the client has: nothing, what its last event says, or something that nobody knows any more. */
+      const resumePoint = Effect.fnUntraced(function* ({ userId }: Principal, lastEventId: string | undefined) {
+        if (lastEventId === undefined || lastEventId === "") return undefined
+        const { apply, base } = parsePosition(lastEventId)
+        const vector = uuid.test(base) ? yield* stored.load(userId, base) : undefined
+        if (vector !== undefined) return apply(vector)
+        const { places, userSeq } = yield* conversations.places(userId)
+        return { seqs: places.map((place) => [place.conversationId, unknownSeq] as const), userSeq }
+      })
+
+      const end = (stream: EventStream, event: string, data: unknown) =>
+        Effect.sync(() => {
+          stream.send({ event, data })
+          stream.end()
+        })
+
+      const open = new Map<UserId, number>()
+      const count = ({ userId }: Principal) =>
+        Effect.acquireRelease(
+          Effect.suspend(() => {
+            const others = open.get(userId) ?? 0
+            if (others >= limits.socketsPerUser)
+              return Effect.fail(new RateLimited({ retryAfterMs: 1000, detail: "Too many streams are open" }))
+            return Effect.succeed(open.set(userId, others + 1))
+          }),
+          () =>
+            Effect.sync(() => {
+              const others = (open.get(userId) ?? 1) - 1
+              if (others === 0) open.delete(userId)
+              else open.set(userId, others)
+            })
+        )
+
+      const start = Effect.fnUntraced(function* (principal: Principal, lastEventId: string | undefined) {
+        yield* count(principal)
+        const fork = Effect.runForkWith(yield* Effect.context<never>())
+        const queue = yield* Queue.unbounded<ServerSentEvent, Cause.Done>()
+        const from = yield* resumePoint(principal, lastEventId)
+        const vector: Vector = from ?? { seqs: [], userSeq: 0 }
+        const position = new Position(yield* stored.store(principal.userId, vector), vector)
+
+        const fold = Effect.suspend(() => {
+          const { vector } = position
+          return Effect.map(stored.store(principal.userId, vector), (base) => position.rebase(base, vector))
+        }).pipe(Effect.retry(Schedule.spaced("1 second")), Effect.ensuring(Effect.sync(() => stream.folded())))
+        const stream: EventStream = new EventStream(principal.userId, queue, position, limits, {
+          catchUp: (cursor) => void fork(catchUp.replay(stream, cursor)),
+          fold: () => void fork(fold)
+        })
+
+        yield* sessions.onEnded((ids) => {
+          if (ids.includes(principal.sessionId)) stream.end()
+        })
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            stream.end()
+            for (const cursor of stream.cursors.values()) hub.unfollow(cursor)
+          })
+        )
+        const ping = Effect.sync(() => stream.send({ event: "ping", data: {} }))
+        yield* Effect.forkScoped(Effect.repeat(Effect.delay(ping, timers.heartbeat), Schedule.forever))
+        const life = principal.expiresAt - (yield* Clock.currentTimeMillis)
+        yield* Effect.forkScoped(
+          Effect.delay(
+            Effect.sync(() => stream.end()),
+            Math.max(0, Math.min(life, 2 ** 31 - 1))
+          )
+        )
+        yield* Effect.forkScoped(
+          Effect.andThen(drain.started, end(stream, "reconnect", { afterMs: Math.round(timers.drain / 2) }))
+        )
+        const cursors = from && { cursors: Object.fromEntries(from.seqs), userSeq: from.userSeq }
+        let userSeq = vector.userSeq
+        yield* catchUp
+          .start(stream, cursors ?? {}, (now) => {
+            userSeq = now
+          })
+          .pipe(
+            Effect.tap(() => Effect.sync(() => position.setUserSeq(userSeq))),
+            Effect.catchCause((cause) =>
+              Effect.andThen(
+                Effect.logWarning("event stream ended", cause),
+                end(stream, "reconnect", { afterMs: 1000 })
+              )
+            ),
+            Effect.forkScoped
+          )
+        return Stream.fromQueue(queue).pipe(Stream.tap((event) => Effect.sync(() => stream.taken(event))))
+      })
+
+      return EventStreams.of({ open: start })
+    })
+  )
+}
