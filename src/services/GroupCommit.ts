@@ -15,7 +15,7 @@ export interface Pending<In, Out, E> {
  * At most `capacity` entries wait; beyond that, and for an entry that got no answer within `patienceMs`, the answer is
  * `Unavailable`, which does not tell whether the entry was committed. A caller that leaves cancels nothing.
  * `commit` answers the entries of its batch, or keeps some for later; `startsBatch` says when an entry must not share a
- * batch with those before it. Closing the scope waits for what was submitted.
+ * batch with those before it. Closing the scope waits for what was submitted, as long as that.
  */
 export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options: {
   readonly capacity: number
@@ -75,7 +75,12 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
   yield* Effect.addFinalizer(() =>
     Effect.void.pipe(
       Effect.repeat({ until: () => waiting.size === 0, schedule: Schedule.spaced("20 millis") }),
-      Effect.timeoutOption(options.patienceMs)
+      Effect.timeoutOption(options.patienceMs),
+      Effect.andThen(
+        Effect.sync(() => {
+          for (const pending of waiting) pending.answer(tooLong)
+        })
+      )
     )
   )
 
