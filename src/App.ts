@@ -10,6 +10,7 @@ import { EventCursors } from "./services/EventCursors.ts"
 import { Limits } from "./services/Limits.ts"
 import { Log } from "./services/Log.ts"
 import { Messages } from "./services/Messages.ts"
+import * as Nodes from "./services/Nodes.ts"
 import { Passwords } from "./services/Passwords.ts"
 import { PubSub } from "./services/PubSub.ts"
 import { Readiness } from "./services/Readiness.ts"
@@ -48,9 +49,13 @@ const DrainFirst = Layer.effectDiscard(
   })
 )
 
+/** What only runs beside. */
+const Background = Nodes.layer
+
 /** The whole service: all rooms, composed. Needs `Settings` and what Node gives. */
 export const App = DrainFirst.pipe(
   Layer.provide(serve(Layer.mergeAll(HttpRoutes, UpgradeRoute))),
+  Layer.provide(Background),
   Layer.provide(layerServer),
   Layer.provide(Realtime),
   Layer.provide(Services),

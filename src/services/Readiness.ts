@@ -7,6 +7,8 @@ import { Drain } from "./Drain.ts"
 export interface Dependency {
   readonly name: string
   readonly required: boolean
+  /** True when nothing is there but what stands in for it in this process. */
+  readonly inProcess?: boolean
   /** Fails, or does not answer, when the dependency is away. */
   readonly probe: Effect.Effect<unknown, { readonly message: string }>
 }
@@ -50,25 +52,29 @@ export class Readiness extends Context.Service<
 
       const set = Effect.fnUntraced(function* (
         name: string,
-        status: "up" | "down",
+        status: "up" | "in-process" | "down",
         details: { readonly latencyMs?: number; readonly detail?: string }
       ) {
         const before = statuses.get(name)
         const changed = before?.status !== status
         statuses.set(name, { status, since: changed || before === undefined ? yield* now : before.since, ...details })
         if (!changed) return
-        yield* status === "up"
+        yield* status !== "down"
           ? Effect.logInfo(`${name} is there`, { dependency: name })
           : Effect.logWarning(`${name} is away`, { dependency: name, reason: details.detail })
       })
 
-      const probeOnce = Effect.fnUntraced(function* ({ name, probe }: Dependency, answered: Effect.Effect<unknown>) {
+      const probeOnce = Effect.fnUntraced(function* (
+        { inProcess, name, probe }: Dependency,
+        answered: Effect.Effect<unknown>
+      ) {
         const since = yield* Clock.currentTimeMillis
         // Detached, and never waited for when it is interrupted: giving up a query on a frozen server takes seconds.
         const fiber = yield* Effect.forkDetach(probe)
         const exit = yield* Effect.timeoutOption(Fiber.await(fiber), patience)
         if (Option.isNone(exit)) yield* set(name, "down", { detail: "no answer within 1 second" })
         else if (Exit.isFailure(exit.value)) yield* set(name, "down", { detail: reasonOf(exit.value.cause) })
+        else if (inProcess === true) yield* set(name, "in-process", {})
         else yield* set(name, "up", { latencyMs: (yield* Clock.currentTimeMillis) - since })
         yield* answered
         if (Option.isSome(exit)) return yield* Effect.sleep(interval)

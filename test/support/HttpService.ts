@@ -3,11 +3,13 @@ import { Context, Effect, Layer, Logger, References, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import { Issue } from "../../src/domain/Problem.ts"
+import { EventStreams } from "../../src/http/EventStreams.ts"
 import * as Server from "../../src/http/Server.ts"
 import { makeLogger } from "../../src/layers/Logging.ts"
 import { AccessTokens } from "../../src/services/AccessTokens.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Drain } from "../../src/services/Drain.ts"
+import { EventCursors } from "../../src/services/EventCursors.ts"
 import { Limits } from "../../src/services/Limits.ts"
 import { Log } from "../../src/services/Log.ts"
 import { Memory } from "../../src/services/Memory.ts"
@@ -17,7 +19,10 @@ import { PubSub } from "../../src/services/PubSub.ts"
 import { Readiness } from "../../src/services/Readiness.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
 import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
+import { Sync } from "../../src/services/Sync.ts"
 import { Users } from "../../src/services/Users.ts"
+import { CatchUp } from "../../src/ws/CatchUp.ts"
+import { Hub } from "../../src/ws/Hub.ts"
 import { someone } from "./Accounts.ts"
 
 const Json = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
@@ -133,7 +138,10 @@ export const httpService = <A, E, R>(routes: Layer.Layer<A, E, R>) => {
 
 /** All services in memory, as their fakes have it. */
 export const fakeServices = (overrides: SettingsOverrides = {}) =>
-  Layer.mergeAll(Messages.layer, Conversations.layerTest, Users.layerTest, Sessions.layerTest).pipe(
+  Layer.mergeAll(Messages.layer, Users.layerTest, EventStreams.layer).pipe(
+    Layer.provideMerge(CatchUp.layer),
+    Layer.provideMerge(Layer.mergeAll(Hub.layer, Sync.layer, Sessions.layerTest, EventCursors.layerTest)),
+    Layer.provideMerge(Conversations.layerTest),
     Layer.provideMerge(Log.layerTest),
     Layer.provideMerge(Readiness.layerNoDeps),
     Layer.provideMerge(
