@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import { HttpRoutes } from "../../src/http/Server.ts"
 import { Drain } from "../../src/services/Drain.ts"
 import { Readiness } from "../../src/services/Readiness.ts"
+import { databases } from "../support/Database.ts"
 import { fakeServices, HttpService, httpService } from "../support/HttpService.ts"
 
 const Watching = Readiness.layerNoDeps.pipe(Layer.provideMerge(Drain.layer))
@@ -76,6 +77,18 @@ describe("readiness", () => {
     }).pipe(Effect.provide(Watching))
   )
 
+  it.effect("gives up a probe that nothing will ever answer", () =>
+    Effect.gen(function* () {
+      const readiness = yield* Readiness
+      const gaveUp = yield* Deferred.make<void>()
+      const postgres = makeDependency("postgres", true)
+      postgres.behave(Effect.onInterrupt(Effect.never, () => Deferred.succeed(gaveUp, undefined)))
+      yield* Effect.forkScoped(readiness.watch(postgres.dependency))
+      yield* TestClock.adjust("11 seconds")
+      yield* Deferred.await(gaveUp)
+    }).pipe(Effect.provide(Watching))
+  )
+
   it.live("over HTTP: health is always 200, ready tells what is missing", () => {
     const postgres = makeDependency("postgres", true)
     const App = httpService(HttpRoutes).pipe(Layer.provideMerge(fakeServices()))
@@ -102,3 +115,16 @@ describe("readiness", () => {
     }).pipe(Effect.provide(App), Effect.scoped)
   })
 })
+
+for (const database of databases) {
+  describe.skipIf(database.skip)(database.name, () => {
+    it.effect("is watched from the start", () =>
+      Effect.gen(function* () {
+        const readiness = yield* Readiness
+        const { dependencies, status } = yield* readiness.report
+        assert.strictEqual(status, "ready")
+        assert.strictEqual(dependencies.postgres?.status, "up")
+      }).pipe(Effect.provide(Readiness.layer.pipe(Layer.provide([Drain.layer, database.layer]))))
+    )
+  })
+}

@@ -15,9 +15,7 @@ const operations = [
   "conversation.create",
   "conversation.get",
   "conversation.list",
-  "events.pull",
-  "events.stream",
-  "events.sync",
+  "event.list",
   "health",
   "member.list",
   "message.get",
@@ -109,6 +107,12 @@ const connected = (port: number) =>
     (socket) => Effect.sync(() => socket.destroy())
   )
 
+const closed = (socket: Socket) =>
+  Effect.callback<void>((resume) => {
+    if (socket.closed) resume(Effect.void)
+    else socket.once("close", () => resume(Effect.void))
+  })
+
 /** A port that something else listens on. */
 const takenPort = Effect.map(
   Effect.acquireRelease(
@@ -171,9 +175,9 @@ describe("the server", () => {
       const { ask, port, raw } = yield* Layer.buildWithScope(App, scope).pipe(
         Effect.map((context) => Context.get(context, HttpService))
       )
-      yield* connected(port)
-      yield* Effect.forkScoped(raw("POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Le"))
-      yield* Effect.forkScoped(raw("GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"))
+      const silent = yield* connected(port)
+      const half = yield* Effect.forkScoped(raw("POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Le"))
+      const endless = yield* Effect.forkScoped(raw("GET /endless HTTP/1.1\r\nHost: x\r\n\r\n"))
       const slow = yield* Effect.forkScoped(ask("/slow"))
       yield* Effect.andThen(asked.await, hanging.await)
 
@@ -183,6 +187,10 @@ describe("the server", () => {
       assert.strictEqual((yield* Fiber.join(slow)).text, "done")
       yield* Fiber.join(closing)
       assert.isBelow((yield* Clock.currentTimeMillis) - before, 2500)
+      // Nobody is left holding on.
+      assert.match(yield* Fiber.join(endless), /^HTTP\/1\.1 503 /)
+      yield* Fiber.join(half)
+      yield* closed(silent)
     }).pipe(Effect.scoped)
   )
 })
