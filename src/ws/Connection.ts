@@ -212,7 +212,9 @@ export class Connection implements Receiver {
     if (this.isClosing) return
     this.state = "closing"
     this.closingSince = this.now
-    this.outbox.flush()
+    // The protocol may have closed by itself.
+    if (this.ws.readyState === this.ws.OPEN) this.outbox.flush()
+    this.outbox.discard()
     this.ws.close(code, reason)
   }
 

@@ -3,7 +3,15 @@ import type { IncomingMessage } from "node:http"
 import { Cause, Clock, Context, Effect, Layer, Predicate, Random, Result, Schedule, Schema, Scope } from "effect"
 import { type RawData, WebSocket, WebSocketServer } from "ws"
 import { deeperThan } from "../domain/Json.ts"
-import { Internal, invalid, invalidData, type Problem, RateLimited, Unauthenticated } from "../domain/Problem.ts"
+import {
+  Internal,
+  InvalidRequest,
+  invalid,
+  invalidData,
+  type Problem,
+  RateLimited,
+  Unauthenticated
+} from "../domain/Problem.ts"
 import type { Principal } from "../domain/Session.ts"
 import type { Me } from "../domain/User.ts"
 import { Drain } from "../services/Drain.ts"
@@ -61,7 +69,7 @@ export class Gateway extends Context.Service<
     /** Why one more socket from that address cannot be taken, if so. */
     readonly refusal: (address: string) => "draining" | "too-many" | undefined
     /** Takes over an upgrade request; succeeds when its socket is gone. */
-    readonly accept: (request: IncomingMessage, address: string) => Effect.Effect<void>
+    readonly accept: (request: IncomingMessage, address: string) => Effect.Effect<void, InvalidRequest>
     /**
      * Sends everybody elsewhere (`reconnect`, spread over `timers.drain`), lets the commands in flight finish, and
      * closes with 4005. No socket is taken from its start on.
@@ -190,6 +198,7 @@ export class Gateway extends Context.Service<
       }
 
       const command = (connection: Connection, frame: Command) => {
+        if (connection.isClosing) return
         const { principal } = connection
         if (principal === undefined || connection.state !== "open") {
           if (connection.state !== "greeting") return hello(connection, frame)
@@ -210,6 +219,7 @@ export class Gateway extends Context.Service<
       }
 
       const receive = (connection: Connection, data: RawData, isBinary: boolean) => {
+        if (connection.isClosing) return
         connection.heard(now())
         const opening = connection.principal === undefined
         const text = data.toString()
@@ -219,9 +229,7 @@ export class Gateway extends Context.Service<
         if (deeperThan(text, limits.jsonDepth)) return connection.close(CloseCode.badFrame, "nested too deep")
         const frame = decodeFrame(text)
         if (Result.isFailure(frame)) return connection.close(CloseCode.badFrame, "not a command")
-        for (const each of Array.isArray(frame.success) ? frame.success : [frame.success]) {
-          if (!connection.isClosing) command(connection, each)
-        }
+        for (const each of Array.isArray(frame.success) ? frame.success : [frame.success]) command(connection, each)
       }
 
       const closed = (connection: Connection, code: number) => {
@@ -246,9 +254,11 @@ export class Gateway extends Context.Service<
       }
 
       const accept = (request: IncomingMessage, address: string) =>
-        Effect.callback<void>((resume) => {
+        Effect.callback<void, InvalidRequest>((resume) => {
+          const malformed = ({ message }: Error) => resume(Effect.fail(new InvalidRequest({ detail: message })))
           // An ending HTTP server would else write its answer into the WebSocket.
           const cut = Effect.sync(() => request.socket.destroy())
+          server.once("wsClientError", malformed)
           server.handleUpgrade(request, request.socket, Buffer.alloc(0), (ws) => {
             const connection = new Connection(ws, request.socket, address, now(), settings, (cursor) => {
               fork(catchUp.replay(connection, cursor))
@@ -258,9 +268,14 @@ export class Gateway extends Context.Service<
             perAddress.add(address, 1)
             unauthenticated.add(address, 1)
             ws.on("message", (data, isBinary) => receive(connection, data, isBinary))
-            ws.on("ping", () => connection.overLimit())
+            const onControl = () => {
+              connection.heard(now())
+              connection.overLimit()
+            }
+            ws.on("ping", onControl)
+            ws.on("pong", onControl)
             // The close that follows says all there is to say.
-            ws.on("error", () => {})
+            ws.on("error", () => connection.close(CloseCode.badFrame, "broken protocol"))
             ws.on("close", (code) => {
               closed(connection, code)
               resume(Effect.void)
@@ -268,6 +283,7 @@ export class Gateway extends Context.Service<
             if (ws.protocol !== "" && ws.protocol !== subprotocol)
               connection.close(CloseCode.unsupportedVersion, `only ${subprotocol} is spoken here`)
           })
+          server.off("wsClientError", malformed)
           return cut
         })
 

@@ -63,8 +63,14 @@ export class Outbox {
     return now - this.blockedSince
   }
 
+  /** Forgets what is not yet written: nothing may follow a close frame. */
+  discard(): void {
+    this.queue = []
+    this.queuedBytes = 0
+  }
+
   flush(): void {
-    if (this.socket.destroyed || this.socket.writableNeedDrain) return
+    if (!this.socket.writable || this.socket.writableNeedDrain) return
     const frames = this.queue
     let written = 0
     if (frames.length > 1) this.socket.cork()

@@ -34,7 +34,7 @@ export const Command = Schema.Struct({
 export type Command = typeof Command.Type
 
 /** One object a frame, or an array of them. */
-export const ClientFrame = Schema.Union([Command, Schema.Array(Command)])
+export const ClientFrame = Schema.Union([Command, Schema.Array(Command).check(Schema.isMinLength(1))])
 
 /** The first command. `cursors`, when present, names the last `seq` the client has of each conversation. */
 export const Hello = Schema.Struct({

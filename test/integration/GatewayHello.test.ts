@@ -110,7 +110,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
       client.send({ id: "p", op: "ping" })
       const sent = yield* client.answer("s")
       yield* client.answer("p")
-      assert.strictEqual(sent.ok?.["seq"], 2)
+      assert.strictEqual(sent.ok?.seq, 2)
       assert.strictEqual(client.frames[0]?.id, "h")
       // Whether the list has it or it comes as an event, it comes once.
       yield* client.next((frame) => frame.data?.done === true)
@@ -280,7 +280,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
       assert.strictEqual(error?.type, "/problems/internal")
       assert.notInclude(JSON.stringify(json), "a bug")
       assert.strictEqual((yield* client.closed).code, 4000)
-      assert.isTrue(log.some((line) => line["level"] === "ERROR" && JSON.stringify(line).includes("a bug")))
+      assert.isTrue(log.some((line) => line.level === "ERROR" && JSON.stringify(line).includes("a bug")))
       assert.deepStrictEqual(yield* other.ok("ping"), {})
     })
   )
@@ -323,7 +323,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1000 } }), { excludeTestServic
       const warning = yield* client.event("session.expiring")
       assert.deepStrictEqual(warning.json, {
         event: "session.expiring",
-        data: { expiresAt: answer.ok?.["tokenExpiresAt"] }
+        data: { expiresAt: answer.ok?.tokenExpiresAt }
       })
       assert.strictEqual((yield* client.closed).code, 4004)
       assert.isAtLeast(Date.now(), Date.parse(warning.data?.expiresAt ?? ""))

@@ -2,11 +2,13 @@ import { Context, Effect, Layer, Logger, References, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import type { Unavailable } from "../../src/domain/Problem.ts"
+import { EventStreams } from "../../src/http/EventStreams.ts"
 import { HttpRoutes, layerServer, serve } from "../../src/http/Server.ts"
 import { makeLogger } from "../../src/layers/Logging.ts"
 import { AccessTokens } from "../../src/services/AccessTokens.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Drain } from "../../src/services/Drain.ts"
+import { EventCursors } from "../../src/services/EventCursors.ts"
 import { Limits } from "../../src/services/Limits.ts"
 import { Log } from "../../src/services/Log.ts"
 import { Messages } from "../../src/services/Messages.ts"
@@ -15,6 +17,7 @@ import { type Published, PubSub, type Subject } from "../../src/services/PubSub.
 import { Readiness } from "../../src/services/Readiness.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
 import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
+import { Sync } from "../../src/services/Sync.ts"
 import { Users } from "../../src/services/Users.ts"
 import { CatchUp } from "../../src/ws/CatchUp.ts"
 import { Commands } from "../../src/ws/Commands.ts"
@@ -100,8 +103,8 @@ const generous = {
 /** The whole gateway with all services, on a database of its own and with a bus that tests can break. */
 export const gatewayService = (overrides: SettingsOverrides = {}) => {
   const log: Array<Record<string, unknown>> = []
-  const services = Layer.mergeAll(Messages.layer, Users.layer, Sessions.layer, Readiness.layer).pipe(
-    Layer.provideMerge(gated),
+  const services = Layer.mergeAll(Messages.layer, Sync.layer, Users.layer, Sessions.layer, Readiness.layer).pipe(
+    Layer.provideMerge(Layer.mergeAll(gated, EventCursors.layer)),
     Layer.provideMerge(Layer.mergeAll(wiredPubSub, Limits.layer, AccessTokens.layer, Passwords.layerTest, Drain.layer)),
     Layer.provideMerge(
       Settings.layerTest({
@@ -124,8 +127,8 @@ export const gatewayService = (overrides: SettingsOverrides = {}) => {
     Layer.provideMerge(serve(Layer.mergeAll(HttpRoutes, UpgradeRoute))),
     Layer.provide(layerServer),
     Layer.provideMerge(
-      Gateway.layer.pipe(
-        Layer.provideMerge(Layer.mergeAll(CatchUp.layer, Commands.layer)),
+      Layer.mergeAll(Gateway.layer, EventStreams.layer).pipe(
+        Layer.provide([CatchUp.layer, Commands.layer]),
         Layer.provideMerge(Hub.layer)
       )
     ),
