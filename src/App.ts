@@ -15,6 +15,7 @@ import { Passwords } from "./services/Passwords.ts"
 import { PubSub } from "./services/PubSub.ts"
 import { Readiness } from "./services/Readiness.ts"
 import { Sessions } from "./services/Sessions.ts"
+import { Settings } from "./services/Settings.ts"
 import { Sync } from "./services/Sync.ts"
 import { Users } from "./services/Users.ts"
 import { CatchUp } from "./ws/CatchUp.ts"
@@ -52,6 +53,18 @@ const DrainFirst = Layer.effectDiscard(
 /** What only runs beside. */
 const Background = Nodes.layer
 
+/** Which program this is, in one line. */
+const Announced = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { data, nats, postgres, redis } = yield* Settings
+    yield* Effect.logInfo(nats === undefined ? "starting as a single node" : "starting as one of several nodes", {
+      postgres: postgres === undefined ? `embedded, in ${data.dir}` : `${postgres.host}:${postgres.port}`,
+      nats: nats === undefined ? "in-process" : "server",
+      redis: redis === undefined ? "in-process" : `${redis.host}:${redis.port}`
+    })
+  })
+)
+
 /** The whole service: all rooms, composed. Needs `Settings` and what Node gives. */
 export const App = DrainFirst.pipe(
   Layer.provide(serve(Layer.mergeAll(HttpRoutes, UpgradeRoute))),
@@ -60,5 +73,6 @@ export const App = DrainFirst.pipe(
   Layer.provide(Realtime),
   Layer.provide(Services),
   Layer.provide(Shared),
-  Layer.provide(Database)
+  Layer.provide(Database),
+  Layer.provide(Announced)
 )
