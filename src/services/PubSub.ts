@@ -1,12 +1,22 @@
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Cause, Context, Effect, Layer, type Scope } from "effect"
 import type { Ephemeral, Event } from "../domain/Event.ts"
 import type { ConversationId, SessionId, UserId } from "../domain/Ids.ts"
+import type { Sighting } from "./PresenceStore.ts"
+import { Subjects } from "./Subjects.ts"
 
 /** Where events go: one subject per conversation and one per user. Ids are UUIDs, so none can form a wildcard. */
-export type Subject = `conversation.${ConversationId}` | `user.${UserId}`
+export type Subject =
+  | `conversation.${ConversationId}`
+  | `user.${UserId}`
+  | `presence.${UserId}`
+  | typeof sessionsSubject
 
 export const conversationSubject = (id: ConversationId): Subject => `conversation.${id}`
+/** Where every node hears of the ends of sessions. */
+export const sessionsSubject = "sessions"
 export const userSubject = (id: UserId): Subject => `user.${id}`
+/** Where those nodes hear of a user whose sockets watch that user's presence. */
+export const presenceSubject = (id: UserId): Subject => `presence.${id}`
 
 /**
  * An event on its way to sockets. `json` is the whole frame's text, encoded once where the event was made; `seq` is
@@ -46,11 +56,17 @@ const signal = (event: string, conversationId: ConversationId | null, data: unkn
   json: JSON.stringify(data)
 })
 
+/** A listener threw: a bug of ours, and no reason to fail a send. */
+export const listenerFailed = (defect: unknown) => Effect.logError("a subscriber of the bus failed", Cause.die(defect))
+
 /** On a user's subject, to gateways and never to clients: read that membership again. */
 export const membershipChanged = (conversationId: ConversationId) => signal("membership.changed", conversationId, {})
 
-/** On a user's subject, to gateways and never to clients: the sockets of these sessions must go. */
+/** On `sessionsSubject`, to nodes and never to clients: these sessions are no more. */
 export const sessionsEnded = (sessionIds: ReadonlyArray<SessionId>) => signal("sessions.ended", null, { sessionIds })
+
+/** On a user's presence subject, to nodes and never to clients: how others see that user from now on. */
+export const presenceSeen = (sighting: Sighting) => signal("presence.seen", null, sighting)
 
 /**
  * Carries events to every node that wants them. A hint, never the truth: it may lose what it carries, and whoever
@@ -59,41 +75,45 @@ export const sessionsEnded = (sessionIds: ReadonlyArray<SessionId>) => signal("s
 export class PubSub extends Context.Service<
   PubSub,
   {
-    /** Hands the events to the bus in their order. Never fails and never waits for a receiver. */
+    /**
+     * Hands the events to this node's subscribers and to the bus, in their order. Never fails and never waits, for a
+     * receiver or for a bus that is away.
+     */
     readonly publish: (subject: Subject, events: ReadonlyArray<Published>) => Effect.Effect<void>
     /**
      * Calls `onEvents` for all that is published on `subject` after this returned (confirmed: nothing later is
-     * missed by a healthy bus) until the scope closes. `onEvents` must be quick and must not throw.
+     * missed by a healthy bus) until the scope closes. While the bus is away it returns within a second, and the
+     * events of other nodes begin when the bus is back. `onEvents` must be quick and must not throw.
      */
     readonly subscribe: (
       subject: Subject,
       onEvents: (events: ReadonlyArray<Published>) => void
     ) => Effect.Effect<void, never, Scope.Scope>
+    /** False while events of other nodes may be missing. */
+    readonly healthy: () => boolean
+    /**
+     * Calls `listener` each time the bus is back, with all subscriptions confirmed, until the scope closes: what other
+     * nodes published meanwhile is to be read from the log.
+     */
+    readonly onReconnect: (listener: () => void) => Effect.Effect<void, never, Scope.Scope>
   }
 >()("chat/services/PubSub") {
-  /** For a single node: the bus is a map in this process. */
-  static readonly layer = Layer.sync(PubSub, () => {
-    const subjects = new Map<Subject, Set<(events: ReadonlyArray<Published>) => void>>()
-    return PubSub.of({
-      publish: (subject, events) =>
-        Effect.sync(() => {
-          for (const listener of subjects.get(subject) ?? []) listener(events)
-        }),
-      subscribe: (subject, onEvents) =>
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            // A set holds a function once, but the same function may subscribe twice.
-            const listener = (events: ReadonlyArray<Published>) => onEvents(events)
-            const listeners = subjects.get(subject) ?? new Set()
-            subjects.set(subject, listeners.add(listener))
-            return { listener, listeners }
-          }),
-          ({ listener, listeners }) =>
-            Effect.sync(() => {
-              listeners.delete(listener)
-              if (listeners.size === 0 && subjects.get(subject) === listeners) subjects.delete(subject)
-            })
-        ).pipe(Effect.asVoid)
+  /** For a single node: the bus is a map in this process, and it is always healthy. */
+  static readonly layer = Layer.effect(
+    PubSub,
+    Effect.gen(function* () {
+      const fork = Effect.runForkWith(yield* Effect.context<never>())
+      const subjects = new Subjects((defect) => fork(listenerFailed(defect)))
+      return PubSub.of({
+        publish: (subject, events) => Effect.sync(() => subjects.deliver(subject, events)),
+        subscribe: (subject, onEvents) =>
+          Effect.acquireRelease(
+            Effect.sync(() => subjects.add(subject, onEvents)),
+            (remove) => Effect.sync(remove)
+          ).pipe(Effect.asVoid),
+        healthy: () => true,
+        onReconnect: () => Effect.void
+      })
     })
-  })
+  )
 }

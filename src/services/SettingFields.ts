@@ -68,6 +68,11 @@ export const duration = (minimumMillis: number, maximumMillis: number = longestT
 /** Text that is not empty. */
 export const text = Schema.NonEmptyString.annotate({ description: "text that is not empty" })
 
+/** What every NATS subject of the service begins with; nothing in it can be a wildcard. */
+export const subjectPrefix = Schema.String.check(Schema.isPattern(/^[\w-]+(\.[\w-]+)*$/)).annotate({
+  description: "letters, digits, _ and -, with dots between"
+})
+
 /** An absolute path of a URL, such as `/metrics`. */
 export const urlPath = Schema.String.check(Schema.isPattern(/^\/[\w./-]*$/)).annotate({
   description: 'a path that begins with "/"'

@@ -12,6 +12,7 @@ import {
   range,
   ratio,
   signingKey,
+  subjectPrefix,
   text,
   urlPath,
   whole
@@ -51,7 +52,10 @@ export const sections = {
     password: withDefault(password, ""),
     database: withDefault(whole(0), 0)
   }),
-  nats: Schema.Struct({ address: withDefault(text, "nats://localhost:4222") }),
+  nats: Schema.Struct({
+    address: withDefault(text, "nats://localhost:4222"),
+    prefix: withDefault(subjectPrefix, "chat")
+  }),
   jwt: Schema.Struct({
     secret: Schema.optionalKey(signingKey),
     issuer: withDefault(text, "chat_socio"),
@@ -101,7 +105,8 @@ export const sections = {
     socketsPerAddress: count(2000),
     unauthenticatedSocketsPerAddress: count(200),
     outboxBytes: count(1_048_576),
-    outboxFrames: count(512)
+    outboxFrames: count(512),
+    presenceSubscriptions: count(500)
   }),
   timers: Schema.Struct({
     hello: withDefault(duration(1), 10),
@@ -113,6 +118,7 @@ export const sections = {
     gapWait: withDefault(duration(0), 0.05),
     presenceGrace: withDefault(duration(0), 5),
     presenceExpiry: withDefault(duration(1), 60),
+    presenceBatch: withDefault(duration(1), 1),
     typing: withDefault(duration(1), 6),
     sessionRecheck: withDefault(duration(1), 1),
     sessionExpiring: withDefault(duration(1), 60),

@@ -97,7 +97,7 @@ layer(NodeServices.layer)("Settings", (it) => {
         })
         assert.strictEqual(settings.postgres?.host, "db")
         assert.strictEqual(settings.postgres?.port, 5432)
-        assert.deepStrictEqual(settings.nats, { address: "nats://bus:4222" })
+        assert.deepStrictEqual(settings.nats, { address: "nats://bus:4222", prefix: "chat" })
         assert.isUndefined(settings.redis)
       })
     )

@@ -1,0 +1,191 @@
+import { assert, describe } from "@effect/vitest"
+import { Effect, Exit, Scope } from "effect"
+import {
+  calm,
+  comesBack,
+  eventOf,
+  goesAway,
+  listen,
+  live,
+  millis,
+  seqs,
+  someConversation,
+  somePrefix,
+  startNode,
+  twoNodes
+} from "../support/Bus.ts"
+import { natsServerIsThere, startNatsServer } from "../support/NatsServer.ts"
+import { startProxy } from "../support/TcpProxy.ts"
+
+const start = (address: string) => Effect.scoped(startNode(address, somePrefix()))
+
+describe.skipIf(!natsServerIsThere)(natsServerIsThere ? "NATS" : "NATS (no nats-server)", () => {
+  live("says in one line, and without the password, why it cannot start", (lines) =>
+    Effect.gen(function* () {
+      const { message } = yield* Effect.flip(start("nats://me:hunter2@127.0.0.1:1, nats://me:hunter2@127.0.0.1:2"))
+      assert.match(message, /^nats\.address: no NATS at 127\.0\.0\.1:1, 127\.0\.0\.1:2 \(connection refused\)/)
+      for (const address of ["", "http://localhost", "me:hunter2@localhost", "nats://hunter2%@x", "nats://a/hunter2"]) {
+        assert.match((yield* Effect.flip(start(address))).message, /^nats\.address must be one or more/, address)
+      }
+      assert.match((yield* Effect.flip(start("nats://a:hunter2@x,nats://b:hunter2@y"))).message, /same user/)
+
+      const server = yield* startNatsServer(["--user", "me", "--pass", "hunter2"])
+      const at = (user: string) => server.address.replace("//", `//${user}@`)
+      for (const wrong of ["me:wrong-hunter2", "hunter2"]) {
+        const refused = yield* Effect.flip(start(at(wrong)))
+        assert.match(refused.message, /does not let us in/)
+        assert.notInclude(refused.message, "hunter2")
+      }
+      yield* start(at("me:hunter2"))
+      assert.notInclude(message + lines.join(), "hunter2")
+    })
+  )
+
+  live("takes a token", () =>
+    Effect.gen(function* () {
+      const server = yield* startNatsServer(["--auth", "a/secret"])
+      yield* start(server.address.replace("//", `//${encodeURIComponent("a/secret")}@`))
+    })
+  )
+
+  live("does not start as a user who may not publish", () =>
+    Effect.gen(function* () {
+      const config = 'authorization { users = [{ user: u, password: p, permissions: { publish: "other" } }] }'
+      const server = yield* startNatsServer([], config)
+      const error = yield* Effect.flip(start(server.address.replace("//", "//u:p@")))
+      assert.match(error.message, /^nats\.address: no test event came through NATS .* publish and subscribe to test-/)
+    })
+  )
+
+  live("goes on without its server, and with it again", (lines) =>
+    Effect.gen(function* () {
+      const server = yield* startNatsServer()
+      const { a, b } = yield* twoNodes(server.address)
+      const { id, subject } = someConversation()
+      const onA = yield* listen(a, subject)
+      const onB = yield* listen(b, subject)
+      yield* a.publish(subject, [eventOf(id, 1)])
+      assert.deepStrictEqual([seqs(yield* onA.next(1)), seqs(yield* onB.next(1))], [[1], [1]])
+
+      yield* server.kill
+      yield* Effect.all([goesAway(a), goesAway(b)])
+      const publishing = yield* millis(
+        Effect.forEach([2, 3, 4], (seq) => a.publish(subject, [eventOf(id, seq)]), { discard: true })
+      )
+      assert.isBelow(publishing, 100)
+      assert.deepStrictEqual(seqs(yield* onA.soFar), [2, 3, 4], "this node's subscribers miss nothing")
+      const other = someConversation()
+      const late = yield* listen(b, other.subject)
+      const back = yield* Effect.all([comesBack(a), comesBack(b)])
+      yield* server.start
+      yield* Effect.all(back, { concurrency: 2 })
+      assert.deepStrictEqual([a.healthy(), b.healthy()], [true, true])
+
+      yield* a.publish(other.subject, [eventOf(other.id, 1)])
+      assert.deepStrictEqual(seqs(yield* late.next(1)), [1], "subscribed while NATS was away")
+      yield* a.publish(subject, [eventOf(id, 5)])
+      // 4 too, where B was back before A told the last event that NATS did not get.
+      assert.includeDeepMembers([[5], [4, 5]], [seqs(yield* onB.upTo(5))])
+      const changes = lines.filter((line) => /NATS connection/.test(line)).map((line) => /lost|back/.exec(line)?.[0])
+      assert.deepStrictEqual(changes.sort(), ["back", "back", "lost", "lost"])
+    })
+  )
+
+  live("tells other nodes of the last event that NATS did not get", () =>
+    Effect.gen(function* () {
+      const server = yield* startNatsServer()
+      const proxy = yield* startProxy(server.port)
+      const prefix = somePrefix()
+      const a = yield* startNode(`127.0.0.1:${proxy.port}`, prefix)
+      const b = yield* startNode(server.address, prefix)
+      const { id, subject } = someConversation()
+      const onB = yield* listen(b, subject)
+      yield* proxy.cut
+      yield* goesAway(a)
+      yield* a.publish(subject, [eventOf(id, 1), eventOf(id, 2)])
+      yield* a.publish(subject, [eventOf(id, 3), { ...eventOf(id, 0), seq: null }])
+      yield* proxy.heal
+      assert.deepStrictEqual(seqs(yield* onB.next(1)), [3])
+    })
+  )
+
+  live("drops what a frozen server does not take, and never waits for it", () =>
+    Effect.gen(function* () {
+      const server = yield* startNatsServer()
+      const prefix = somePrefix()
+      const a = yield* startNode(server.address, prefix, calm)
+      const b = yield* startNode(server.address, prefix, calm)
+      const { id, subject } = someConversation()
+      const onA = yield* listen(a, subject)
+      const onB = yield* listen(b, subject)
+      yield* server.freeze
+      const events = Array.from({ length: 3000 }, (_, index) => eventOf(id, index + 1, 10_000))
+      assert.isBelow(yield* millis(Effect.forEach(events, (event) => a.publish(subject, [event]))), 2000)
+      assert.lengthOf(yield* onA.soFar, 3000)
+      const { subject: other } = someConversation()
+      assert.isBelow(yield* millis(Effect.scoped(listen(a, other))), 1500, "subscribing")
+      yield* server.thaw
+      yield* Effect.scoped(listen(a, other))
+      yield* a.publish(subject, [eventOf(id, 3001)])
+      const onOther = seqs(yield* onB.upTo(3000))
+      const sent = onOther.length - 2
+      assert.deepStrictEqual(onOther, [...seqs(events.slice(0, sent)), 3001, 3000], "the first ones, then the last")
+      assert.closeTo(sent * 10_000, 8 * 1024 * 1024, 500_000, "bytes kept for the server")
+    })
+  )
+
+  live("sees a frozen server, and goes on when it thaws", () =>
+    Effect.gen(function* () {
+      const server = yield* startNatsServer()
+      const { a, b } = yield* twoNodes(server.address)
+      const { id, subject } = someConversation()
+      const onB = yield* listen(b, subject)
+      yield* server.freeze
+      assert.isBelow(yield* millis(Effect.all([goesAway(a), goesAway(b)])), 2000)
+      const back = yield* Effect.all([comesBack(a), comesBack(b)])
+      // Longer than one attempt to connect.
+      yield* Effect.sleep("1500 millis")
+      yield* server.thaw
+      yield* Effect.all(back, { concurrency: 2 })
+      yield* a.publish(subject, [eventOf(id, 1)])
+      assert.deepStrictEqual(seqs(yield* onB.next(1)), [1])
+    })
+  )
+
+  live("moves to another server while its own takes nothing and its buffers are full", () =>
+    Effect.gen(function* () {
+      const server = yield* startNatsServer()
+      const [first, second] = yield* Effect.all([startProxy(server.port), startProxy(server.port)])
+      const prefix = somePrefix()
+      const a = yield* startNode(`nats://127.0.0.1:${first.port},127.0.0.1:${second.port}`, prefix)
+      const b = yield* startNode(server.address, prefix)
+      const { id, subject } = someConversation()
+      const onB = yield* listen(b, subject)
+      const back = yield* comesBack(a)
+      yield* first.connections() > 0 ? first.stall : second.stall
+      const noise = someConversation()
+      for (let seq = 1; seq <= 2000; seq++) yield* a.publish(noise.subject, [eventOf(noise.id, seq, 10_000)])
+      yield* back
+      yield* a.publish(subject, [eventOf(id, 1)])
+      assert.deepStrictEqual(seqs(yield* onB.next(1)), [1])
+    })
+  )
+
+  live("ends within a second: what was published is out, and a frozen server is left", () =>
+    Effect.gen(function* () {
+      const server = yield* startNatsServer()
+      const prefix = somePrefix()
+      const b = yield* startNode(server.address, prefix, calm)
+      const { id, subject } = someConversation()
+      const onB = yield* listen(b, subject)
+      for (const frozen of [false, true]) {
+        const scope = yield* Scope.make()
+        const a = yield* startNode(server.address, prefix).pipe(Scope.provide(scope))
+        if (frozen) yield* server.freeze
+        yield* Effect.forEach([1, 2, 3], (seq) => a.publish(subject, [eventOf(id, seq)]))
+        assert.isBelow(yield* millis(Scope.close(scope, Exit.void)), 1000)
+        if (!frozen) assert.deepStrictEqual(seqs(yield* onB.next(3)), [1, 2, 3])
+      }
+    })
+  )
+})
