@@ -94,7 +94,8 @@ export class Readiness extends Context.Service<
                 : "ready"
           return { status, dependencies: Object.fromEntries(statuses) }
         }),
-        watch: Effect.fn("Readiness.watch")(function* (dependency) {
+        // Untraced: what is forked here lives as long as the node, and a span would go with it.
+        watch: Effect.fnUntraced(function* (dependency) {
           if (dependency.required) required.add(dependency.name)
           const answered = yield* Deferred.make<void>()
           yield* probeOnce(dependency, Deferred.succeed(answered, undefined)).pipe(Effect.forever, Effect.forkScoped)
