@@ -197,9 +197,11 @@ export class CatchUp extends Context.Service<
       ) {
         const { added: joined, changed, kept, removed } = compare(places, from)
         let budget = replayLimit.hello
-        for (const { conversationId, seen } of kept) {
-          const { cursor, head } = followed.get(conversationId) ?? {}
-          if (cursor === undefined || head === undefined) continue
+        for (const { conversationId, seen, seq } of kept) {
+          const { cursor, head: handedOn } = followed.get(conversationId) ?? {}
+          if (cursor === undefined || handedOn === undefined) continue
+          // The client may be ahead of what the bus has brought to this node, but not of the log.
+          const head = Math.max(handedOn, seq)
           const missed = head - seen
           if (missed >= 0 && missed <= Math.min(budget, replayLimit.conversation)) {
             budget -= missed

@@ -188,17 +188,24 @@ export class Hub extends Context.Service<
           }
         })
 
-      const fillHole = (id: ConversationId, feed: Feed) =>
+      /** Waits for the events that are missing, and reads from the log what did not come. */
+      const fillHole = (id: ConversationId, feed: Feed): Effect.Effect<void> =>
         Effect.gen(function* () {
-          yield* Effect.sleep(timers.gapWait)
-          if (feed.early.size > 0) yield* Effect.retry(repair(id, feed, Math.max(...feed.early.keys())), retry)
+          while (feed.early.size > 0 && feeds.get(id) === feed) {
+            yield* Effect.sleep(timers.gapWait)
+            const { last } = feed
+            if (feed.early.size > 0) yield* Effect.retry(repair(id, feed, Math.max(...feed.early.keys())), retry)
+            if (feed.last !== last || feed.early.size === 0) continue
+            yield* Effect.logError("the bus brought events that the log does not have", { conversationId: id })
+            feed.early.clear()
+          }
         }).pipe(
+          Effect.ignore,
           Effect.ensuring(
             Effect.sync(() => {
               feed.repairing = false
             })
-          ),
-          Effect.ignore
+          )
         )
 
       const onEvents = (id: ConversationId, feed: Feed) => (events: ReadonlyArray<Published>) => {
