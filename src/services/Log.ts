@@ -5,7 +5,7 @@ import type { Ack, Message, MessagePage, MessageType } from "../domain/Message.t
 import type { Conflict, NotFound, Unavailable } from "../domain/Problem.ts"
 import { makeMemoryLog } from "./LogMemory.ts"
 import { makeLogReader } from "./LogReader.ts"
-import { makeLogWriter } from "./LogWriter.ts"
+import { type LogOptions, makeLogWriter } from "./LogWriter.ts"
 
 /** A message on its way into the log. `requestHash` tells a retry from another message under the same id. */
 export interface NewEntry {
@@ -80,15 +80,18 @@ export class Log extends Context.Service<
     ) => Effect.Effect<Message, NotFound | Unavailable>
   }
 >()("chat/services/Log") {
+  static readonly layerWith = (options: LogOptions) =>
+    Layer.effect(
+      Log,
+      Effect.gen(function* () {
+        const reader = yield* makeLogReader
+        const writer = yield* makeLogWriter(reader, options)
+        return Log.of({ ...reader, ...writer })
+      })
+    )
+
   /** On PostgreSQL. */
-  static readonly layer = Layer.effect(
-    Log,
-    Effect.gen(function* () {
-      const reader = yield* makeLogReader
-      const writer = yield* makeLogWriter(reader)
-      return Log.of({ ...reader, ...writer })
-    })
-  )
+  static readonly layer = Log.layerWith({})
 
   /** In `Memory`. */
   static readonly layerTest = Layer.effect(Log, Effect.map(makeMemoryLog, Log.of))

@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Cause, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
@@ -24,11 +24,14 @@ interface Row {
   readonly replyDeleted: boolean
 }
 
-/** Batches in flight at a time; a conversation always belongs to the same one. */
-const shards = 2
-const maxBatch = 256
-const capacity = 20_000
-const patienceMs = 10_000
+/** How the writer goes about it; tests make these smaller. */
+export interface LogOptions {
+  /** Batches in flight at a time; a conversation always belongs to the same one. */
+  readonly shards?: number
+  readonly maxBatch?: number
+  readonly capacity?: number
+  readonly patienceMs?: number
+}
 
 const idOf = (entry: NewEntry) => `${entry.conversationId} ${entry.senderId} ${entry.clientMessageId}`
 
@@ -70,7 +73,10 @@ export const noReplyTarget = new NotFound({ detail: "There is no such message to
  * batch. A conversation whose head another writer holds goes into a lane of its own and waits there for the lock, with
  * all its later entries behind it, so that it stops nobody else. A batch with a poison row is done again row by row.
  */
-export const makeLogWriter = Effect.fnUntraced(function* (reader: Pick<Log["Service"], "range">) {
+export const makeLogWriter = Effect.fnUntraced(function* (
+  reader: Pick<Log["Service"], "range">,
+  { capacity = 20_000, maxBatch = 256, patienceMs = 10_000, shards = 2 }: LogOptions
+) {
   const sql = yield* SqlClient.SqlClient
   const pubsub = yield* PubSub
   const fork = Effect.runForkWith(yield* Effect.context<never>())
@@ -161,32 +167,48 @@ export const makeLogWriter = Effect.fnUntraced(function* (reader: Pick<Log["Serv
           for (const entry of batch) entry.answer(unavailable)
           return Effect.logWarning("append failed", { reason: error._tag, entries: batch.length }).pipe(Effect.as([]))
         }
-        const [only] = batch
-        if (batch.length > 1 || only === undefined) {
-          return Effect.forEach(batch, (entry) => commit([entry], wait)).pipe(Effect.map((rest) => rest.flat()))
+        if (batch.length > 1) {
+          return commitInTurn(
+            batch.map((entry) => [entry]),
+            wait
+          )
         }
-        only.answer(Effect.die(error))
+        return Effect.die(error)
+      }),
+      // A lane must outlive whatever goes wrong in it: else its conversation would be closed for ever.
+      Effect.catchCause((cause) => {
+        for (const entry of batch) entry.answer(Effect.failCause(Cause.die(Cause.squash(cause))))
         return Effect.succeed([])
       })
     )
 
-  /** An id that stands twice in a batch is committed once, and the second asked again: it is a known one then. */
+  /** One after the other, without what belongs to a conversation found locked on the way: its order must stay. */
+  const commitInTurn = Effect.fnUntraced(function* (batches: ReadonlyArray<ReadonlyArray<Entry>>, wait: boolean) {
+    const locked: Array<Entry> = []
+    const held = new Set<ConversationId>()
+    for (const batch of batches) {
+      const free = batch.filter(({ input }) => !held.has(input.conversationId))
+      locked.push(...batch.filter(({ input }) => held.has(input.conversationId)))
+      const rest = free.length === 0 ? [] : yield* commit(free, wait)
+      for (const { input } of rest) held.add(input.conversationId)
+      locked.push(...rest)
+    }
+    return locked
+  })
+
+  /** An id that stands twice in a batch is committed once, and then asked again: it is a known one by then. */
   const commitDistinct = (batch: ReadonlyArray<Entry>, wait: boolean): Effect.Effect<ReadonlyArray<Entry>> => {
-    const seen = new Set<string>()
-    const again: Array<Entry> = []
-    const distinct = batch.filter((entry) => {
+    const seen = new Map<string, number>()
+    const turns: Array<Array<Entry>> = []
+    for (const entry of batch) {
       const id = idOf(entry.input)
-      if (!seen.has(id)) return seen.add(id)
-      again.push(entry)
-      return false
-    })
-    return again.length === 0
-      ? commit(batch, wait)
-      : Effect.zipWith(
-          commit(distinct, wait),
-          Effect.suspend(() => commitDistinct(again, wait)),
-          (a, b) => [...a, ...b]
-        )
+      const turn = seen.get(id) ?? 0
+      seen.set(id, turn + 1)
+      const entries = turns[turn]
+      if (entries === undefined) turns.push([entry])
+      else entries.push(entry)
+    }
+    return turns.length === 1 ? commit(batch, wait) : commitInTurn(turns, wait)
   }
 
   const runLane = Effect.fnUntraced(function* (id: ConversationId, lane: Array<Entry>) {
