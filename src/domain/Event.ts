@@ -2,6 +2,7 @@ import { Schema } from "effect"
 import { Conversation, Kind, Membership } from "./Conversation.ts"
 import { ConversationId, MessageId, Seq, Timestamp, UserId } from "./Ids.ts"
 import { Message } from "./Message.ts"
+import { Presence } from "./Presence.ts"
 
 /** The durable events: each has a place in its conversation's log. Later features add theirs here. */
 const data = {
@@ -42,6 +43,8 @@ export const Ephemeral = Schema.Union([
   ephemeral("typing.started", { userId: UserId }),
   ephemeral("typing.stopped", { userId: UserId }),
   ephemeral("read.marked", { userId: UserId, seq: Seq }),
+  ephemeral("delivered.marked", { userId: UserId, seq: Seq }),
+  ephemeral("presence.changed", Presence.fields),
   ephemeral("conversation.added", { conversation: Conversation }),
   ephemeral("conversation.removed", {}),
   ephemeral("conversation.settings", { me: Membership }),

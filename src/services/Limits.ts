@@ -84,6 +84,9 @@ export class Limits extends Context.Service<
     })
   )
 
+  /** Where a limiter that counts in this process keeps its counters. */
+  static readonly layerStore = store
+
   /** Counts in this process. */
   static readonly layer = this.layerNoDeps.pipe(Layer.provide(RateLimiter.layer), Layer.provide(store))
 }
