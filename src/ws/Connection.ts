@@ -84,6 +84,11 @@ export class Connection implements Receiver {
     return this.principal.userId
   }
 
+  /** There is no need to wait for `room`. */
+  get hasRoom(): boolean {
+    return this.outbox.load < loads.replay
+  }
+
   get isClosing(): boolean {
     return this.state === "closing"
   }

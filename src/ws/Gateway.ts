@@ -191,7 +191,13 @@ export class Gateway extends Context.Service<
         return Effect.flatMap(commands.decode(op, data), (operation) =>
           Effect.callback<unknown, Problem>((resume) =>
             connection.inTurn(operation.conversationId, operation.kind, (done) =>
-              resume(Effect.ensuring(operation.run(principal), Effect.sync(done)))
+              resume(
+                // A large answer waits in its place among the commands in flight: who asked for it is no slow consumer.
+                operation.run(principal).pipe(
+                  Effect.tap(() => (connection.hasRoom ? Effect.void : connection.room)),
+                  Effect.ensuring(Effect.sync(done))
+                )
+              )
             )
           )
         )
