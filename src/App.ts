@@ -2,7 +2,11 @@ import { Effect, Layer } from "effect"
 import { EventStreams } from "./http/EventStreams.ts"
 import { HttpRoutes, layerServer, serve } from "./http/Server.ts"
 import * as Migrations from "./layers/Migrations.ts"
+import * as NatsPubSub from "./layers/NatsPubSub.ts"
 import * as Postgres from "./layers/Postgres.ts"
+import { Redis } from "./layers/Redis.ts"
+import * as RedisLimits from "./layers/RedisLimits.ts"
+import * as RedisPresence from "./layers/RedisPresence.ts"
 import { AccessTokens } from "./services/AccessTokens.ts"
 import { Conversations } from "./services/Conversations.ts"
 import { Drain } from "./services/Drain.ts"
@@ -12,7 +16,7 @@ import { Log } from "./services/Log.ts"
 import { Messages } from "./services/Messages.ts"
 import * as Nodes from "./services/Nodes.ts"
 import { Passwords } from "./services/Passwords.ts"
-import { PubSub } from "./services/PubSub.ts"
+import { Presence } from "./services/Presence.ts"
 import { Readiness } from "./services/Readiness.ts"
 import { Sessions } from "./services/Sessions.ts"
 import { Settings } from "./services/Settings.ts"
@@ -27,13 +31,30 @@ import { UpgradeRoute } from "./ws/UpgradeRoute.ts"
 /** A migrated PostgreSQL: the server of the settings, or the embedded one. */
 export const Database = Migrations.layer.pipe(Layer.provideMerge(Postgres.layer))
 
-/** What carries events between nodes, and what may vanish. */
-const Shared = Layer.mergeAll(PubSub.layer, Limits.layer)
+/** The bus of the settings, and what everything may ask: is this node ready, is it on its way out. */
+const Common = Layer.merge(NatsPubSub.layer, Readiness.layer.pipe(Layer.provideMerge(Drain.layer)))
+
+const WatchRedis = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const readiness = yield* Readiness
+    const redis = yield* Redis
+    yield* readiness.watch({ name: "redis", required: false, probe: redis.ping })
+  })
+)
+
+/** What may vanish: on the Redis of the settings, or else in this process. */
+const Vanishing = Layer.unwrap(
+  Effect.map(Settings, ({ redis }) =>
+    redis === undefined
+      ? Layer.mergeAll(Limits.layer, Presence.layer)
+      : Layer.mergeAll(RedisLimits.layer, RedisPresence.layer, WatchRedis).pipe(Layer.provide(Redis.layer))
+  )
+)
 
 /** What the product does. */
-const Services = Layer.mergeAll(Messages.layer, Sync.layer, Users.layer, Sessions.layer, Readiness.layer).pipe(
+const Services = Layer.mergeAll(Messages.layer, Sync.layer, Users.layer, Sessions.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(Log.layer, Conversations.layer, EventCursors.layer)),
-  Layer.provideMerge(Layer.mergeAll(AccessTokens.layer, Passwords.layer, Drain.layer))
+  Layer.provideMerge(Layer.mergeAll(AccessTokens.layer, Passwords.layer))
 )
 
 /** What carries events to this node's sockets and streams. */
@@ -72,7 +93,8 @@ export const App = DrainFirst.pipe(
   Layer.provide(layerServer),
   Layer.provide(Realtime),
   Layer.provide(Services),
-  Layer.provide(Shared),
+  Layer.provide(Vanishing),
+  Layer.provide(Common),
   Layer.provide(Database),
   Layer.provide(Announced)
 )

@@ -4,6 +4,7 @@ import { ConversationGroup, MemberGroup, ReadGroup, TypingGroup } from "./Conver
 import { EventGroup, MessageGroup } from "./MessageApi.ts"
 import { Problems } from "./Middleware.ts"
 import { toOpenApiDocument } from "./OpenApiDocument.ts"
+import { PresenceGroup } from "./PresenceApi.ts"
 import { SessionGroup } from "./SessionApi.ts"
 import { SystemGroup } from "./SystemApi.ts"
 import { UserGroup } from "./UserApi.ts"
@@ -27,6 +28,7 @@ export class Api extends HttpApi.make("chat")
     ReadGroup,
     TypingGroup,
     EventGroup,
+    PresenceGroup,
     SystemGroup
   )
   .middleware(Problems)

@@ -59,8 +59,10 @@ export class EventStream implements Receiver {
     this.push(event.event, JSON.stringify(event))
   }
 
-  offer(frame: Frame): void {
-    if (this.load < loads.dropEphemeral) this.push(frame.event, frame.json)
+  offer(frame: Frame): boolean {
+    if (this.isClosing || this.load >= loads.dropEphemeral) return false
+    this.push(frame.event, frame.json)
+    return true
   }
 
   deliver(frame: Frame): boolean {

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import { type Cause, Clock, Context, Effect, Layer, Queue, Schedule, type Scope, Stream } from "effect"
 import type { UserId } from "../domain/Ids.ts"
 import { RateLimited, type Unavailable } from "../domain/Problem.ts"
@@ -5,10 +6,12 @@ import type { Principal } from "../domain/Session.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { Drain } from "../services/Drain.ts"
 import { EventCursors, type Vector } from "../services/EventCursors.ts"
+import { Presence } from "../services/Presence.ts"
+import type { Published } from "../services/PubSub.ts"
 import { Sessions } from "../services/Sessions.ts"
 import { Settings } from "../services/Settings.ts"
 import { CatchUp } from "../ws/CatchUp.ts"
-import { Hub } from "../ws/Hub.ts"
+import { Frame, Hub } from "../ws/Hub.ts"
 import { EventStream, type ServerSentEvent } from "./EventStream.ts"
 import { Position, parsePosition } from "./StreamPosition.ts"
 
@@ -39,6 +42,7 @@ export class EventStreams extends Context.Service<
       const conversations = yield* Conversations
       const drain = yield* Drain
       const hub = yield* Hub
+      const presence = yield* Presence
       const sessions = yield* Sessions
       const stored = yield* EventCursors
 
@@ -92,6 +96,8 @@ export class EventStreams extends Context.Service<
           fold: () => void fork(fold)
         })
 
+        const tell = (changed: Published) => stream.offer(new Frame(changed))
+        yield* presence.connect({ userId: principal.userId, connectionId: randomUUID(), tell })
         yield* sessions.onEnded((ids) => {
           if (ids.includes(principal.sessionId)) stream.end()
         })

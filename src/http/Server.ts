@@ -13,6 +13,7 @@ import * as Edge from "./Edge.ts"
 import * as JsonBodyCheck from "./JsonBodyCheck.ts"
 import * as Message from "./MessageHandlers.ts"
 import { makeNodeServer } from "./NodeServer.ts"
+import * as Presence from "./PresenceHandlers.ts"
 import * as RenderProblems from "./RenderProblems.ts"
 import { routerConfig } from "./RouteTable.ts"
 import * as Session from "./SessionHandlers.ts"
@@ -22,7 +23,15 @@ import * as User from "./UserHandlers.ts"
 /** Every route of `Api`, `/openapi.json` and `/docs`. */
 export const HttpRoutes = Layer.mergeAll(
   HttpApiBuilder.layer(Api).pipe(
-    Layer.provide([Auth.layer, Session.layer, User.layer, Conversation.layer, Message.layer, System.layer]),
+    Layer.provide([
+      Auth.layer,
+      Session.layer,
+      User.layer,
+      Conversation.layer,
+      Message.layer,
+      Presence.layer,
+      System.layer
+    ]),
     Layer.provide([RenderProblems.layer, Authenticate.layer, JsonBodyCheck.layer])
   ),
   Docs.layer

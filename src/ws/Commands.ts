@@ -2,16 +2,23 @@ import { Context, Effect, Layer, Schema } from "effect"
 import { NewConversation, ReadMark } from "../domain/Conversation.ts"
 import { ConversationId, MessageId, Seq } from "../domain/Ids.ts"
 import { NewMessage } from "../domain/Message.ts"
+import { PresenceChange, PresenceSubscription } from "../domain/Presence.ts"
 import { type InvalidRequest, invalid, invalidData, type Problem } from "../domain/Problem.ts"
 import type { Principal } from "../domain/Session.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { Messages } from "../services/Messages.ts"
+import { Presence } from "../services/Presence.ts"
+
+/** Who asks, and over which socket. */
+export interface Caller extends Principal {
+  readonly connectionId: string
+}
 
 /** What a command asks for, decoded; `conversationId` and `kind` say among which others it keeps its order. */
 export interface Operation {
   readonly conversationId: ConversationId | undefined
   readonly kind: "send" | "other"
-  readonly run: (principal: Principal) => Effect.Effect<unknown, Problem>
+  readonly run: (caller: Caller) => Effect.Effect<unknown, Problem>
 }
 
 type Decode = (data: unknown) => Effect.Effect<Operation, InvalidRequest>
@@ -19,7 +26,7 @@ type Decode = (data: unknown) => Effect.Effect<Operation, InvalidRequest>
 /** An operation on nothing that exists yet, or on no single conversation. */
 const apart = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,
-  run: (principal: Principal, data: S["Type"]) => Effect.Effect<unknown, Problem>
+  run: (caller: Caller, data: S["Type"]) => Effect.Effect<unknown, Problem>
 ): Decode => {
   const decode = Schema.decodeUnknownEffect(schema)
   return (data) =>
@@ -28,7 +35,7 @@ const apart = <S extends Schema.ConstraintDecoder<unknown>>(
       Effect.map((decoded) => ({
         conversationId: undefined,
         kind: "other",
-        run: (principal) => run(principal, decoded)
+        run: (caller) => run(caller, decoded)
       }))
     )
 }
@@ -38,7 +45,7 @@ const decodeConversation = Schema.decodeUnknownEffect(Schema.Struct({ conversati
 /** An operation in a conversation: its data are `conversationId` and the given fields. */
 const within = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,
-  run: (principal: Principal, conversationId: ConversationId, data: S["Type"]) => Effect.Effect<unknown, Problem>,
+  run: (caller: Caller, conversationId: ConversationId, data: S["Type"]) => Effect.Effect<unknown, Problem>,
   kind: Operation["kind"] = "other"
 ): Decode => {
   const decode = Schema.decodeUnknownEffect(schema)
@@ -49,7 +56,7 @@ const within = <S extends Schema.ConstraintDecoder<unknown>>(
       ({ conversationId }, decoded): Operation => ({
         conversationId,
         kind,
-        run: (principal) => run(principal, conversationId, decoded)
+        run: (caller) => run(caller, conversationId, decoded)
       })
     ).pipe(Effect.mapError(invalidData))
 }
@@ -77,6 +84,7 @@ export class Commands extends Context.Service<
     Effect.gen(function* () {
       const conversations = yield* Conversations
       const messages = yield* Messages
+      const presence = yield* Presence
 
       const operations = new Map<string, Decode>([
         ["ping", apart(Nothing, () => Effect.succeed({}))],
@@ -115,6 +123,24 @@ export class Commands extends Context.Service<
           "conversation.create",
           apart(NewConversation, ({ userId }, conversation) =>
             Effect.map(conversations.create(userId, conversation), (answer) => answer.conversation)
+          )
+        ],
+        [
+          "presence.set",
+          apart(PresenceChange, ({ connectionId, userId }, { status }) =>
+            Effect.as(presence.set(userId, status, connectionId), {})
+          )
+        ],
+        [
+          "presence.subscribe",
+          apart(PresenceSubscription, ({ connectionId }, { userIds }) =>
+            Effect.map(presence.subscribe(connectionId, userIds), (items) => ({ items }))
+          )
+        ],
+        [
+          "presence.unsubscribe",
+          apart(PresenceSubscription, ({ connectionId }, { userIds }) =>
+            Effect.as(presence.unsubscribe(connectionId, userIds), {})
           )
         ],
         ["conversation.get", within(Nothing, ({ userId }, id) => conversations.get(userId, id))],

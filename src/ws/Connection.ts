@@ -164,8 +164,10 @@ export class Connection implements Receiver {
     }
   }
 
-  offer(frame: Frame): void {
-    if (this.outbox.load < loads.dropEphemeral) this.write(frame.bytes)
+  offer(frame: Frame): boolean {
+    if (this.isClosing || this.outbox.load >= loads.dropEphemeral) return false
+    this.write(frame.bytes)
+    return true
   }
 
   deliver(frame: Frame): boolean {

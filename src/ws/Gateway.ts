@@ -15,13 +15,15 @@ import {
 import type { Principal } from "../domain/Session.ts"
 import type { Me } from "../domain/User.ts"
 import { Drain } from "../services/Drain.ts"
+import { Presence } from "../services/Presence.ts"
+import type { Published } from "../services/PubSub.ts"
 import { Sessions } from "../services/Sessions.ts"
 import { Settings } from "../services/Settings.ts"
 import { Users } from "../services/Users.ts"
 import { CatchUp } from "./CatchUp.ts"
 import { Commands } from "./Commands.ts"
 import { Connection } from "./Connection.ts"
-import { Hub } from "./Hub.ts"
+import { Frame, Hub } from "./Hub.ts"
 import { ClientFrame, CloseCode, type Command, Hello, subprotocol } from "./Protocol.ts"
 
 /** What the protocol itself found wrong, under our close codes (RFC 6455 §7.4.1 has the others). */
@@ -89,10 +91,12 @@ export class Gateway extends Context.Service<
       const commands = yield* Commands
       const drain = yield* Drain
       const hub = yield* Hub
+      const presence = yield* Presence
       const sessions = yield* Sessions
       const users = yield* Users
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const connections = new Set<Connection>()
+      const frames = new WeakMap<Published, Frame>()
       const perAddress = makeTally()
       const unauthenticated = makeTally()
       const perUser = makeTally()
@@ -116,6 +120,15 @@ export class Gateway extends Context.Service<
             Effect.andThen(Effect.fail(new Internal({ id })))
           )
         })
+
+      /** One frame for all sockets that are told the same. */
+      const frameOf = (published: Published) => {
+        const known = frames.get(published)
+        if (known !== undefined) return known
+        const frame = new Frame(published)
+        frames.set(published, frame)
+        return frame
+      }
 
       const greeting = (connection: Connection, principal: Principal, user: Me, userSeq: number) => ({
         connectionId: connection.id,
@@ -153,6 +166,9 @@ export class Gateway extends Context.Service<
           connection.answer(id, greeting(connection, principal, user, userSeq))
           for (const frame of connection.early.splice(0)) command(connection, frame)
         }
+        const { id: connectionId } = connection
+        const tell = (changed: Published) => connection.offer(frameOf(changed))
+        yield* Scope.provide(presence.connect({ userId: principal.userId, connectionId, tell }), connection.scope)
         yield* Scope.provide(catchUp.start(connection, hello, onStart), connection.scope)
       })
 
@@ -193,7 +209,7 @@ export class Gateway extends Context.Service<
             connection.inTurn(operation.conversationId, operation.kind, (done) =>
               resume(
                 // A large answer waits in its place among the commands in flight: who asked for it is no slow consumer.
-                operation.run(principal).pipe(
+                operation.run({ ...principal, connectionId: connection.id }).pipe(
                   Effect.tap(() => (connection.hasRoom ? Effect.void : connection.room)),
                   Effect.ensuring(Effect.sync(done))
                 )

@@ -35,8 +35,8 @@ export interface Follower {
   readonly userId: UserId
   /** Takes a durable event in its turn; false when it cannot: then it must catch up from the log. */
   readonly deliver: (frame: Frame) => boolean
-  /** Takes an ephemeral event, or drops it. */
-  readonly offer: (frame: Frame) => void
+  /** Takes an ephemeral event, or drops it: then it is false. */
+  readonly offer: (frame: Frame) => boolean
 }
 
 /** At most this many events are held back for one follower or before one hole. */

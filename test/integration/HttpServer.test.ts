@@ -23,6 +23,8 @@ const operations = [
   "message.get",
   "message.list",
   "message.send",
+  "presence.get",
+  "presence.set",
   "read.mark",
   "ready",
   "session.end",

@@ -13,6 +13,7 @@ import { Limits } from "../../src/services/Limits.ts"
 import { Log } from "../../src/services/Log.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { Passwords } from "../../src/services/Passwords.ts"
+import { Presence, Presence } from "../../src/services/Presence.ts"
 import { type Published, PubSub, type Subject } from "../../src/services/PubSub.ts"
 import { Readiness } from "../../src/services/Readiness.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
@@ -103,9 +104,17 @@ const generous = {
 /** The whole gateway with all services, on a database of its own and with a bus that tests can break. */
 export const gatewayService = (overrides: SettingsOverrides = {}) => {
   const log: Array<Record<string, unknown>> = []
-  const services = Layer.mergeAll(Messages.layer, Sync.layer, Users.layer, Sessions.layer, Readiness.layer).pipe(
+  const services = Layer.mergeAll(
+    Messages.layer,
+    Presence.layer,
+    Sync.layer,
+    Users.layer,
+    Sessions.layer,
+    Readiness.layer
+  ).pipe(
     Layer.provideMerge(Layer.mergeAll(gated, EventCursors.layer)),
-    Layer.provideMerge(Layer.mergeAll(wiredPubSub, Limits.layer, AccessTokens.layer, Passwords.layerTest, Drain.layer)),
+    Layer.provideMerge(Layer.mergeAll(Limits.layer, Presence.layer, AccessTokens.layer, Passwords.layerTest)),
+    Layer.provideMerge(Layer.merge(wiredPubSub, Drain.layer)),
     Layer.provideMerge(
       Settings.layerTest({
         ...overrides,

@@ -15,6 +15,7 @@ import { Log } from "../../src/services/Log.ts"
 import { Memory } from "../../src/services/Memory.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { Passwords } from "../../src/services/Passwords.ts"
+import { Presence } from "../../src/services/Presence.ts"
 import { PubSub } from "../../src/services/PubSub.ts"
 import { Readiness } from "../../src/services/Readiness.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
@@ -141,7 +142,7 @@ export const fakeServices = (overrides: SettingsOverrides = {}) =>
   Layer.mergeAll(Messages.layer, Users.layerTest, EventStreams.layer).pipe(
     Layer.provideMerge(CatchUp.layer),
     Layer.provideMerge(Layer.mergeAll(Hub.layer, Sync.layer, Sessions.layerTest, EventCursors.layerTest)),
-    Layer.provideMerge(Conversations.layerTest),
+    Layer.provideMerge(Layer.mergeAll(Conversations.layerTest, Presence.layerTest)),
     Layer.provideMerge(Log.layerTest),
     Layer.provideMerge(Readiness.layerNoDeps),
     Layer.provideMerge(
