@@ -131,6 +131,7 @@ const make = Effect.fn("Nats.make")(function* (
       (unsubscribe) => Effect.sync(unsubscribe)
     )
     other.subscribe(subject, () => Deferred.doneUnsafe(back, Exit.void), onError)
+    yield* Effect.all([confirmed(of), confirmed(other)], { concurrency: 2, discard: true })
     // Again and again: in a cluster, a server may not know yet what was subscribed to on another one.
     yield* Effect.sync(() => other.publish(subject, Buffer.from("ping"), undefined)).pipe(
       Effect.andThen(Effect.sleep("50 millis")),

@@ -50,9 +50,10 @@ export const pubsubContract = <E>(
         const heard = yield* listen(subject)
         yield* publish(2, 3, 4)
         yield* Effect.forEach(Arr.range(5, 300), (seq) => publish(seq))
-        yield* until(Effect.sync(() => heard.length >= 299))
+        yield* until(Effect.sync(() => heard.at(-1)?.seq === 300))
+        // From another node, 1 may still be on its way when the subscription begins.
         assert.deepStrictEqual(
-          heard,
+          heard.filter(({ seq }) => seq !== 1),
           Arr.range(2, 300).map((seq) => eventOf(id, seq))
         )
       })
