@@ -12,7 +12,7 @@ export class RedisError extends Schema.TaggedError<RedisError>()("RedisError", {
 const patienceMs = 500
 
 /** So many pings without an answer, one a second, and the connection is given up: it may be dead at the other end. */
-const lastPing = 5
+const lastPing = 3
 
 const messageOf = (cause: unknown) => (cause instanceof Error && cause.message !== "" ? cause.message : String(cause))
 
@@ -50,6 +50,7 @@ const make = Effect.fnUntraced(function* (prefix: string) {
           maxRetriesPerRequest: 1,
           commandTimeout: patienceMs,
           connectTimeout: 2000,
+          disconnectTimeout: patienceMs,
           maxLoadingRetryTime: 500,
           keepAlive: 10_000,
           retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 2000) * (0.5 + random.nextDoubleUnsafe())

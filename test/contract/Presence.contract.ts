@@ -46,6 +46,7 @@ export const presenceContract = <E>(
         yield* untilStatus(presence, ben, ann, "offline")
         const after = yield* Clock.currentTimeMillis
         assert.isAtLeast(after - before, presenceGrace)
+        assert.isBelow(after - before, presenceExpiry / 2, "said, and not only lapsed")
         const [offline] = yield* presence.get(ben, [ann])
         const seen = Date.parse(offline?.lastSeenAt ?? "")
         assert.isAtMost(Math.abs(seen - before), presenceGrace / 2, "not when the grace was over")
