@@ -1,0 +1,96 @@
+import { Effect, Random } from "effect"
+import type { FaultProxy } from "../support/Proxy.ts"
+import { redisCommand, type Server, type ServerError } from "../support/Servers.ts"
+import type { Cluster } from "./Cluster.ts"
+
+/** Something that goes wrong: it lasts as long as `run`, and is over when that returns. */
+export interface Fault {
+  readonly name: string
+  readonly run: Effect.Effect<void, ServerError>
+}
+
+const pause = (fromMs: number, toMs: number) => Effect.flatMap(Random.nextBetween(fromMs, toMs), Effect.sleep)
+
+/** Whoever runs a service starts it again until it runs. */
+const revive = (server: Server) => Effect.retry(server.start, { times: 5 })
+
+const killed = (server: Server): Fault => ({
+  name: `kill -9 ${server.name}`,
+  run: server.kill.pipe(Effect.andThen(pause(100, 3000)), Effect.andThen(revive(server)))
+})
+
+const frozen = (server: Server, longestMs: number): Fault => ({
+  name: `SIGSTOP ${server.name}`,
+  run: server.freeze.pipe(Effect.andThen(pause(500, longestMs)), Effect.andThen(server.thaw))
+})
+
+const redeployed = (server: Server): Fault => ({
+  name: `SIGTERM ${server.name}`,
+  run: server.stop.pipe(Effect.andThen(revive(server)))
+})
+
+const linkFaults = (name: string, proxy: FaultProxy, longestMs: number): ReadonlyArray<Fault> => {
+  const during = (what: string, begin: Effect.Effect<void>): Fault => ({
+    name: `${what} ${name}`,
+    run: begin.pipe(Effect.andThen(pause(500, longestMs)), Effect.andThen(proxy.heal))
+  })
+  return [
+    during("delay", proxy.delay(60, 60)),
+    during("hold up", proxy.hold("up")),
+    during("hold down", proxy.hold("down")),
+    during("stall", proxy.stall),
+    during("refuse", proxy.refuse),
+    { name: `reset ${name}`, run: proxy.reset },
+    { name: `forget ${name}`, run: proxy.forget }
+  ]
+}
+
+/** Every fault that there is, by what it strikes. */
+export const allFaults = ({ nats, nodes, postgres, redis }: Cluster): ReadonlyArray<Fault> => [
+  killed(postgres),
+  frozen(postgres, 14_000),
+  ...(nats === undefined
+    ? []
+    : [{ ...killed(nats), name: "lose all of nats" }, frozen(nats, 5000), frozen(nats, 20_000)]),
+  ...(redis === undefined
+    ? []
+    : [
+        killed(redis),
+        frozen(redis, 6000),
+        { name: "FLUSHALL", run: Effect.asVoid(redisCommand(redis.port, "FLUSHALL")) }
+      ]),
+  ...nodes.flatMap(({ links, name, server }) => [
+    killed(server),
+    frozen(server, 12_000),
+    redeployed(server),
+    ...Object.entries(links).flatMap(([link, proxy]) =>
+      proxy === undefined ? [] : linkFaults(`${name}–${link}`, proxy, link === "postgres" ? 8000 : 5000)
+    )
+  ])
+]
+
+/** What was done, and when, in seconds since the start. */
+export interface Struck {
+  readonly name: string
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * Lets the faults happen one after the other, in an order and with lengths that come from the seed, with a little time
+ * between them in which not all of what the one left behind need be over when the next one comes.
+ */
+export const strike = Effect.fn("strike")(function* (faults: ReadonlyArray<Fault>, seed: string, gapMs: number) {
+  const start = performance.now()
+  const seconds = () => Math.round((performance.now() - start) / 100) / 10
+  const struck: Array<Struck> = []
+  yield* Effect.gen(function* () {
+    for (const { name, run } of yield* Random.shuffle(faults)) {
+      yield* pause(gapMs / 2, gapMs * 1.5)
+      const from = seconds()
+      yield* run
+      struck.push({ name, from, to: seconds() })
+    }
+  }).pipe(Random.withSeed(`${seed} nemesis`))
+  return struck
+})
