@@ -1,4 +1,4 @@
-import { Clock, Effect } from "effect"
+import { Cause, Clock, Effect } from "effect"
 import type { Unavailable } from "../domain/Problem.ts"
 import { PubSub } from "../services/PubSub.ts"
 import { Settings } from "../services/Settings.ts"
@@ -26,7 +26,12 @@ export const makeComparison = Effect.gen(function* () {
         all.slice(page * pageSize, (page + 1) * pageSize)
       )
     }
-    const quietly = (page: ReadonlyArray<K>) => Effect.ignore(compare(page))
+    const quietly = (page: ReadonlyArray<K>) =>
+      compare(page).pipe(
+        Effect.ignore,
+        // The next one must come all the same.
+        Effect.catchDefect((defect) => Effect.logError("comparison failed", Cause.die(defect)))
+      )
 
     /** Waits for its part of the interval, which gets shorter when the bus goes away meanwhile. */
     const pause = (parts: number) =>

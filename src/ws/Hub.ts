@@ -118,11 +118,21 @@ class Feed {
 
   take(frame: Frame): void {
     if (this.last === undefined || frame.seq > this.last + 1) {
-      if (this.early.size < maxHeld) this.early.set(frame.seq, frame)
+      this.keep(frame)
     } else if (frame.seq === this.last + 1) {
       this.hand(frame)
       if (this.early.size > 0) this.advance()
     }
+  }
+
+  /** Of more than can be held the latest stays, since it tells up to where to read. */
+  private keep(frame: Frame): void {
+    if (this.early.size >= maxHeld) {
+      const latest = Math.max(...this.early.keys())
+      if (frame.seq <= latest) return
+      this.early.delete(latest)
+    }
+    this.early.set(frame.seq, frame)
   }
 
   private hand(frame: Frame): void {
@@ -208,6 +218,12 @@ export class Hub extends Context.Service<
           )
         )
 
+      const watchForHole = (id: ConversationId, feed: Feed) => {
+        if (feed.early.size === 0 || feed.last === undefined || feed.repairing) return
+        feed.repairing = true
+        fork(fillHole(id, feed))
+      }
+
       const onEvents = (id: ConversationId, feed: Feed) => (events: ReadonlyArray<Published>) => {
         for (const event of events) {
           if (event.seq !== null) {
@@ -217,10 +233,7 @@ export class Hub extends Context.Service<
             for (const { follower } of feed.cursors) if (follower.userId !== event.except) follower.offer(frame)
           }
         }
-        if (feed.early.size > 0 && feed.last !== undefined && !feed.repairing) {
-          feed.repairing = true
-          fork(fillHole(id, feed))
-        }
+        watchForHole(id, feed)
       }
 
       const unfollow = (cursor: Cursor) => {
@@ -242,6 +255,7 @@ export class Hub extends Context.Service<
         for (const [id, feed] of opened) {
           if (Exit.isSuccess(heads)) feed.start(heads.value.get(id) ?? 0)
           else Deferred.doneUnsafe(feed.ready, Exit.asVoid(heads))
+          watchForHole(id, feed)
         }
       })
 

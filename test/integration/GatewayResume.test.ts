@@ -6,6 +6,7 @@ import { Messages } from "../../src/services/Messages.ts"
 import { Hub } from "../../src/ws/Hub.ts"
 import { type Account, api, type Client, connect } from "../support/Client.ts"
 import { Gate, gatewayService, Service, Wire } from "../support/GatewayService.ts"
+import { randomOf } from "../support/Random.ts"
 
 const start = Effect.gen(function* () {
   const { url } = yield* Service
@@ -264,14 +265,6 @@ const until = <R>(condition: Effect.Effect<boolean, never, R>) =>
     Effect.timeout(10_000),
     Effect.orDie
   )
-
-/** Random numbers from a seed (mulberry32). */
-const randomOf = (seed: number) => () => {
-  seed = (seed + 0x6d2b79f5) | 0
-  let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-  return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-}
 
 /** One that comes and goes, and keeps its cursors as a client should. */
 class Traveller {
