@@ -162,6 +162,22 @@ for (const database of databases) {
           })
         )
 
+        it.effect(`${shape}: what another node commits meanwhile comes first`, () =>
+          Effect.gen(function* () {
+            const node = yield* makeNode({ shards: 1 })
+            const { a, b, id } = yield* twoOfUs
+            const release = yield* holding(yield* appendThere(entryOf(id, a)))
+            const fibers = yield* beginBehind(node, [entryOf(id, b), entryOf(id, b)])
+            yield* node.blocked()
+            yield* release
+            assert.deepStrictEqual(yield* Effect.forEach(fibers, sent), [
+              { seq: 3, duplicate: false },
+              { seq: 4, duplicate: false }
+            ])
+            assert.lengthOf(yield* wholeLog(id), 4)
+          })
+        )
+
         it.effect(`${shape}: who is removed meanwhile sends nothing`, () =>
           Effect.gen(function* () {
             const sql = yield* SqlClient.SqlClient
@@ -357,7 +373,7 @@ for (const database of databases) {
       it.effect("appends and marks in opposite orders do not deadlock", () =>
         Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient
-          const node = yield* makeNode({ shards: 1 })
+          const node = yield* makeNode({ shards: 1, parameters: { deadlock_timeout: "1min" } })
           const a = yield* person
           const [low, high] = [yield* dmOf(a, yield* person), yield* dmOf(a, yield* person)].sort()
           if (low === undefined || high === undefined) return yield* Effect.die("no conversations")
@@ -368,7 +384,10 @@ for (const database of databases) {
           const marked = (id: ConversationId) => sql`SELECT FROM mark_read(ARRAY[${id}]::uuid[], ARRAY[${a}]::uuid[],
             ARRAY[1]::bigint[], ARRAY[false])`
           // One transaction marks both, the lower first; the batch, which has the higher first, comes between.
-          const release = yield* holding(marked(low), marked(high))
+          const release = yield* holding(
+            Effect.andThen(sql`SELECT set_config('deadlock_timeout', '50ms', true)`, marked(low)),
+            marked(high)
+          )
           const fibers = yield* Effect.forEach([entryOf(high, a), entryOf(low, a)], node.begin)
           yield* releaseBusy
           yield* Fiber.join(first)
