@@ -60,12 +60,22 @@ export class Conversations extends Context.Service<
     readonly userHeads: (userIds: ReadonlyArray<UserId>) => Effect.Effect<ReadonlyMap<UserId, number>, Unavailable>
     /**
      * Moves the read marker forward; a mark past the head is the head. With `force` it may move back. Answers after
-     * the commit and tells the members with `read.marked`, unless nothing moved.
+     * the commit and tells the members with `read.marked`, unless nothing moved; in a conversation of more than 100
+     * members only the user's own devices.
      */
     readonly markRead: (
       userId: UserId,
       conversationId: ConversationId,
       mark: ReadMark
+    ) => Effect.Effect<void, NotFound | Unavailable>
+    /**
+     * Moves the delivered marker forward; what is read is delivered. Answers after the commit and tells the members with
+     * `delivered.marked`, unless nothing moved or they are more than 100.
+     */
+    readonly markDelivered: (
+      userId: UserId,
+      conversationId: ConversationId,
+      seq: number
     ) => Effect.Effect<void, NotFound | Unavailable>
     /** Unread messages and mentions over all conversations, each conversation counted up to its cap. */
     readonly unread: (userId: UserId) => Effect.Effect<Unread, Unavailable>

@@ -24,6 +24,9 @@ type Mine = { readonly conversation: StoredConversation; readonly me: Membership
 
 const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
+/** What was read was delivered. */
+const deliveredOf = (member: MembershipRow) => Math.max(member.deliveredSeq, member.readSeq)
+
 /** Conversations in `Memory`. */
 export const makeConversationsMemory = Effect.gen(function* () {
   const { conversations, idempotencyKeys, userHeads, users } = yield* Memory
@@ -38,6 +41,8 @@ export const makeConversationsMemory = Effect.gen(function* () {
 
   const members = ({ members }: StoredConversation) =>
     Array.from(members.values()).filter((member) => member.leftSeq === null)
+
+  const isSmall = (conversation: StoredConversation) => members(conversation).length <= 100
 
   const nextUserSeq = (userId: UserId) => {
     const seq = (userHeads.get(userId) ?? 0) + 1
@@ -59,6 +64,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
     return {
       ...me,
       ...columns,
+      deliveredSeq: deliveredOf(me),
       seq: log.length,
       memberCount: members(conversation).length,
       unreadCount: unreadOf({ conversation, me }),
@@ -185,7 +191,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
       const rows = members(conversation)
         .flatMap((member): Array<MemberRow> => {
           const user = users.get(member.userId)
-          return user === undefined ? [] : [{ ...user, ...member }]
+          return user === undefined ? [] : [{ ...user, ...member, deliveredSeq: deliveredOf(member) }]
         })
         .filter((row) => after === undefined || inOrder(row, after) > 0)
         .sort(inOrder)
@@ -211,9 +217,20 @@ export const makeConversationsMemory = Effect.gen(function* () {
       const upTo = Math.min(seq, conversation.log.length)
       const readSeq = Math.max(upTo, force ? me.visibleFromSeq - 1 : me.readSeq)
       if (readSeq === me.readSeq) return
-      conversation.members.set(userId, { ...me, readSeq, userSeq: nextUserSeq(userId) })
-      yield* pubsub.publish(conversationSubject(conversationId), [
+      const deliveredSeq = Math.max(deliveredOf(me), readSeq)
+      conversation.members.set(userId, { ...me, readSeq, deliveredSeq, userSeq: nextUserSeq(userId) })
+      yield* pubsub.publish(isSmall(conversation) ? conversationSubject(conversationId) : userSubject(userId), [
         encodeEphemeral({ event: "read.marked", conversationId, data: { userId, seq: readSeq } })
+      ])
+    }),
+    markDelivered: Effect.fnUntraced(function* (userId, conversationId, seq) {
+      const { conversation, me } = yield* membership(conversations, conversationId, userId)
+      const deliveredSeq = Math.min(seq, conversation.log.length)
+      if (deliveredSeq <= deliveredOf(me)) return
+      conversation.members.set(userId, { ...me, deliveredSeq })
+      if (!isSmall(conversation)) return
+      yield* pubsub.publish(conversationSubject(conversationId), [
+        encodeEphemeral({ event: "delivered.marked", conversationId, data: { userId, seq: deliveredSeq } })
       ])
     }),
     unread: (userId) =>

@@ -3,7 +3,6 @@ import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { unreadCap } from "../domain/Conversation.ts"
 import { ConversationId, type UserId } from "../domain/Ids.ts"
-import type { NotFound } from "../domain/Problem.ts"
 import {
   type ConversationRow,
   keyReused,
@@ -17,36 +16,23 @@ import {
 } from "./ConversationRows.ts"
 import { checkNewGroup, checkPage } from "./ConversationRules.ts"
 import type { Conversations, Place } from "./Conversations.ts"
-import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
 import { type MessageRow, messageColumns, messageTables, noConversation } from "./LogReader.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
+import { makeReadMarkers } from "./ReadMarkers.ts"
 import { Settings } from "./Settings.ts"
-import { int8s, isRetryable, orUnavailable } from "./Sql.ts"
+import { orUnavailable } from "./Sql.ts"
 
 /** `lastSeq` is that of the last message that the member may see. */
 interface Row extends ConversationRow {
   readonly lastSeq: number | null
 }
 
-interface Mark {
-  readonly conversationId: ConversationId
-  readonly userId: UserId
-  readonly seq: number
-  readonly force: boolean
-}
-
-interface Marked {
-  readonly readSeq: number
-  readonly changed: boolean
-}
-
-type PendingMark = Pending<Mark, Marked, NotFound>
-
 /** Conversations on PostgreSQL. Each read joins the reader's membership in its own statement. */
 export const makeConversationsSql = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const pubsub = yield* PubSub
   const { limits } = yield* Settings
+  const markers = yield* makeReadMarkers
 
   const unreadOf = sql`SELECT count(*) FROM (
     SELECT FROM messages x WHERE x.conversation_id = me.conversation_id AND x.seq > me.read_seq
@@ -60,8 +46,8 @@ export const makeConversationsSql = Effect.gen(function* () {
       (SELECT count(*) FROM conversation_members x WHERE x.conversation_id = c.id AND x.left_seq IS NULL)
         AS member_count,
       (${unreadOf}) AS unread_count,
-      me.role, me.joined_seq, me.visible_from_seq, me.read_seq, me.delivered_seq, me.muted_until, me.archived,
-      me.pinned, me.notify, peer.id AS peer_id, peer.username AS peer_username,
+      me.role, me.joined_seq, me.visible_from_seq, me.read_seq,
+      GREATEST(me.delivered_seq, me.read_seq) AS delivered_seq, me.muted_until, me.archived, me.pinned, me.notify, peer.id AS peer_id, peer.username AS peer_username,
       peer.display_name AS peer_display_name, peer.avatar_url AS peer_avatar_url, peer.created_at AS peer_created_at
     FROM conversation_members me
     JOIN conversations c ON c.id = me.conversation_id
@@ -112,7 +98,7 @@ export const makeConversationsSql = Effect.gen(function* () {
     const after = page.cursor === undefined ? { joinedSeq: -1, id: null } : yield* memberCursor.decode(page.cursor)
     const rows = yield* sql<MemberRow>`
         SELECT u.id, u.username, u.display_name, u.avatar_url, u.created_at, m.role, m.joined_at, m.joined_seq,
-          m.read_seq, m.delivered_seq
+          m.read_seq, GREATEST(m.delivered_seq, m.read_seq) AS delivered_seq
         FROM conversation_members me
         JOIN conversation_members m ON m.conversation_id = me.conversation_id AND m.left_seq IS NULL
         JOIN users u ON u.id = m.user_id
@@ -174,51 +160,6 @@ export const makeConversationsSql = Effect.gen(function* () {
     return { conversation: yield* get(userId, conversationId), created: made.created }
   }, orUnavailable)
 
-  /** A row that another transaction keeps locked fails alone: then each mark is tried by itself. */
-  const commitMarks = (batch: ReadonlyArray<PendingMark>): Effect.Effect<void> =>
-    sql<{ ord: number; readSeq: number; changed: boolean }>`
-      SELECT * FROM mark_read(${batch.map(({ input }) => input.conversationId)}::uuid[],
-        ${batch.map(({ input }) => input.userId)}::uuid[], ${int8s(batch.map(({ input }) => input.seq))}::bigint[],
-        ${batch.map(({ input }) => input.force)}::boolean[])`.pipe(
-      Effect.flatMap((rows) =>
-        Effect.sync(() => {
-          for (const row of rows) batch[row.ord - 1]?.answer(Effect.succeed(row))
-          // The others are members of nothing; a second answer does not count.
-          for (const pending of batch) pending.answer(Effect.fail(noConversation))
-        })
-      ),
-      Effect.retry({ while: (error) => batch.length === 1 && isRetryable(error), times: 2 }),
-      Effect.catchIf(
-        (error) => batch.length > 1 && isRetryable(error),
-        () => Effect.forEach(batch, (one) => commitMarks([one]), { concurrency: 4, discard: true })
-      ),
-      orUnavailable,
-      Effect.catch((error) =>
-        Effect.forEach(batch, ({ answer }) => Effect.sync(() => answer(Effect.fail(error))), { discard: true })
-      )
-    )
-
-  const marks = yield* makeGroupCommit<Mark, Marked, NotFound>({
-    capacity: 20_000,
-    maxBatch: 256,
-    patienceMs: 10_000,
-    startsBatch: (batch, next) =>
-      batch.some((mark) => mark.conversationId === next.conversationId && mark.userId === next.userId),
-    commit: commitMarks
-  })
-
-  const markRead: Conversations["Service"]["markRead"] = Effect.fn("Conversations.markRead")(function* (
-    userId,
-    conversationId,
-    { force = false, seq }
-  ) {
-    const { changed, readSeq } = yield* marks.submit({ conversationId, userId, seq, force })
-    if (!changed) return
-    yield* pubsub.publish(conversationSubject(conversationId), [
-      encodeEphemeral({ event: "read.marked", conversationId, data: { userId, seq: readSeq } })
-    ])
-  })
-
   const unread: Conversations["Service"]["unread"] = Effect.fn("Conversations.unread")(function* (userId) {
     const [row] = yield* sql<{ unreadCount: number }>`
       SELECT COALESCE(sum((${unreadOf})), 0)::bigint AS unread_count
@@ -239,5 +180,5 @@ export const makeConversationsSql = Effect.gen(function* () {
     ])
   }, orUnavailable)
 
-  return { create, get, getMany, list, markRead, members, places, typing, unread, userHeads }
+  return { ...markers, create, get, getMany, list, members, places, typing, unread, userHeads }
 })

@@ -153,7 +153,7 @@ describe.skipIf(ownRedis.skip)(ownRedis.name, () => {
         const script = fileURLToPath(new URL("../support/presenceMain.ts", import.meta.url))
         const child = yield* Effect.acquireRelease(
           Effect.sync(() =>
-            spawn(process.execPath, [script, String(server.port), ann], { stdio: ["ignore", "pipe", 2] })
+            spawn(process.execPath, [script, String(server.port), ann], { stdio: ["ignore", "pipe", "inherit"] })
           ),
           (child) => Effect.sync(() => child.kill("SIGKILL"))
         )
