@@ -43,16 +43,17 @@ export const makeComparison = Effect.gen(function* () {
           yield* Effect.sleep(Math.max(1, Math.min(step, due() - clock.currentTimeMillisUnsafe())))
       })
 
-    const round = Effect.gen(function* () {
-      const all = pages()
-      if (all.length === 0) return yield* pause(1)
-      for (const page of all) {
-        yield* pause(all.length)
-        yield* quietly(page)
-      }
+    // The keys are looked up after the wait: what came meanwhile must not wait for the next round too.
+    let rest: ReadonlyArray<K> = []
+    const compareNext = Effect.gen(function* () {
+      yield* pause(Math.max(1, Math.ceil(keys().length / pageSize)))
+      if (rest.length === 0) rest = keys()
+      const page = rest.slice(0, pageSize)
+      rest = rest.slice(pageSize)
+      if (page.length > 0) yield* quietly(page)
     })
 
     yield* pubsub.onReconnect(() => fork(Effect.forEach(pages(), quietly, { discard: true })))
-    yield* Effect.forkScoped(Effect.forever(round))
+    yield* Effect.forkScoped(Effect.forever(compareNext))
   })
 })
