@@ -172,7 +172,8 @@ export class Connection implements Receiver {
 
   deliver(frame: Frame): boolean {
     if (this.isClosing) return false
-    if (this.outbox.load < loads.stopBodies) {
+    // A body that would fill it all the way waits too.
+    if (this.outbox.load < loads.stopBodies && this.outbox.loadWith(frame.bytes.length) < loads.full) {
       this.write(frame.bytes)
       return true
     }

@@ -208,8 +208,9 @@ export class Gateway extends Context.Service<
           Effect.callback<unknown, Problem>((resume) =>
             connection.inTurn(operation.conversationId, operation.kind, (done) =>
               resume(
-                // A large answer waits in its place among the commands in flight: who asked for it is no slow consumer.
-                operation.run({ ...principal, connectionId: connection.id }).pipe(
+                // A large answer waits in its place among the commands in flight: who asks for it is no slow consumer.
+                (operation.kind === "send" || connection.hasRoom ? Effect.void : connection.room).pipe(
+                  Effect.andThen(operation.run({ ...principal, connectionId: connection.id })),
                   Effect.tap(() => (connection.hasRoom ? Effect.void : connection.room)),
                   Effect.ensuring(Effect.sync(done))
                 )

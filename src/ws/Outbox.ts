@@ -34,12 +34,23 @@ export class Outbox {
 
   /** How full it is, from 0 to 1 and beyond. */
   get load(): number {
-    return Math.max((this.queuedBytes + this.socket.writableLength) / this.maxBytes, this.queue.length / this.maxFrames)
+    return this.loadWith(0)
+  }
+
+  /** How full it would be with so many bytes more. */
+  loadWith(bytes: number): number {
+    const total = this.queuedBytes + this.counted(this.socket.writableLength) + this.counted(bytes)
+    return Math.max(total / this.maxBytes, this.queue.length / this.maxFrames)
+  }
+
+  /** One large answer or page must not look like a slow reader: what is sent as one counts as a quarter at most. */
+  private counted(bytes: number): number {
+    return Math.min(bytes, this.maxBytes / 4)
   }
 
   push(frame: Buffer): void {
     this.queue.push(frame)
-    this.queuedBytes += frame.length
+    this.queuedBytes += this.counted(frame.length)
     if (this.socket.writableNeedDrain) return
     // A burst within one tick is no slow reader: only what the kernel does not take may fill it.
     if (this.queue.length >= this.maxFrames / 4 || this.queuedBytes >= this.maxBytes / 4) {
@@ -76,7 +87,7 @@ export class Outbox {
     if (frames.length > 1) this.socket.cork()
     for (const frame of frames) {
       written++
-      this.queuedBytes -= frame.length
+      this.queuedBytes -= this.counted(frame.length)
       if (!this.socket.write(frame)) break
     }
     if (frames.length > 1) this.socket.uncork()
