@@ -15,7 +15,8 @@ export interface Pending<In, Out, E> {
  * At most `capacity` entries wait; beyond that, and for an entry that got no answer within `patienceMs`, the answer is
  * `Unavailable`, which does not tell whether the entry was committed. A caller that leaves cancels nothing.
  * `commit` answers the entries of its batch, or keeps some for later; `startsBatch` says when an entry must not share a
- * batch with those before it. Closing the scope waits for what was submitted, as long as that.
+ * batch with those before it. Closing the scope waits for what was submitted, as long as that;
+ * whatever comes later is `Unavailable`.
  */
 export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options: {
   readonly capacity: number
@@ -29,8 +30,10 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
   const waiting = new Set<Pending<In, Out, E>>()
   let queue: Array<Pending<In, Out, E>> = []
   let running = false
+  let closed = false
 
   const tooBusy = Effect.fail(new Unavailable({ detail: "Too many writes are waiting; retry with the same id" }))
+  const tooLate = Effect.fail(new Unavailable({ detail: "The service is stopping; retry with the same id" }))
   const tooLong = Effect.fail(new Unavailable({ detail: "The write took too long; retry with the same id" }))
 
   const take = () => {
@@ -73,7 +76,9 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
   }).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
 
   yield* Effect.addFinalizer(() =>
-    Effect.void.pipe(
+    Effect.sync(() => {
+      closed = true
+    }).pipe(
       Effect.repeat({ until: () => waiting.size === 0, schedule: Schedule.spaced("20 millis") }),
       Effect.timeoutOption(options.patienceMs),
       Effect.andThen(
@@ -87,6 +92,7 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
   /** Answers when the entry is committed. */
   const submit = (input: In): Effect.Effect<Out, E | Unavailable> =>
     Effect.callback<Out, E | Unavailable>((resume) => {
+      if (closed) return resume(tooLate)
       if (waiting.size >= options.capacity) return resume(tooBusy)
       const pending: Pending<In, Out, E> = {
         input,

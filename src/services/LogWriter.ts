@@ -165,7 +165,8 @@ export const makeLogWriter = Effect.fnUntraced(function* (
       Effect.catch((error) => {
         if (error._tag === "TimeoutError" || isUnavailable(error)) {
           for (const entry of batch) entry.answer(unavailable)
-          return Effect.logWarning("append failed", { reason: error._tag, entries: batch.length }).pipe(Effect.as([]))
+          const { _tag: reason } = error._tag === "SqlError" ? error.reason : error
+          return Effect.logWarning("append failed", { reason, entries: batch.length }).pipe(Effect.as([]))
         }
         if (batch.length > 1) {
           return commitInTurn(

@@ -148,6 +148,7 @@ describe("GroupCommit", () => {
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
       yield* TestClock.adjust("1 second")
       assert.isUndefined(closing.pollUnsafe())
+      assert.strictEqual(yield* tagOf(yield* submit(3)), "Unavailable")
       yield* finishBatch
       yield* finishBatch
       yield* Effect.forEach(fibers, (fiber) => Fiber.join(fiber))
