@@ -18,6 +18,8 @@ const pagesOf = <A>(items: ReadonlyArray<A>) =>
     items.slice(page * pageSize, (page + 1) * pageSize)
   )
 
+type Page = ReadonlyArray<{ readonly conversation: Conversation; readonly cursor: Cursor }>
+
 /** One that is brought up to date: a socket, or a stream of another transport. */
 export interface Receiver extends Follower {
   readonly cursors: Map<ConversationId, Cursor>
@@ -142,9 +144,7 @@ export class CatchUp extends Context.Service<
       const withConversations = Effect.fnUntraced(function* (
         receiver: Receiver,
         ids: ReadonlyArray<ConversationId>,
-        use: (
-          page: ReadonlyArray<{ readonly conversation: Conversation; readonly cursor: Cursor }>
-        ) => Effect.Effect<void>
+        use: (page: Page) => Effect.Effect<void>
       ) {
         for (const slice of pagesOf(ids)) {
           const found = yield* conversations.getMany(receiver.userId, slice)
@@ -155,11 +155,14 @@ export class CatchUp extends Context.Service<
             return conversation === undefined || cursor === undefined ? [] : [{ conversation, cursor }]
           })
           yield* use(page)
-          for (const { conversation, cursor } of page) {
-            if (!cursor.live) yield* goLive(receiver, cursor, conversation.seq + 1)
-          }
         }
       })
+
+      /** From what was said of each conversation on. */
+      const allLive = (receiver: Receiver, page: Page) =>
+        Effect.forEach(page, ({ conversation, cursor }) => goLive(receiver, cursor, conversation.seq + 1), {
+          discard: true
+        })
 
       const sendList = Effect.fnUntraced(function* (receiver: Receiver, ids: ReadonlyArray<ConversationId>) {
         let left = ids.length
@@ -175,7 +178,7 @@ export class CatchUp extends Context.Service<
               { event: "ready", data },
               page.map(({ conversation }) => [conversation.id, conversation.seq])
             )
-          })
+          }).pipe(Effect.andThen(allLive(receiver, page)))
         )
       })
 
@@ -186,7 +189,7 @@ export class CatchUp extends Context.Service<
             ({ conversation }) =>
               send(receiver, "conversation.added", conversation.id, { conversation }, conversation.seq),
             { discard: true }
-          )
+          ).pipe(Effect.andThen(allLive(receiver, page)))
         )
 
       const resume = Effect.fnUntraced(function* (
@@ -216,7 +219,10 @@ export class CatchUp extends Context.Service<
           receiver,
           joined.map((place) => place.conversationId)
         )
-        for (const conversationId of removed) receiver.send({ event: "conversation.removed", conversationId, data: {} })
+        for (const conversationId of removed) {
+          yield* receiver.room
+          receiver.send({ event: "conversation.removed", conversationId, data: {} })
+        }
         const changedIds = changed.map((place) => place.conversationId)
         yield* withConversations(receiver, changedIds, (page) =>
           Effect.forEach(

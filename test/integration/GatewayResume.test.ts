@@ -150,6 +150,16 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
+  it.effect("with thousands of cursors that are not its own hears so of each", () =>
+    Effect.gen(function* () {
+      const { ann } = yield* start
+      const ids = range(1, 5000).map((n) => `018f0000-0000-7000-8000-${String(n).padStart(12, "0")}`)
+      const { client, frames } = yield* comeBack(ann, Object.fromEntries(ids.map((id) => [id, 1])))
+      assert.deepStrictEqual(frames.map((frame) => frame.conversationId).sort(), ids)
+      assert.deepStrictEqual(yield* client.ok("ping"), {})
+    })
+  )
+
   it.effect("with no cursors at all, but the wish to resume, gets all of its conversations as new", () =>
     Effect.gen(function* () {
       const { ann, http } = yield* start

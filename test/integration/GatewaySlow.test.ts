@@ -172,21 +172,27 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
 
   it.effect("that comes back while it is behind loses nothing, and hears of its settings", () =>
     Effect.gen(function* () {
-      const { ann, bob, c, http, id, url } = yield* three
+      const { ann, bob, c, cem, http, id, url } = yield* three
+      const calm = yield* http.group(ann, bob, cem)
+      for (let n = 0; n < 100; n++) yield* send(ann, id)
+      yield* send(ann, calm, "latest activity")
+      yield* http.must("PUT", `/v1/conversations/${calm}/read`, { token: bob.token, json: { seq: 2 } })
       const client = yield* connect(url)
-      yield* http.must("PUT", `/v1/conversations/${id}/read`, { token: bob.token, json: { seq: 1 } })
-      for (let n = 0; n < 60; n++) yield* send(ann, id)
-      yield* c.seq(id, 61)
       client.pause()
-      client.request("hello", { token: bob.token, cursors: { [id]: 1 }, userSeq: 0 })
-      // While it replays what it reads so slowly, more comes.
-      for (let n = 0; n < 60; n++) yield* send(ann, id)
-      yield* c.seq(id, 121)
+      // It is up to date in one and goes live there at once; in the other there is much to replay.
+      client.request("hello", { token: bob.token, cursors: { [id]: 1, [calm]: 2 }, userSeq: 0 })
+      yield* c.seq(calm, 2)
+      yield* Effect.sleep(300)
+      for (let n = 0; n < 10; n++) yield* send(ann, calm)
+      yield* c.seq(calm, 12)
       client.resume()
       yield* client.next(({ data }) => data?.resumed === true)
-      yield* client.seq(id, 121)
-      assert.deepStrictEqual(client.seqs(id), range(2, 121))
-      assert.strictEqual(client.frames.filter(({ event }) => event === "conversation.settings").length, 1)
+      yield* send(ann, calm)
+      yield* client.seq(calm, 13)
+      assert.deepStrictEqual(client.seqs(id), range(2, 101))
+      assert.deepStrictEqual(client.seqs(calm), range(3, 13))
+      const settings = client.frames.filter(({ event }) => event === "conversation.settings")
+      assert.deepStrictEqual(settings.map((frame) => frame.conversationId).sort(), [id, calm].sort())
     })
   )
 })
