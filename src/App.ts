@@ -1,4 +1,5 @@
 import { Effect, Layer } from "effect"
+import { PrometheusMetrics } from "effect/observability"
 import { EventStreams } from "./http/EventStreams.ts"
 import { HttpRoutes, layerServer, serve } from "./http/Server.ts"
 import * as Migrations from "./layers/Migrations.ts"
@@ -63,6 +64,13 @@ const Realtime = Layer.mergeAll(Gateway.layer, EventStreams.layer).pipe(
   Layer.provideMerge(Hub.layer)
 )
 
+/** `metrics.path` for Prometheus. */
+const MetricsRoute = Layer.unwrap(
+  Effect.map(Settings, ({ metrics }) =>
+    metrics.enabled ? PrometheusMetrics.layerHttp({ path: metrics.path }) : Layer.empty
+  )
+)
+
 /** Above the server, so that it is the first to end: sockets are sent away while everything below still works. */
 const DrainFirst = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -88,7 +96,7 @@ const Announced = Layer.effectDiscard(
 
 /** The whole service: all rooms, composed. Needs `Settings` and what Node gives. */
 export const App = DrainFirst.pipe(
-  Layer.provide(serve(Layer.mergeAll(HttpRoutes, UpgradeRoute))),
+  Layer.provide(serve(Layer.mergeAll(HttpRoutes, UpgradeRoute, MetricsRoute))),
   Layer.provide(Background),
   Layer.provide(layerServer),
   Layer.provide(Realtime),

@@ -1,7 +1,8 @@
-import { Cause, Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Option, type Scope } from "effect"
+import { Cause, Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Option, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import type { DependencyStatus, ReadinessReport } from "../domain/Readiness.ts"
 import { Drain } from "./Drain.ts"
+import { dependencyUp } from "./Metrics.ts"
 
 /** Something that this node stands on. Without a `required` one it cannot serve; without another it is degraded. */
 export interface Dependency {
@@ -59,6 +60,7 @@ export class Readiness extends Context.Service<
         const changed = before?.status !== status
         statuses.set(name, { status, since: changed || before === undefined ? yield* now : before.since, ...details })
         if (!changed) return
+        yield* Metric.update(dependencyUp(name), status === "down" ? 0 : 1)
         yield* status !== "down"
           ? Effect.logInfo(`${name} is there`, { dependency: name })
           : Effect.logWarning(`${name} is away`, { dependency: name, reason: details.detail })

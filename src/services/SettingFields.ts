@@ -74,7 +74,7 @@ export const subjectPrefix = Schema.String.check(Schema.isPattern(/^[\w-]+(\.[\w
 })
 
 /** An absolute path of a URL, such as `/metrics`. */
-export const urlPath = Schema.String.check(Schema.isPattern(/^\/[\w./-]*$/)).annotate({
+export const urlPath = Schema.TemplateLiteral(["/", Schema.String]).check(Schema.isPattern(/^\/[\w./-]*$/)).annotate({
   description: 'a path that begins with "/"'
 })
 

@@ -1,7 +1,8 @@
-import { Context, Deferred, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Metric, Schedule, Scope } from "effect"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Unavailable } from "../domain/Problem.ts"
 import { Log } from "../services/Log.ts"
+import { repairedEvents } from "../services/Metrics.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub, userSubject } from "../services/PubSub.ts"
 import { Settings } from "../services/Settings.ts"
 import { makeComparison } from "./Comparison.ts"
@@ -189,12 +190,13 @@ export class Hub extends Context.Service<
       const retry = { schedule: Schedule.spaced(timers.repairDegraded) }
 
       /** Reads what lies between the feed and `head`; one read per conversation at a time. */
-      const repair = (id: ConversationId, feed: Feed, head: number) =>
+      const repair = (id: ConversationId, feed: Feed, head: number, cause: "hole" | "head") =>
         Effect.gen(function* () {
           while (feeds.get(id) === feed && feed.last !== undefined && feed.last < head) {
             const events = yield* log.range(id, feed.last, Math.min(head, feed.last + repairStep))
             if (events.length === 0) return
             for (const event of events) feed.take(new Frame(encodeEvent(event)))
+            yield* Metric.update(repairedEvents(cause), events.length)
           }
         })
 
@@ -204,7 +206,8 @@ export class Hub extends Context.Service<
           while (feed.early.size > 0 && feeds.get(id) === feed) {
             yield* Effect.sleep(timers.gapWait)
             const { last } = feed
-            if (feed.early.size > 0) yield* Effect.retry(repair(id, feed, Math.max(...feed.early.keys())), retry)
+            if (feed.early.size > 0)
+              yield* Effect.retry(repair(id, feed, Math.max(...feed.early.keys()), "hole"), retry)
             if (feed.last !== last || feed.early.size === 0) continue
             yield* Effect.logError("the bus brought events that the log does not have", { conversationId: id })
             feed.early.clear()
@@ -289,7 +292,7 @@ export class Hub extends Context.Service<
               heads,
               ([id, head]) => {
                 const feed = feeds.get(id)
-                return feed?.last !== undefined && feed.last < head ? repair(id, feed, head) : Effect.void
+                return feed?.last !== undefined && feed.last < head ? repair(id, feed, head, "head") : Effect.void
               },
               { discard: true }
             )
