@@ -15,7 +15,7 @@ Effect.gen(function* () {
   const presence = yield* Presence
   yield* presence.connect({ userId: UserId.make(userId), connectionId: "one", tell: () => true })
   yield* Console.log("connected")
-  yield* Effect.never
+  return yield* Effect.never
 }).pipe(
   Effect.scoped,
   Effect.provide(

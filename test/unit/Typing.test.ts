@@ -81,8 +81,9 @@ layer(Typing.layer.pipe(Layer.provideMerge(chat.fake)))("Typing", (it) => {
       const heard = yield* listen(conversationSubject(id))
       const unknown = yield* problem(typing.start(a, nowhere))
       assert.deepInclude(unknown, { status: 404 })
-      for (const call of [typing.start, typing.stop]) {
-        assert.deepStrictEqual(yield* problem(call(yield* person, id)), unknown)
+      const stranger = yield* person
+      for (const call of [typing.start, typing.start, typing.stop]) {
+        assert.deepStrictEqual(yield* problem(call(stranger, id)), unknown)
       }
       yield* typing.start(b, id)
       yield* Backstage.use(({ leave }) => leave(id, b))
