@@ -47,7 +47,7 @@ export default Effect.gen(function* () {
       FROM user_head;
     END $$`
 
-  // conversation_id is null when there is no such user.
+  // No row when there is no such user.
   yield* sql`
     CREATE FUNCTION create_direct(p_id uuid, p_creator_id uuid, p_peer_id uuid)
     RETURNS TABLE (conversation_id uuid, created boolean) LANGUAGE plpgsql VOLATILE AS $$

@@ -16,3 +16,6 @@ export const Url = Text.check(
   Schema.isMaxLength(2048),
   Schema.isPattern(/^https?:\/\/[^\s]+$/, { message: "must be an http or https URL" })
 )
+
+/** Whether a text has more than `max` characters (code points), counted only when it could be. */
+export const longerThan = (text: string, max: number) => text.length > max && [...text].length > max

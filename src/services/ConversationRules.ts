@@ -2,6 +2,7 @@ import { Effect } from "effect"
 import type { NewGroup } from "../domain/Conversation.ts"
 import type { PageRequest } from "../domain/Page.ts"
 import { type InvalidRequest, invalid } from "../domain/Problem.ts"
+import { longerThan } from "../domain/Text.ts"
 import type { SettingsShape } from "./Settings.ts"
 
 /** A page's limit is from 1 to the setting. */
@@ -14,7 +15,7 @@ export const checkNewGroup = (
   members: number,
   limits: SettingsShape["limits"]
 ): Effect.Effect<void, InvalidRequest> =>
-  group.title.length > limits.titleLength
+  longerThan(group.title, limits.titleLength)
     ? Effect.fail(invalid("title", `must have at most ${limits.titleLength} characters`))
     : group.memberIds.length > limits.membersPerRequest
       ? Effect.fail(invalid("memberIds", `must name at most ${limits.membersPerRequest} users`))

@@ -4,6 +4,7 @@ import type { EventPage } from "../domain/Event.ts"
 import { type ConversationId, MessageId, type UserId } from "../domain/Ids.ts"
 import type { Ack, Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
 import { type Conflict, type InvalidRequest, invalid, type NotFound, type Unavailable } from "../domain/Problem.ts"
+import { longerThan } from "../domain/Text.ts"
 import { type Appended, Log, type NewEntry, type Place } from "./Log.ts"
 import { Settings } from "./Settings.ts"
 
@@ -64,7 +65,7 @@ export class Messages extends Context.Service<
       const check = (message: NewMessage): InvalidRequest | undefined => {
         if (message.type === "system") return invalid("type", "must not be system: the service alone writes those")
         if (message.type !== undefined && message.type !== "text") return invalid("type", "must be text")
-        if (message.body.length > limits.messageLength)
+        if (longerThan(message.body, limits.messageLength))
           return invalid("body", `must have at most ${limits.messageLength} characters`)
         if (message.body.trim() === "") return invalid("body", "must not be empty")
         if (message.attachments !== undefined && message.attachments.length > 0)
