@@ -104,7 +104,7 @@ export const run = Effect.fn("run")(function* (
   const load = yield* startLoad(cluster, options)
   const { clients } = load
   yield* until(
-    Effect.sync(() => clients.every(({ isOnline }) => isOnline)),
+    Effect.sync(() => clients.every(({ isOnline, connections }) => isOnline || connections.length > 1)),
     () => "not every client gets online"
   )
   const struck = yield* strike(faults, seed, gapMs)
