@@ -22,6 +22,7 @@ import { Readiness } from "./services/Readiness.ts"
 import { Sessions } from "./services/Sessions.ts"
 import { Settings } from "./services/Settings.ts"
 import { Sync } from "./services/Sync.ts"
+import { Typing } from "./services/Typing.ts"
 import { Users } from "./services/Users.ts"
 import { CatchUp } from "./ws/CatchUp.ts"
 import { Commands } from "./ws/Commands.ts"
@@ -53,7 +54,7 @@ const Vanishing = Layer.unwrap(
 )
 
 /** What the product does. */
-const Services = Layer.mergeAll(Messages.layer, Sync.layer, Users.layer, Sessions.layer).pipe(
+const Services = Layer.mergeAll(Messages.layer, Sync.layer, Typing.layer, Users.layer, Sessions.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(Log.layer, Conversations.layer, EventCursors.layer)),
   Layer.provideMerge(Layer.mergeAll(AccessTokens.layer, Passwords.layer))
 )

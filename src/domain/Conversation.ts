@@ -76,6 +76,9 @@ export const ReadMark = Schema.Struct({ seq: Seq, force: Schema.optionalKey(Sche
 })
 export type ReadMark = typeof ReadMark.Type
 
+/** Up to where messages have reached one of my devices; reading implies it. */
+export const DeliveredMark = Schema.Struct({ seq: Seq }).annotate({ identifier: "DeliveredMark" })
+
 /** Over all my conversations. */
 export const Unread = Schema.Struct({ unreadCount: Schema.Int, mentionCount: Schema.Int }).annotate({
   identifier: "Unread"

@@ -4,6 +4,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import { Conversation } from "../domain/Conversation.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { Settings } from "../services/Settings.ts"
+import { Typing } from "../services/Typing.ts"
 import { Api } from "./Api.ts"
 import { CurrentPrincipal } from "./Middleware.ts"
 import { toPageRequest } from "./Paging.ts"
@@ -63,11 +64,11 @@ const typing = HttpApiBuilder.group(
   Api,
   "typing",
   Effect.fn(function* (handlers) {
-    const conversations = yield* Conversations
+    const typing = yield* Typing
     return handlers.handleAll({
       start: ({ params, payload }) =>
         CurrentPrincipal.use(({ userId }) =>
-          conversations.typing(userId, params.id, payload?.state === "stopped" ? "typing.stopped" : "typing.started")
+          payload?.state === "stopped" ? typing.stop(userId, params.id) : typing.start(userId, params.id)
         )
     })
   })

@@ -7,7 +7,7 @@ import { Conversations, type Place } from "../services/Conversations.ts"
 import { Log } from "../services/Log.ts"
 import { compare } from "../services/Sync.ts"
 import { makeComparison } from "./Comparison.ts"
-import { type Cursor, type Follower, Hub } from "./Hub.ts"
+import { type Cursor, type Follower, Frame, Hub } from "./Hub.ts"
 import { replayLimit } from "./Protocol.ts"
 
 /** How many conversations one frame of the list, and one read, holds. */
@@ -297,8 +297,11 @@ export class CatchUp extends Context.Service<
 
       const start: CatchUp["Service"]["start"] = Effect.fn("CatchUp.start")(function* (receiver, from, onStart) {
         const changes = yield* Queue.unbounded<ConversationId>()
-        yield* hub.signals(receiver.userId, ({ conversationId, event }) => {
+        yield* hub.signals(receiver.userId, (signal) => {
+          const { conversationId, event } = signal
           if (event === "membership.changed" && conversationId !== null) Queue.offerUnsafe(changes, conversationId)
+          // Of a large room it goes to the reader's own devices only.
+          else if (event === "read.marked") receiver.offer(new Frame(signal))
         })
         const { places, userSeq } = yield* conversations.places(receiver.userId)
         if (receiver.isClosing) return

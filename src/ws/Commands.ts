@@ -1,5 +1,5 @@
 import { Context, Effect, Layer, Schema } from "effect"
-import { NewConversation, ReadMark } from "../domain/Conversation.ts"
+import { DeliveredMark, NewConversation, ReadMark } from "../domain/Conversation.ts"
 import { ConversationId, MessageId, Seq } from "../domain/Ids.ts"
 import { NewMessage } from "../domain/Message.ts"
 import { PresenceChange, PresenceSubscription } from "../domain/Presence.ts"
@@ -8,6 +8,7 @@ import type { Principal } from "../domain/Session.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { Messages } from "../services/Messages.ts"
 import { Presence } from "../services/Presence.ts"
+import { Typing } from "../services/Typing.ts"
 
 /** Who asks, and over which socket. */
 export interface Caller extends Principal {
@@ -85,6 +86,7 @@ export class Commands extends Context.Service<
       const conversations = yield* Conversations
       const messages = yield* Messages
       const presence = yield* Presence
+      const typing = yield* Typing
 
       const operations = new Map<string, Decode>([
         ["ping", apart(Nothing, () => Effect.succeed({}))],
@@ -112,13 +114,13 @@ export class Commands extends Context.Service<
           within(ReadMark, ({ userId }, id, mark) => Effect.as(conversations.markRead(userId, id, mark), {}))
         ],
         [
-          "typing.start",
-          within(Nothing, ({ userId }, id) => Effect.as(conversations.typing(userId, id, "typing.started"), {}))
+          "delivered.mark",
+          within(DeliveredMark, ({ userId }, id, { seq }) =>
+            Effect.as(conversations.markDelivered(userId, id, seq), {})
+          )
         ],
-        [
-          "typing.stop",
-          within(Nothing, ({ userId }, id) => Effect.as(conversations.typing(userId, id, "typing.stopped"), {}))
-        ],
+        ["typing.start", within(Nothing, ({ userId }, id) => Effect.as(typing.start(userId, id), {}))],
+        ["typing.stop", within(Nothing, ({ userId }, id) => Effect.as(typing.stop(userId, id), {}))],
         [
           "conversation.create",
           apart(NewConversation, ({ userId }, conversation) =>

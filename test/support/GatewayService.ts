@@ -19,6 +19,7 @@ import { Readiness } from "../../src/services/Readiness.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
 import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
 import { Sync } from "../../src/services/Sync.ts"
+import { Typing } from "../../src/services/Typing.ts"
 import { Users } from "../../src/services/Users.ts"
 import { CatchUp } from "../../src/ws/CatchUp.ts"
 import { Commands } from "../../src/ws/Commands.ts"
@@ -108,6 +109,7 @@ export const gatewayService = (overrides: SettingsOverrides = {}) => {
     Messages.layer,
     Presence.layer,
     Sync.layer,
+    Typing.layer,
     Users.layer,
     Sessions.layer,
     Readiness.layer

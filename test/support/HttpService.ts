@@ -21,6 +21,7 @@ import { Readiness } from "../../src/services/Readiness.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
 import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
 import { Sync } from "../../src/services/Sync.ts"
+import { Typing } from "../../src/services/Typing.ts"
 import { Users } from "../../src/services/Users.ts"
 import { CatchUp } from "../../src/ws/CatchUp.ts"
 import { Hub } from "../../src/ws/Hub.ts"
@@ -139,7 +140,7 @@ export const httpService = <A, E, R>(routes: Layer.Layer<A, E, R>) => {
 
 /** All services in memory, as their fakes have it. */
 export const fakeServices = (overrides: SettingsOverrides = {}) =>
-  Layer.mergeAll(Messages.layer, Users.layerTest, EventStreams.layer).pipe(
+  Layer.mergeAll(Messages.layer, Typing.layer, Users.layerTest, EventStreams.layer).pipe(
     Layer.provideMerge(CatchUp.layer),
     Layer.provideMerge(Layer.mergeAll(Hub.layer, Sync.layer, Sessions.layerTest, EventCursors.layerTest)),
     Layer.provideMerge(Layer.mergeAll(Conversations.layerTest, Presence.layerTest)),
