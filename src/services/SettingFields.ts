@@ -74,9 +74,11 @@ export const subjectPrefix = Schema.String.check(Schema.isPattern(/^[\w-]+(\.[\w
 })
 
 /** An absolute path of a URL, such as `/metrics`. */
-export const urlPath = Schema.TemplateLiteral(["/", Schema.String]).check(Schema.isPattern(/^\/[\w./-]*$/)).annotate({
-  description: 'a path that begins with "/"'
-})
+export const urlPath = Schema.TemplateLiteral(["/", Schema.String])
+  .check(Schema.isPattern(/^\/[\w./-]*$/))
+  .annotate({
+    description: 'a path that begins with "/"'
+  })
 
 const isHttpUrl = Schema.makeFilter((value: string) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol))
 
