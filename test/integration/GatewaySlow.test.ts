@@ -83,6 +83,8 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
       assert.deepStrictEqual((yield* http.history(ann, id)).length, 60)
       yield* send(ann, id, "live")
       yield* b.seq(id, 62)
+      // Anew: who goes on typing is not told again so soon.
+      yield* a.ok("typing.stop", { conversationId: id })
       yield* a.ok("typing.start", { conversationId: id })
       yield* b.event("typing.started", id)
       assert.strictEqual(b.frames.filter(({ event }) => event === "conversation.dirty").length, 1)
