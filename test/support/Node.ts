@@ -1,0 +1,140 @@
+import { spawn } from "node:child_process"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import { Effect, Schema } from "effect"
+import { gone, isRunning, processesOf } from "./EmbeddedService.ts"
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+const decodeLine = Schema.decodeUnknownOption(
+  Schema.fromJsonString(
+    Schema.Record(Schema.String, Schema.Unknown).check(Schema.makeFilter((line) => "message" in line))
+  )
+)
+
+export type LogLine = Readonly<Record<string, unknown>>
+
+/** A data directory of its own. */
+export const dataDirectory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "chat-e2e-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+const postmasterOf = (dataDir: string) => {
+  const file = join(dataDir, "postgres/postmaster.pid")
+  const pid = existsSync(file) ? Number.parseInt(readFileSync(file, "utf8"), 10) : Number.NaN
+  return pid > 0 && isRunning(pid) ? pid : undefined
+}
+
+/** The embedded PostgreSQL of a data directory: its processes, the postmaster first; none when it does not run. */
+export const postgresOf = (dataDir: string): ReadonlyArray<number> => {
+  const pid = postmasterOf(dataDir)
+  return pid === undefined ? [] : processesOf(pid)
+}
+
+const signal = (pid: number, name: NodeJS.Signals) => {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // It has gone by itself.
+  }
+}
+
+/** Nothing of a start or a stop takes longer than this, in milliseconds. */
+const patience = 30_000
+
+/**
+ * Starts the service as its users do, on a free port and with the given settings (`{ "data.dir": … }`), and waits until
+ * it listens. Whatever is left of it, its embedded PostgreSQL too, is killed with the scope.
+ */
+export const startNode = Effect.fnUntraced(function* (
+  settings: Readonly<Record<string, string | number>>,
+  options: { readonly command?: readonly [string, ...ReadonlyArray<string>] } = {}
+) {
+  const [command, ...args] = options.command ?? [process.execPath, "src/main.ts"]
+  const dataDir = settings["data.dir"]
+  const log: Array<LogLine> = []
+  /** What was said besides the log: npm, and a last word on stderr. */
+  const said: Array<string> = []
+  let onLine: Array<() => void> = []
+
+  const given = Object.entries({ "server.port": 0, ...settings }).map(([key, value]) => [
+    `CHAT_${key.replace(".", "__").toUpperCase()}`,
+    String(value)
+  ])
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(command, args, {
+        cwd: root,
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { PATH: process.env.PATH, HOME: process.env.HOME, ...Object.fromEntries(given) }
+      })
+    ),
+    (child) =>
+      Effect.gen(function* () {
+        if (child.exitCode === null && child.signalCode === null) {
+          const exited = Effect.callback<void>((resume) => void child.once("exit", () => resume(Effect.void)))
+          for (const pid of child.pid === undefined ? [] : [...processesOf(child.pid)].reverse()) signal(pid, "SIGKILL")
+          yield* exited
+        }
+        const [postmaster] = typeof dataDir === "string" ? postgresOf(dataDir) : []
+        if (postmaster === undefined) return
+        signal(postmaster, "SIGQUIT")
+        yield* gone(postmaster)
+      })
+  )
+  createInterface(child.stdout).on("line", (line) => {
+    const entry = decodeLine(line)
+    if (entry._tag === "Some") log.push(entry.value)
+    else said.push(line)
+    for (const look of onLine) look()
+  })
+  createInterface(child.stderr).on("line", (line) => said.push(line))
+
+  const exit = Effect.callback<number | NodeJS.Signals>((resume) => {
+    const done = () => resume(Effect.succeed(child.exitCode ?? child.signalCode ?? -1))
+    if (child.exitCode !== null || child.signalCode !== null) return done()
+    child.once("exit", done)
+    return Effect.sync(() => child.off("exit", done))
+  }).pipe(Effect.timeout(patience), Effect.orDie)
+
+  /** The first line of the log that is wanted, written or still to come. */
+  const logged = (wants: (line: LogLine) => boolean) =>
+    Effect.callback<LogLine>((resume) => {
+      const look = () => {
+        const found = log.find(wants)
+        if (found !== undefined) resume(Effect.succeed(found))
+        return found !== undefined
+      }
+      if (look()) return
+      const tell = () => void look()
+      const ended = () =>
+        resume(
+          Effect.die(
+            new Error(`it ended:\n${[...said, ...log.map((line) => JSON.stringify(line))].slice(-20).join("\n")}`)
+          )
+        )
+      onLine.push(tell)
+      child.once("close", ended)
+      return Effect.sync(() => {
+        onLine = onLine.filter((other) => other !== tell)
+        child.off("close", ended)
+      })
+    }).pipe(Effect.timeout(patience), Effect.orDie)
+
+  const listening = yield* logged(({ message }) => message === "listening")
+  return {
+    pid: child.pid ?? 0,
+    url: `http://127.0.0.1:${String(listening.port)}`,
+    log,
+    said,
+    logged,
+    exit,
+    kill: (name: NodeJS.Signals) => child.kill(name)
+  }
+})
+
+export type Node = Effect.Success<ReturnType<typeof startNode>>
