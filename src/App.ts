@@ -1,6 +1,6 @@
 import { Effect, Layer } from "effect"
-import { PrometheusMetrics } from "effect/observability"
 import { EventStreams } from "./http/EventStreams.ts"
+import { MetricsRoute, MetricsServer } from "./http/MetricsServer.ts"
 import { HttpRoutes, layerServer, serve } from "./http/Server.ts"
 import * as Migrations from "./layers/Migrations.ts"
 import * as NatsPubSub from "./layers/NatsPubSub.ts"
@@ -65,13 +65,6 @@ const Realtime = Layer.mergeAll(Gateway.layer, EventStreams.layer).pipe(
   Layer.provideMerge(Hub.layer)
 )
 
-/** `metrics.path` for Prometheus. */
-const MetricsRoute = Layer.unwrap(
-  Effect.map(Settings, ({ metrics }) =>
-    metrics.enabled ? PrometheusMetrics.layerHttp({ path: metrics.path }) : Layer.empty
-  )
-)
-
 /** Above the server, so that it is the first to end: sockets are sent away while everything below still works. */
 const DrainFirst = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -81,7 +74,7 @@ const DrainFirst = Layer.effectDiscard(
 )
 
 /** What only runs beside. */
-const Background = Nodes.layer
+const Background = Layer.merge(Nodes.layer, MetricsServer)
 
 /** Which program this is, in one line. */
 const Announced = Layer.effectDiscard(
