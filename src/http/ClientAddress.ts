@@ -1,6 +1,7 @@
 import { Option, Result } from "effect"
 import type { HttpServerRequest } from "effect/http"
 import { IpNetwork, NetAddress } from "effect/net"
+import { networkOf } from "../services/SettingFields.ts"
 
 /** An address as a proxy writes it: plain, in brackets, or with a port. */
 const parse = (text: string): NetAddress.IpAddress | undefined => {
@@ -17,7 +18,7 @@ const parse = (text: string): NetAddress.IpAddress | undefined => {
  * `trustedProxies` are addresses and networks (`server.trusted_proxies`).
  */
 export const clientAddressOf = (trustedProxies: ReadonlyArray<string>) => {
-  const networks = trustedProxies.map(IpNetwork.fromStringUnsafe)
+  const networks = trustedProxies.map((text) => Result.getOrThrow(networkOf(text)))
   const isTrusted = (address: NetAddress.IpAddress) => networks.some((network) => IpNetwork.contains(network, address))
 
   return (request: HttpServerRequest.HttpServerRequest): string => {

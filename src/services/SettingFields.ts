@@ -1,5 +1,6 @@
 import { isIP } from "node:net"
-import { Duration, Effect, Schema, SchemaGetter } from "effect"
+import { Duration, Effect, Result, Schema, SchemaGetter } from "effect"
+import { IpNetwork, NetAddress } from "effect/net"
 
 /**
  * The kinds of values that a setting can have. Each reads what a YAML file gives (numbers, booleans, lists) as well as
@@ -95,14 +96,16 @@ export const origin = Schema.String.check(isHttpUrl)
   )
   .annotate({ description: 'an origin such as "https://chat.example.com"' })
 
+/** The network that an IP address (one of its own) or CIDR notation means; bits beyond the prefix do not matter. */
+export const networkOf = (text: string) => {
+  const [address = "", prefix] = text.split(/\/(?=\d+$)/)
+  return Result.flatMap(NetAddress.ipFromString(address), (ip) =>
+    IpNetwork.fromAddress(ip, Number(prefix ?? (isIP(address) === 4 ? 32 : 128)))
+  )
+}
+
 /** An IP address, or a network in CIDR notation. */
-export const network = Schema.String.check(
-  Schema.makeFilter((value) => {
-    const [address = "", prefix, ...rest] = value.split("/")
-    const bits = isIP(address) === 4 ? 32 : 128
-    return isIP(address) > 0 && rest.length === 0 && (prefix === undefined || (/^\d+$/.test(prefix) && +prefix <= bits))
-  })
-)
+export const network = Schema.String.check(Schema.makeFilter((value) => Result.isSuccess(networkOf(value))))
 
 /** One of the given words, in any case. */
 export const oneOf = <const Words extends ReadonlyArray<string>>(words: Words) =>

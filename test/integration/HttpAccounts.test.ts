@@ -354,7 +354,7 @@ layer(fakeService({ limits: { requestsPerMinute: 3, registrationsPerMinuteAddres
   )
 })
 
-layer(fakeService({ server: { trustedProxies: ["127.0.0.0/8", "10.1.0.0/16"] } }), { excludeTestServices: true })(
+layer(fakeService({ server: { trustedProxies: ["127.0.0.1", "10.1.2.3/16"] } }), { excludeTestServices: true })(
   "behind trusted proxies",
   (it) => {
     it.effect("the address is the last one that no trusted proxy has", () =>
