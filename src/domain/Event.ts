@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { Conversation, Kind, Membership } from "./Conversation.ts"
-import { ConversationId, MessageId, Seq, Timestamp, UserId } from "./Ids.ts"
+import { ConversationId, Seq, Timestamp, UserId } from "./Ids.ts"
 import { Message } from "./Message.ts"
 import { Presence } from "./Presence.ts"
 
@@ -54,6 +54,3 @@ export const Ephemeral = Schema.Union([
   ephemeral("reconnect", { afterMs: Schema.Int })
 ])
 export type Ephemeral = typeof Ephemeral.Type
-
-/** Names the message of an event that lies before what its receiver may see. */
-export const HiddenData = Schema.Struct({ messageId: MessageId, messageSeq: Seq })
