@@ -28,7 +28,9 @@ export const layer = Layer.effectDiscard(
       ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()`
     const forget = sql`
       DELETE FROM nodes WHERE id = ${id}::uuid OR seen_at < now() - interval '1 day'`
-    yield* Effect.forkScoped(Effect.repeat(Effect.ignore(announce), Schedule.spaced(`${interval} seconds`)))
+    yield* Effect.forkScoped(
+      Effect.repeat(Effect.ignore(Effect.timeout(announce, "12 seconds")), Schedule.spaced(`${interval} seconds`))
+    )
     yield* Effect.addFinalizer(() => Effect.ignore(forget))
 
     const alone = Effect.gen(function* () {

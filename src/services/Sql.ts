@@ -24,17 +24,28 @@ export const isRetryable = (error: SqlError): boolean =>
 
 const isOther = <E>(error: E): error is Exclude<E, SqlError> => !(error instanceof SqlError)
 
-/** A database that is away becomes `Unavailable`; any other SQL error is a fault of ours, and so a defect. */
+/** The server ends a statement after 10 s by itself; only a connection that is dead at its other end takes longer. */
+const longestStatement = "12 seconds"
+
+const noAnswer = new Unavailable({ detail: "The database does not answer right now" })
+
+/**
+ * A database that is away, or whose connection is dead, becomes `Unavailable`; any other SQL error is a fault of ours,
+ * and so a defect.
+ */
 export const orUnavailable = <A, E, R>(
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<A, Exclude<E, SqlError> | Unavailable, R> =>
-  Effect.catch(self, (error): Effect.Effect<never, Exclude<E, SqlError> | Unavailable> => {
-    if (isOther(error)) return Effect.fail(error)
-    if (!(error instanceof SqlError) || !isUnavailable(error)) return Effect.die(error)
-    return Effect.logDebug("database unavailable", { reason: error.reason._tag }).pipe(
-      Effect.andThen(Effect.fail(new Unavailable({ detail: "The database does not answer right now" })))
-    )
-  })
+  self.pipe(
+    Effect.catch((error): Effect.Effect<never, Exclude<E, SqlError> | Unavailable> => {
+      if (isOther(error)) return Effect.fail(error)
+      if (!(error instanceof SqlError) || !isUnavailable(error)) return Effect.die(error)
+      return Effect.logDebug("database unavailable", { reason: error.reason._tag }).pipe(
+        Effect.andThen(Effect.fail(noAnswer))
+      )
+    }),
+    Effect.timeoutOrElse({ duration: longestStatement, orElse: () => Effect.fail(noAnswer) })
+  )
 
 /**
  * An array parameter that may hold nothing but nulls, which the driver refuses since it infers the type from a value.

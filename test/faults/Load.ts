@@ -53,10 +53,13 @@ export const startLoad = Effect.fn("startLoad")(function* ({ nodes }: Cluster, {
   }))
   let running = true
 
+  const doing = new Map<FaultClient, string>()
+
   /** One thing that a user does. The first conversations are the liveliest. */
   const act = Effect.fnUntraced(function* (client: FaultClient, mine: Array<string>) {
     const dice = yield* Random.next
     const id = mine[Math.floor((yield* Random.next) ** 2 * mine.length)]
+    doing.set(client, `${dice} in ${id}`)
     if (dice < 0.02) {
       yield* client.move
     } else if (dice < 0.025) {
@@ -81,7 +84,11 @@ export const startLoad = Effect.fn("startLoad")(function* ({ nodes }: Cluster, {
       return yield* Effect.gen(function* () {
         while (running) {
           yield* Effect.sleep(yield* Random.nextBetween(0, 2 * pauseMs))
-          if (running) yield* act(client, mine)
+          if (running)
+            yield* Effect.ensuring(
+              act(client, mine),
+              Effect.sync(() => doing.delete(client))
+            )
         }
       }).pipe(Random.withSeed(`${seed} acts of ${index}`), Effect.forkScoped)
     })
@@ -89,6 +96,11 @@ export const startLoad = Effect.fn("startLoad")(function* ({ nodes }: Cluster, {
 
   return {
     clients: clients.map(({ client }) => client),
+    /** What takes its time. */
+    unfinished: () =>
+      [...doing].map(([{ at, complaints, isOnline, name }, what]) =>
+        [`${name} on ${at}${isOnline ? "" : " (offline)"}: ${what}`, ...complaints.slice(-2)].join(", ")
+      ),
     stop: Effect.suspend(() => {
       running = false
       return Effect.forEach(fibers, Fiber.join, { discard: true })

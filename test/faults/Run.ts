@@ -121,9 +121,8 @@ export const run = Effect.fn("run")(function* (
     Effect.timeoutOrElse({
       duration: patience,
       orElse: () => {
-        const waiting = clients.filter(({ sends }) => sends.some(({ acks }) => acks.length === 0))
-        const names = waiting.map(({ at, isOnline, name }) => `${name} on ${at} ${isOnline ? "" : "offline"}`)
-        return Effect.die(new Error(`seed ${seed}: sends without an answer: ${names} after ${JSON.stringify(struck)}`))
+        const names = load.unfinished().join("; ")
+        return Effect.die(new Error(`seed ${seed}: not done: ${names} after ${JSON.stringify(struck)}`))
       }
     })
   )

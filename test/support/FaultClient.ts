@@ -359,7 +359,7 @@ export class FaultClient implements ClientHistory {
       try: async (signal) => {
         const response = await fetch(this.node.url + path, {
           method,
-          signal: AbortSignal.any([signal, AbortSignal.timeout(15_000)]),
+          signal,
           headers: {
             authorization: `Bearer ${this.token}`,
             ...(json !== undefined && { "content-type": "application/json" })
@@ -374,7 +374,10 @@ export class FaultClient implements ClientHistory {
       },
       // The node is away, or was while it answered.
       catch: () => undefined
-    }).pipe(Effect.orElseSucceed(() => undefined))
+    }).pipe(
+      Effect.timeout("15 seconds"),
+      Effect.orElseSucceed(() => undefined)
+    )
   }
 
   /** An error is only right when it will pass. */
