@@ -14,6 +14,7 @@ import {
 } from "../domain/Problem.ts"
 import type { Principal } from "../domain/Session.ts"
 import type { Me } from "../domain/User.ts"
+import { every } from "../services/Background.ts"
 import { Drain } from "../services/Drain.ts"
 import { Presence } from "../services/Presence.ts"
 import type { Published } from "../services/PubSub.ts"
@@ -148,7 +149,7 @@ export class Gateway extends Context.Service<
       })
 
       const greet = Effect.fn("Gateway.hello")(function* (connection: Connection, id: Command["id"], data: unknown) {
-        if (!Predicate.hasProperty(data, "token")) return yield* noToken
+        if (!Predicate.hasProperty(data, "token") || typeof data.token !== "string") return yield* noToken
         const hello = yield* Effect.mapError(decodeHello(data), invalidData)
         const principal = yield* sessions.authenticate(hello.token)
         const user = yield* Effect.catchTag(users.me(principal.userId), "NotFound", () => Effect.fail(unknownUser))
@@ -198,6 +199,13 @@ export class Gateway extends Context.Service<
         const principal = yield* sessions.authenticate(token)
         if (principal.userId !== connection.userId) return yield* invalid("token", "must be one of the same user")
         connection.renew(principal)
+        // Again, now that the end of the session would find the socket.
+        yield* Effect.tapError(sessions.authenticate(token), (error) =>
+          Effect.sync(() => {
+            if (error._tag === "Unauthenticated")
+              connection.close(refusals[error.code ?? "token-invalid"], "unauthenticated")
+          })
+        )
         return { tokenExpiresAt: new Date(principal.expiresAt).toISOString() }
       })
 
@@ -284,7 +292,12 @@ export class Gateway extends Context.Service<
           server.once("wsClientError", malformed)
           server.handleUpgrade(request, request.socket, Buffer.alloc(0), (ws) => {
             const connection = new Connection(ws, request.socket, address, now(), settings, (cursor) => {
-              fork(catchUp.replay(connection, cursor))
+              fork(
+                Effect.catchCause(catchUp.replay(connection, cursor), (cause) => {
+                  connection.close(CloseCode.internal, "the replay failed")
+                  return Effect.logError("replay failed", cause)
+                })
+              )
             })
             request.socket.setNoDelay(true)
             connections.add(connection)
@@ -323,7 +336,7 @@ export class Gateway extends Context.Service<
         for (const connection of connections) connection.tick(at)
       })
       const shortest = Math.min(timers.hello, timers.heartbeat, timers.heartbeatAnswer, timers.writeStuck)
-      yield* Effect.forkScoped(Effect.repeat(tick, Schedule.spaced(Math.min(1000, Math.max(5, shortest / 5)))))
+      yield* every(Math.min(1000, Math.max(5, shortest / 5)), "the clocks of the sockets", tick)
 
       const until = (done: () => boolean, timeout: number) =>
         Effect.void.pipe(

@@ -1,8 +1,10 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { SqlClient } from "effect/sql"
 import { ClientMessageId, ConversationId, UserId } from "../../src/domain/Ids.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Messages } from "../../src/services/Messages.ts"
+import { membershipChanged, PubSub, userSubject } from "../../src/services/PubSub.ts"
 import { Hub } from "../../src/ws/Hub.ts"
 import { type Account, api, type Client, connect } from "../support/Client.ts"
 import { Gate, gatewayService, Service, Wire } from "../support/GatewayService.ts"
@@ -147,6 +149,36 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
       assert.strictEqual(frames.length, 4)
       yield* isLive(client, bob, news[1] ?? "", 4)
       yield* isLive(client, ann, kept, 1)
+    })
+  )
+
+  it.effect("after it was removed is told so, as is a socket that is there, and neither hears more", () =>
+    Effect.gen(function* () {
+      const { ann, http, url } = yield* start
+      const sql = yield* SqlClient.SqlClient
+      const pubsub = yield* PubSub
+      const bob = yield* http.register("bob")
+      const id = ConversationId.make(yield* http.group(ann, bob))
+      const there = yield* connect(url)
+      yield* there.ready(bob.token)
+      yield* sql`UPDATE conversation_members SET left_seq = 2 WHERE conversation_id = ${id} AND user_id = ${bob.id}`
+      yield* pubsub.publish(userSubject(UserId.make(bob.id)), [membershipChanged(id)])
+      assert.deepStrictEqual((yield* there.event("conversation.removed")).json, {
+        event: "conversation.removed",
+        conversationId: id,
+        data: {}
+      })
+      yield* fill(ann, id, 3)
+      const back = yield* comeBack(bob, { [id]: 1 })
+      assert.deepStrictEqual(
+        back.frames.map(({ event }) => event),
+        ["conversation.removed"]
+      )
+      yield* fill(ann, id, 1)
+      yield* there.command("ping")
+      yield* back.client.command("ping")
+      assert.deepStrictEqual([...there.seqs(id), ...back.client.seqs(id)], [])
+      assert.strictEqual((yield* there.error("events.pull", { conversationId: id, after: 0 })).status, 404)
     })
   )
 
