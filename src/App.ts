@@ -2,6 +2,7 @@ import { Effect, Layer } from "effect"
 import { EventStreams } from "./http/EventStreams.ts"
 import { MetricsRoute, MetricsServer } from "./http/MetricsServer.ts"
 import { HttpRoutes, layerServer, serve } from "./http/Server.ts"
+import { SocketRoute } from "./http/SocketRoute.ts"
 import * as Migrations from "./layers/Migrations.ts"
 import * as NatsPubSub from "./layers/NatsPubSub.ts"
 import * as Postgres from "./layers/Postgres.ts"
@@ -28,7 +29,6 @@ import { CatchUp } from "./ws/CatchUp.ts"
 import { Commands } from "./ws/Commands.ts"
 import { Gateway } from "./ws/Gateway.ts"
 import { Hub } from "./ws/Hub.ts"
-import { UpgradeRoute } from "./ws/UpgradeRoute.ts"
 
 /** A migrated PostgreSQL: the server of the settings, or the embedded one. */
 export const Database = Migrations.layer.pipe(Layer.provideMerge(Postgres.layer))
@@ -90,7 +90,7 @@ const Announced = Layer.effectDiscard(
 
 /** The whole service: all rooms, composed. Needs `Settings` and what Node gives. */
 export const App = DrainFirst.pipe(
-  Layer.provide(serve(Layer.mergeAll(HttpRoutes, UpgradeRoute, MetricsRoute))),
+  Layer.provide(serve(Layer.mergeAll(HttpRoutes, SocketRoute, MetricsRoute))),
   Layer.provide(Background),
   Layer.provide(layerServer),
   Layer.provide(Realtime),

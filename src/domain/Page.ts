@@ -9,6 +9,9 @@ export interface Page<A> {
   readonly nextCursor?: string
 }
 
+/** The `limit` of who does not give one, unless the maximum is less. */
+export const usualLimit = 50
+
 /** How much of a list is wanted, and from where. The maximum of `limit` is a setting. */
 export interface PageRequest {
   readonly limit: number

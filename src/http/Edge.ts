@@ -60,6 +60,8 @@ export const layer = Layer.effect(
         ...(request.method === "OPTIONS" && cors.preflight(request.headers.origin)),
         ...allowanceHeaders(info),
         ...response.headers,
+        // A proxy that collects an answer before it passes it on would hold back live events.
+        ...(response.headers["content-type"]?.startsWith("text/event-stream") && { "x-accel-buffering": "no" }),
         "x-request-id": info.id
       })
 

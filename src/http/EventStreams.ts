@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto"
 import { type Cause, Clock, Context, Effect, Layer, Queue, Schedule, type Scope, Stream } from "effect"
 import type { UserId } from "../domain/Ids.ts"
-import { RateLimited, type Unavailable } from "../domain/Problem.ts"
+import { RateLimited, type Unauthenticated, type Unavailable } from "../domain/Problem.ts"
 import type { Principal } from "../domain/Session.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { Drain } from "../services/Drain.ts"
@@ -31,7 +31,7 @@ export class EventStreams extends Context.Service<
     readonly open: (
       principal: Principal,
       lastEventId: string | undefined
-    ) => Effect.Effect<Stream.Stream<ServerSentEvent>, Unavailable | RateLimited, Scope.Scope>
+    ) => Effect.Effect<Stream.Stream<ServerSentEvent>, Unavailable | Unauthenticated | RateLimited, Scope.Scope>
   }
 >()("chat/http/EventStreams") {
   static readonly layer = Layer.effect(
@@ -90,9 +90,19 @@ export class EventStreams extends Context.Service<
         const fold = Effect.suspend(() => {
           const { vector } = position
           return Effect.map(stored.store(principal.userId, vector), (base) => position.rebase(base, vector))
-        }).pipe(Effect.retry(Schedule.spaced("1 second")), Effect.ensuring(Effect.sync(() => stream.folded())))
+        }).pipe(
+          Effect.retry({ schedule: Schedule.spaced("1 second"), while: () => !stream.isClosing }),
+          Effect.ensuring(Effect.sync(() => stream.folded()))
+        )
         const stream: EventStream = new EventStream(principal.userId, queue, position, limits, {
-          catchUp: (cursor) => void fork(catchUp.replay(stream, cursor)),
+          catchUp: (cursor) => {
+            fork(
+              Effect.catchCause(catchUp.replay(stream, cursor), (cause) => {
+                stream.end()
+                return Effect.logError("replay failed", cause)
+              })
+            )
+          },
           fold: () => void fork(fold)
         })
 
@@ -101,6 +111,8 @@ export class EventStreams extends Context.Service<
         yield* sessions.onEnded((ids) => {
           if (ids.includes(principal.sessionId)) stream.end()
         })
+        // The session may have ended before anybody here could hear of it.
+        yield* sessions.check(principal)
         yield* Effect.addFinalizer(() =>
           Effect.sync(() => {
             stream.end()

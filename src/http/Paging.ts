@@ -1,6 +1,6 @@
 import { Effect, Schema } from "effect"
 import { ConversationId } from "../domain/Ids.ts"
-import type { PageRequest } from "../domain/Page.ts"
+import { type PageRequest, usualLimit } from "../domain/Page.ts"
 import { type InvalidRequest, invalid } from "../domain/Problem.ts"
 
 const limit = Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)))
@@ -16,14 +16,12 @@ export const pageQuery = {
 
 export const conversationParams = { id: ConversationId }
 
-export const defaultLimit = 50
-
 /** The page that a query asks for; a `limit` over the maximum is an `InvalidRequest`. */
 export const toPageRequest = (
   query: { readonly limit?: number; readonly cursor?: string },
   maximum: number
 ): Effect.Effect<PageRequest, InvalidRequest> => {
-  const { cursor, limit = Math.min(defaultLimit, maximum) } = query
+  const { cursor, limit = Math.min(usualLimit, maximum) } = query
   return limit > maximum
     ? Effect.fail(invalid("limit", `must be from 1 to ${maximum}`))
     : Effect.succeed({ limit, cursor })

@@ -32,6 +32,8 @@ export const logRequest = (
     }
     if (answer.fault !== undefined) return Effect.logError("request", line, answer.fault)
     if (route !== undefined && probes.has(route)) return Effect.logDebug("request", line)
+    // A dependency that is away is told once, by its own line; each answer that says so is no fault of ours.
+    if (status === 503) return Effect.logWarning("request", line)
     return status >= 500 && answer.interrupted !== true
       ? Effect.logError("request", line)
       : Effect.logInfo("request", line)

@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto"
 import type { Subscription } from "@nats-io/transport-node"
 import { Context, Deferred, Effect, Exit, Layer, Random, type Scope } from "effect"
+import { every } from "../services/Background.ts"
 import { listenerFailed } from "../services/PubSub.ts"
+import { makeRareLog } from "../services/RareLog.ts"
 import type { SettingsShape } from "../services/Settings.ts"
 import { NatsError, parseNatsAddress } from "./NatsAddress.ts"
 import { dial, type NatsLink, type NatsPatience } from "./NatsLink.ts"
-import { makeRareLog } from "./RareLog.ts"
 
 /** A dead link is seen within 15 seconds. */
 const usualPatience: NatsPatience = { dialMs: 2000, pingMs: 5000, unanswered: 2 }
@@ -37,16 +38,14 @@ export class Nats extends Context.Service<
     readonly subscribe: (subject: string, onPayload: (payload: Uint8Array) => void) => () => void
     /** Returns when the server has taken all that came before, at once while NATS is away, after a second at most. */
     readonly confirm: Effect.Effect<void>
-    /** Whether there is a link, with all subscriptions on it. */
+    /** Whether there is a link that answers, with all subscriptions on it; looked at each second. */
     readonly healthy: () => boolean
     /** Calls `listener` each time there is such a link again, until the scope closes. */
     readonly onReconnect: (listener: () => void) => Effect.Effect<void, never, Scope.Scope>
-    /** Makes one round trip; fails while NATS is away, and does not return while it does not answer. */
-    readonly probe: Effect.Effect<void, NatsError>
   }
 >()("chat/layers/Nats") {}
 
-const make = Effect.fn("Nats.make")(function* (
+const make = Effect.fnUntraced(function* (
   settings: NonNullable<SettingsShape["nats"]>,
   patience: NatsPatience = usualPatience
 ) {
@@ -77,6 +76,26 @@ const make = Effect.fn("Nats.make")(function* (
     }
   }
 
+  const tellBack = Effect.suspend(() =>
+    Effect.forEach(
+      [...listeners],
+      (listener) => Effect.sync(listener).pipe(Effect.catchDefect((defect) => listenerFailed(defect))),
+      { discard: true }
+    )
+  )
+
+  /** A server that does not answer is no bus, long before its link counts as dead. */
+  const look = Effect.fnUntraced(function* (of: NatsLink) {
+    const answers = yield* confirmed(of).pipe(
+      Effect.as(true),
+      Effect.catch(() => Effect.succeed(false)),
+      Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.succeed(false) })
+    )
+    if (answers === healthy) return
+    healthy = answers
+    if (answers) yield* tellBack
+  })
+
   /** One link, until it ends: then why. */
   const session = Effect.fnUntraced(function* (forEver: boolean, onUp: (of: NatsLink) => Effect.Effect<unknown>) {
     const opened = yield* Effect.acquireRelease(
@@ -95,19 +114,12 @@ const make = Effect.fn("Nats.make")(function* (
     yield* Effect.timeoutOrElse(confirmed(opened), { duration: patience.dialMs, orElse: noAnswer(opened) })
     healthy = true
     yield* onUp(opened)
+    yield* every("1 second", "the look at NATS", look(opened))
     return { server: opened.server, reason: yield* Effect.promise(() => opened.ended) }
   }, Effect.scoped)
 
   const onBack = ({ server }: NatsLink) =>
-    Effect.logInfo("NATS connection is back", { server }).pipe(
-      Effect.andThen(
-        Effect.forEach(
-          [...listeners],
-          (listener) => Effect.sync(listener).pipe(Effect.catchDefect((defect) => listenerFailed(defect))),
-          { discard: true }
-        )
-      )
-    )
+    Effect.logInfo("NATS connection is back", { server }).pipe(Effect.andThen(tellBack))
 
   const onLost = (why: { readonly server: string; readonly reason: string }) =>
     Effect.logWarning("NATS connection lost", why)
@@ -168,7 +180,7 @@ const make = Effect.fn("Nats.make")(function* (
     subscribe,
     confirm: Effect.suspend(() =>
       // Subscriptions that a lost link has not taken go to the next one.
-      link === undefined ? Effect.void : confirmed(link).pipe(Effect.timeout("1 second"), Effect.ignore)
+      link === undefined || !healthy ? Effect.void : confirmed(link).pipe(Effect.timeout("1 second"), Effect.ignore)
     ),
     healthy: () => healthy,
     onReconnect: (listener) =>
@@ -179,10 +191,7 @@ const make = Effect.fn("Nats.make")(function* (
           return own
         }),
         (own) => Effect.sync(() => listeners.delete(own))
-      ).pipe(Effect.asVoid),
-    probe: Effect.suspend(() =>
-      link === undefined || !healthy ? Effect.fail(new NatsError({ message: "not connected" })) : confirmed(link)
-    )
+      ).pipe(Effect.asVoid)
   })
 })
 

@@ -1,11 +1,11 @@
 import { Cause, Context, Effect, type Fiber, Layer, Tracer } from "effect"
 import { listenerFailed, type Published, PubSub, type Subject } from "../services/PubSub.ts"
+import { makeRareLog } from "../services/RareLog.ts"
 import { Settings, type SettingsShape } from "../services/Settings.ts"
 import { Subjects } from "../services/Subjects.ts"
 import * as Nats from "./Nats.ts"
 import { decodeEvents, encodeEvents } from "./NatsFrames.ts"
 import type { NatsPatience } from "./NatsLink.ts"
-import { makeRareLog } from "./RareLog.ts"
 
 /** Of so many subjects the last durable event is kept that NATS did not get. */
 const maxMissed = 4096
@@ -25,7 +25,7 @@ const traceparentOf = (fiber: Fiber.Fiber<unknown, unknown>) => {
  * through NATS, with one subscription per subject while anyone here needs it. Events that NATS could not take are
  * dropped; when it can again, the last durable one of each subject is sent, and whoever listens sees the hole before it.
  */
-const make = Effect.fn("NatsPubSub.make")(function* (prefix: string) {
+const make = Effect.fnUntraced(function* (prefix: string) {
   const nats = yield* Nats.Nats
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const rarely = yield* makeRareLog

@@ -1,5 +1,6 @@
-import { Context, Effect, Layer, Random, Redacted, Schedule, Schema, type Scope } from "effect"
+import { Context, Effect, Layer, Random, Redacted, Schema, type Scope } from "effect"
 import { Redis as Client } from "ioredis"
+import { every } from "../services/Background.ts"
 import { Settings, type SettingsShape } from "../services/Settings.ts"
 
 /**
@@ -118,9 +119,10 @@ const make = Effect.fnUntraced(function* (prefix: string) {
       }
     })
   )
-  yield* Effect.suspend(() => (client.status === "ready" ? check : Effect.void)).pipe(
-    Effect.repeat(Schedule.spaced("1 second")),
-    Effect.forkScoped
+  yield* every(
+    "1 second",
+    "the look at Redis",
+    Effect.suspend(() => (client.status === "ready" ? check : Effect.void))
   )
 
   return Redis.of({

@@ -1,5 +1,6 @@
 import { Cause, Clock, Effect, Schedule } from "effect"
 import { Unavailable } from "../domain/Problem.ts"
+import { every } from "./Background.ts"
 
 /** One thing to commit, and who waits for it. Only the first answer counts. */
 export interface Pending<In, Out, E> {
@@ -67,13 +68,14 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
     running = false
   }).pipe(Effect.uninterruptible)
 
-  yield* Effect.sync(() => {
+  const giveUp = Effect.sync(() => {
     const oldest = clock.currentTimeMillisUnsafe() - options.patienceMs
     for (const pending of waiting) {
       if (pending.since > oldest) break
       pending.answer(tooLong)
     }
-  }).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.forkScoped)
+  })
+  yield* every("1 second", "giving up what waits too long", giveUp)
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import type { Kind } from "../domain/Conversation.ts"
 import type { Event } from "../domain/Event.ts"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { Message, MessageType } from "../domain/Message.ts"
@@ -27,12 +28,13 @@ export interface MessageRow {
   readonly replyDeleted: boolean
 }
 
-interface EventRow extends MessageRow {
-  readonly event: Event["event"]
-  readonly actorId: UserId
-  readonly at: Date
-  readonly data: { readonly kind: "dm" | "group"; readonly title: string | null; readonly memberCount: number } | null
-}
+type EventRow = MessageRow & { readonly actorId: UserId; readonly at: Date } & (
+    | { readonly event: "message.created" }
+    | {
+        readonly event: "conversation.created"
+        readonly data: { readonly kind: Kind; readonly title: string | null; readonly memberCount: number }
+      }
+  )
 
 /** What a member who sees from `visibleFromSeq` on is shown of a message. */
 export const toMessage = (row: MessageRow, visibleFromSeq: number): Message => ({
@@ -79,7 +81,7 @@ export const messageCreated = (message: Message): Event => ({
 })
 
 const toEvent = (row: EventRow, visibleFromSeq: number): Event =>
-  row.data === null
+  row.event === "message.created"
     ? messageCreated(toMessage(row, visibleFromSeq))
     : {
         event: "conversation.created",

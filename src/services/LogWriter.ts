@@ -1,4 +1,4 @@
-import { Cause, Effect } from "effect"
+import { Cause, Effect, Semaphore } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
@@ -8,6 +8,7 @@ import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
 import type { Appended, Log, NewEntry } from "./Log.ts"
 import { messageCreated, noConversation, reused } from "./LogReader.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub } from "./PubSub.ts"
+import { makeRareLog } from "./RareLog.ts"
 import { isRetryable, isUnavailable, nullable } from "./Sql.ts"
 
 type Entry = Pending<NewEntry, Appended, NotFound | Conflict>
@@ -81,6 +82,12 @@ export const makeLogWriter = Effect.fnUntraced(function* (
   const pubsub = yield* PubSub
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const lanes = new Map<ConversationId, Array<Entry>>()
+  // Each holds a connection while it waits: the rest of the pool is for those who need not.
+  const waitingForLocks = yield* Semaphore.make(3)
+  const rarely = yield* makeRareLog
+  const onUnavailable = rarely((reason: string, entries: number) =>
+    Effect.logWarning("appends fail: the database does not answer", { reason, entries })
+  )
 
   const call = (batch: ReadonlyArray<NewEntry>, wait: boolean): Effect.Effect<ReadonlyArray<Row>, SqlError> => {
     const [only] = batch
@@ -166,7 +173,8 @@ export const makeLogWriter = Effect.fnUntraced(function* (
         if (error._tag === "TimeoutError" || isUnavailable(error)) {
           for (const entry of batch) entry.answer(unavailable)
           const { _tag: reason } = error._tag === "SqlError" ? error.reason : error
-          return Effect.logWarning("append failed", { reason, entries: batch.length }).pipe(Effect.as([]))
+          onUnavailable(reason, batch.length)
+          return Effect.succeed([])
         }
         if (batch.length > 1) {
           return commitInTurn(
@@ -213,7 +221,9 @@ export const makeLogWriter = Effect.fnUntraced(function* (
   }
 
   const runLane = Effect.fnUntraced(function* (id: ConversationId, lane: Array<Entry>) {
-    while (lane.length > 0) yield* commitDistinct(lane.splice(0, maxBatch), true)
+    while (lane.length > 0) {
+      yield* waitingForLocks.withPermits(1)(Effect.suspend(() => commitDistinct(lane.splice(0, maxBatch), true)))
+    }
     lanes.delete(id)
   })
 

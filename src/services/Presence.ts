@@ -1,8 +1,9 @@
-import { Clock, Context, Effect, Layer, Schedule, type Scope } from "effect"
+import { Clock, Context, Effect, Layer, type Scope } from "effect"
 import type { UserId } from "../domain/Ids.ts"
 import type { ChosenStatus, Presence as PresenceOf } from "../domain/Presence.ts"
 import { type InvalidRequest, invalid, type Unavailable } from "../domain/Problem.ts"
 import { Acquaintances } from "./Acquaintances.ts"
+import { every } from "./Background.ts"
 import { beatsPerExpiry, makePresenceReports } from "./PresenceReports.ts"
 import { PresenceStore } from "./PresenceStore.ts"
 import { makePresenceWatchers, nobody, toPresence, type Watcher } from "./PresenceWatchers.ts"
@@ -79,9 +80,9 @@ export class Presence extends Context.Service<
           })
         )
       })
-      yield* Effect.andThen(reports.beat, reread).pipe(Effect.repeat(Schedule.spaced(interval)), Effect.forkScoped)
-      yield* watchers.flush.pipe(Effect.repeat(Schedule.spaced(timers.presenceBatch)), Effect.forkScoped)
-      yield* watchers.recheck.pipe(Effect.repeat(Schedule.spaced(timers.presenceExpiry)), Effect.forkScoped)
+      yield* every(interval, "the beat of presence", Effect.andThen(reports.beat, reread))
+      yield* every(timers.presenceBatch, "telling of presence", watchers.flush)
+      yield* every(timers.presenceExpiry, "the look at who may watch whom", watchers.recheck)
 
       const distinct = (userIds: ReadonlyArray<UserId>) => {
         const ids = [...new Set(userIds)]

@@ -1,5 +1,5 @@
 import { hash, randomUUIDv7 } from "node:crypto"
-import { Clock, Context, Effect, Layer, Option, Schedule, Schema, type Scope } from "effect"
+import { Clock, Context, Effect, Layer, Option, Schema, type Scope } from "effect"
 import { SessionId } from "../domain/Ids.ts"
 import {
   Forbidden,
@@ -12,6 +12,7 @@ import {
 } from "../domain/Problem.ts"
 import type { Login, PasswordChange, Principal, Session, Tokens } from "../domain/Session.ts"
 import { AccessTokens } from "./AccessTokens.ts"
+import { every } from "./Background.ts"
 import { addressKey, Limits } from "./Limits.ts"
 import type { SessionRow, UserRow } from "./Memory.ts"
 import { Passwords, passwordIssue } from "./Passwords.ts"
@@ -71,6 +72,8 @@ export class Sessions extends Context.Service<
     ) => Effect.Effect<Tokens, Unauthenticated | Unavailable>
     /** Who holds the access token. The `code` of a refusal says whether it is a case for a refresh. */
     readonly authenticate: (accessToken: string) => Effect.Effect<Principal, Unauthenticated | Unavailable>
+    /** Whether the session still lives, by the database: for who is to hear of its end only from now on. */
+    readonly check: (principal: Principal) => Effect.Effect<void, Unauthenticated | Unavailable>
     /** Ends the caller's own session. */
     readonly logout: (principal: Principal) => Effect.Effect<void, Unavailable>
     /** Ends every other session of the user too. A wrong current password is `Forbidden` and counts as a failure. */
@@ -140,7 +143,7 @@ export class Sessions extends Context.Service<
       marks.push(Math.max(marks.at(-1) ?? 0, ...rows.map(({ endedSeq }) => endedSeq)))
       if (marks.length > Math.ceil(overlapMs / timers.sessionRecheck)) marks.shift()
     }).pipe(Effect.ignore)
-    yield* Effect.forkScoped(Effect.repeat(recheck, Schedule.spaced(timers.sessionRecheck)))
+    yield* every(timers.sessionRecheck, "the look at ended sessions", recheck)
 
     /** Every end of a session goes through here: once it is committed it is also made known. */
     const ending = <E>(end: Effect.Effect<ReadonlyArray<SessionId>, E>) =>
@@ -240,6 +243,10 @@ export class Sessions extends Context.Service<
           const principal = tokens.get(accessToken, clock.currentTimeMillisUnsafe())
           return principal === undefined ? verifyToken(accessToken) : Effect.succeed(principal)
         }),
+      check: Effect.fn("Sessions.check")(function* ({ sessionId, userId }) {
+        const session = yield* storage.find(sessionId, yield* currentDate)
+        if (session?.userId !== userId) return yield* sessionEnded
+      }),
       logout: Effect.fn("Sessions.logout")(function* ({ sessionId, userId }) {
         yield* ending(storage.end(userId, sessionId, yield* currentDate))
       }),

@@ -4,6 +4,9 @@ import type { Unavailable } from "../domain/Problem.ts"
 import type { Synced, SyncRequest } from "../domain/Sync.ts"
 import { Conversations, type Place } from "./Conversations.ts"
 
+/** How many conversations one statement reads. */
+const pageSize = 50
+
 /** How what a client has compares with where it is a member now. */
 export interface Comparison {
   /** Still a member, with what the client has seen. */
@@ -44,7 +47,10 @@ export class Sync extends Context.Service<
           const { places, userSeq } = yield* conversations.places(userId)
           const { added, changed, kept, removed } = compare(places, request)
           const wanted = [...added, ...changed].map((place) => place.conversationId)
-          const found = yield* conversations.getMany(userId, wanted)
+          const pages = Array.from({ length: Math.ceil(wanted.length / pageSize) }, (_, page) =>
+            wanted.slice(page * pageSize, (page + 1) * pageSize)
+          )
+          const found = (yield* Effect.forEach(pages, (ids) => conversations.getMany(userId, ids))).flat()
           const isAdded = new Set(added.map((place) => place.conversationId))
           return {
             userSeq,

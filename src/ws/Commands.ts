@@ -2,12 +2,14 @@ import { Context, Effect, Layer, Schema } from "effect"
 import { DeliveredMark, NewConversation, ReadMark } from "../domain/Conversation.ts"
 import { ConversationId, MessageId, Seq } from "../domain/Ids.ts"
 import { NewMessage } from "../domain/Message.ts"
+import { usualLimit } from "../domain/Page.ts"
 import { PresenceChange, PresenceSubscription } from "../domain/Presence.ts"
 import { type InvalidRequest, invalid, invalidData, type Problem } from "../domain/Problem.ts"
 import type { Principal } from "../domain/Session.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { Messages } from "../services/Messages.ts"
 import { Presence } from "../services/Presence.ts"
+import { Settings } from "../services/Settings.ts"
 import { Typing } from "../services/Typing.ts"
 
 /** Who asks, and over which socket. */
@@ -62,9 +64,6 @@ const within = <S extends Schema.ConstraintDecoder<unknown>>(
     ).pipe(Effect.mapError(invalidData))
 }
 
-/** The default of every `limit`. */
-const defaultLimit = 50
-
 const Page = Schema.Struct({ limit: Schema.optionalKey(Schema.Int), cursor: Schema.optionalKey(Schema.String) })
 const History = Schema.Struct({
   before: Schema.optionalKey(Seq),
@@ -87,6 +86,8 @@ export class Commands extends Context.Service<
       const messages = yield* Messages
       const presence = yield* Presence
       const typing = yield* Typing
+      const limits = (yield* Settings).limits
+      const defaultLimit = Math.min(usualLimit, limits.pageSize)
 
       const operations = new Map<string, Decode>([
         ["ping", apart(Nothing, () => Effect.succeed({}))],

@@ -252,7 +252,7 @@ export class Hub extends Context.Service<
         yield* Effect.forEach(
           opened,
           ([id, feed]) => Scope.provide(pubsub.subscribe(conversationSubject(id), onEvents(id, feed)), feed.scope),
-          { concurrency: 64, discard: true }
+          { concurrency: "unbounded", discard: true }
         )
         const heads = yield* Effect.exit(log.heads([...opened.keys()]))
         for (const [id, feed] of opened) {
@@ -292,7 +292,9 @@ export class Hub extends Context.Service<
               heads,
               ([id, head]) => {
                 const feed = feeds.get(id)
-                return feed?.last !== undefined && feed.last < head ? repair(id, feed, head, "head") : Effect.void
+                return feed?.last !== undefined && feed.last < head && !feed.repairing
+                  ? repair(id, feed, head, "head")
+                  : Effect.void
               },
               { discard: true }
             )

@@ -3,12 +3,12 @@ import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequ
 import { Effect, Layer } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Forbidden, RateLimited, Unavailable, UpgradeRequired } from "../domain/Problem.ts"
-import { clientAddressOf } from "../http/ClientAddress.ts"
 import { Settings } from "../services/Settings.ts"
-import { Gateway } from "./Gateway.ts"
+import { Gateway } from "../ws/Gateway.ts"
+import { clientAddressOf } from "./ClientAddress.ts"
 
 /** `GET /v1/ws` and `/ws`: what is refused is refused as a problem before the upgrade, the rest is the gateway's. */
-export const UpgradeRoute = Layer.unwrap(
+export const SocketRoute = Layer.unwrap(
   Effect.gen(function* () {
     const gateway = yield* Gateway
     const { server } = yield* Settings
