@@ -208,7 +208,8 @@ export class Hub extends Context.Service<
             const { last } = feed
             if (feed.early.size > 0)
               yield* Effect.retry(repair(id, feed, Math.max(...feed.early.keys()), "hole"), retry)
-            if (feed.last !== last || feed.early.size === 0) continue
+            // Nobody may be left to wait for it by now.
+            if (feed.last !== last || feed.early.size === 0 || feeds.get(id) !== feed) continue
             yield* Effect.logError("the bus brought events that the log does not have", { conversationId: id })
             feed.early.clear()
           }
