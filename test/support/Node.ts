@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -43,6 +43,12 @@ const signal = (pid: number, name: NodeJS.Signals) => {
   }
 }
 
+/** A test that is cut off closes no scope. */
+const running = new Set<ChildProcess>()
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL")
+})
+
 /** Nothing of a start or a stop takes longer than this, in milliseconds. */
 const patience = 30_000
 
@@ -86,6 +92,8 @@ export const startNode = Effect.fnUntraced(function* (
         yield* gone(postmaster)
       })
   )
+  running.add(child)
+  child.once("exit", () => running.delete(child))
   createInterface(child.stdout).on("line", (line) => {
     const entry = decodeLine(line)
     if (entry._tag === "Some") log.push(entry.value)
