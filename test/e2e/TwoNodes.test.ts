@@ -195,6 +195,27 @@ describe.skipIf(!serversAreThere)(title, () => {
       })
     )
 
+    it.effect("see within seconds that NATS is frozen, catch up by looking, and go on when it is not", () =>
+      Effect.gen(function* () {
+        const { nats } = yield* TwoNodes
+        const { a, b } = yield* nodes
+        const { ann, bob, dm } = yield* couple
+        const onA = yield* online(a.url, ann)
+        const onB = yield* online(b.url, bob)
+        yield* bothSay("ready")
+        yield* nats?.freeze ?? Effect.void
+        yield* Effect.gen(function* () {
+          yield* say(onA, dm, "m1")
+          assert.isBelow(yield* millis(onB.seq(dm, 2)), 6000)
+          yield* bothSay("degraded")
+        }).pipe(Effect.ensuring(nats?.thaw ?? Effect.void))
+        yield* bothSay("ready")
+        yield* say(onA, dm, "m2")
+        assert.isBelow(yield* millis(onB.seq(dm, 3)), 1000)
+        assert.deepStrictEqual(onB.seqs(dm), [2, 3])
+      })
+    )
+
     it.effect("go on without Redis", () =>
       Effect.gen(function* () {
         const { a, b } = yield* nodes

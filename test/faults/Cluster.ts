@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Effect, type Scope } from "effect"
+import { Effect, Schedule, type Scope } from "effect"
 import { type FaultProxy, startProxy } from "../support/Proxy.ts"
 import {
   query,
@@ -83,7 +83,8 @@ const startClusterNode = Effect.fnUntraced(function* (
 })
 
 /** Supervises: starts it again as often as it takes. */
-const revive = (server: Server) => Effect.orDie(Effect.retry(server.start, { times: 5 }))
+const revive = (server: Server) =>
+  Effect.orDie(Effect.retry(server.start, { schedule: Schedule.spaced("500 millis"), times: 60 }))
 
 /**
  * Starts PostgreSQL, NATS and Redis and two nodes, `a` and `b`, on them, each link through a proxy. They end with the

@@ -1,4 +1,4 @@
-import { Effect, Random } from "effect"
+import { Effect, Random, Schedule } from "effect"
 import type { FaultProxy } from "../support/Proxy.ts"
 import { redisCommand, type Server, type ServerError } from "../support/Servers.ts"
 import type { Cluster } from "./Cluster.ts"
@@ -12,7 +12,7 @@ export interface Fault {
 const pause = (fromMs: number, toMs: number) => Effect.flatMap(Random.nextBetween(fromMs, toMs), Effect.sleep)
 
 /** Whoever runs a service starts it again until it runs. */
-const revive = (server: Server) => Effect.retry(server.start, { times: 5 })
+const revive = (server: Server) => Effect.retry(server.start, { schedule: Schedule.spaced("500 millis"), times: 60 })
 
 const killed = (server: Server): Fault => ({
   name: `kill -9 ${server.name}`,
@@ -78,19 +78,30 @@ export interface Struck {
 
 /**
  * Lets the faults happen one after the other, in an order and with lengths that come from the seed, with a little time
- * between them in which not all of what the one left behind need be over when the next one comes.
+ * between them in which not all of what the one left behind need be over when the next one comes. In two `lanes`, two
+ * of them happen at a time.
  */
-export const strike = Effect.fn("strike")(function* (faults: ReadonlyArray<Fault>, seed: string, gapMs: number) {
+export const strike = Effect.fn("strike")(function* (
+  faults: ReadonlyArray<Fault>,
+  options: { readonly seed: string; readonly gapMs: number; readonly lanes: number }
+) {
+  const { gapMs, lanes, seed } = options
   const start = performance.now()
   const seconds = () => Math.round((performance.now() - start) / 100) / 10
   const struck: Array<Struck> = []
-  yield* Effect.gen(function* () {
-    for (const { name, run } of yield* Random.shuffle(faults)) {
-      yield* pause(gapMs / 2, gapMs * 1.5)
-      const from = seconds()
-      yield* run
-      struck.push({ name, from, to: seconds() })
-    }
-  }).pipe(Random.withSeed(`${seed} nemesis`))
+  const order = yield* Random.withSeed(Random.shuffle(faults), `${seed} nemesis`)
+  const lane = (number: number) =>
+    Effect.forEach(
+      order.filter((_, index) => index % lanes === number),
+      ({ name, run }) =>
+        Effect.gen(function* () {
+          yield* pause(gapMs / 2, gapMs * 1.5)
+          const from = seconds()
+          yield* run
+          struck.push({ name, from, to: seconds() })
+        }),
+      { discard: true }
+    ).pipe(Random.withSeed(`${seed} lane ${number}`))
+  yield* Effect.forEach(Array.from({ length: lanes }).keys(), lane, { concurrency: lanes, discard: true })
   return struck
 })

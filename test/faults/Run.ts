@@ -97,17 +97,19 @@ export const run = Effect.fn("run")(function* (
     readonly users: number
     readonly pauseMs: number
     readonly gapMs: number
+    /** How many faults happen at a time. */
+    readonly lanes?: number
     readonly faults: ReadonlyArray<Fault>
   }
 ) {
-  const { faults, gapMs, seed } = options
+  const { faults, gapMs, lanes = 1, seed } = options
   const load = yield* startLoad(cluster, options)
   const { clients } = load
   yield* until(
     Effect.sync(() => clients.every(({ isOnline, connections }) => isOnline || connections.length > 1)),
     () => "not every client gets online"
   )
-  const struck = yield* strike(faults, seed, gapMs)
+  const struck = yield* strike(faults, { seed, gapMs, lanes })
   yield* cluster.heal
   const healed = performance.now()
   const since = () => Math.round(performance.now() - healed)
