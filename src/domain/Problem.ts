@@ -20,7 +20,7 @@ export class InvalidRequest extends HttpApiError.Problem<InvalidRequest>()(
 
 export class Unauthenticated extends HttpApiError.Problem<Unauthenticated>()(
   "Unauthenticated",
-  { type: "/problems/unauthenticated", status: 401, title: "A valid access token is needed" },
+  { type: "/problems/unauthenticated", status: 401, title: "You are not authenticated" },
   { ...requestId, code: Schema.optionalKey(Schema.Literals(["token-invalid", "token-expired", "session-ended"])) }
 ) {}
 

@@ -1,7 +1,7 @@
 type Headers = Readonly<Record<string, string>>
 
 const methods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-const requestHeaders = "authorization, content-type, idempotency-key, traceparent, x-request-id"
+const requestHeaders = "authorization, content-type, idempotency-key, last-event-id, traceparent, x-request-id"
 const exposedHeaders = "x-request-id, retry-after, ratelimit, ratelimit-policy"
 
 /** An hour; Chromium takes no more than two. */

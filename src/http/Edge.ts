@@ -62,6 +62,8 @@ export const layer = Layer.effect(
         ...response.headers,
         // A proxy that collects an answer before it passes it on would hold back live events.
         ...(response.headers["content-type"]?.startsWith("text/event-stream") && { "x-accel-buffering": "no" }),
+        // A refused upgrade is the last that its connection carries.
+        ...(request.headers.upgrade !== undefined && { connection: "close" }),
         "x-request-id": info.id
       })
 

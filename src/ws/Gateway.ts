@@ -346,6 +346,7 @@ export class Gateway extends Context.Service<
 
       const drainSockets = Effect.gen(function* () {
         yield* drain.begin
+        yield* Effect.logInfo("draining", { sockets: connections.size })
         for (const connection of connections) {
           const afterMs = yield* Random.nextIntBetween(0, timers.drain + 1)
           connection.send({ event: "reconnect", data: { afterMs } })
