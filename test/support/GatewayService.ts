@@ -4,6 +4,7 @@ import { NetAddress } from "effect/net"
 import type { Unavailable } from "../../src/domain/Problem.ts"
 import { EventStreams } from "../../src/http/EventStreams.ts"
 import { HttpRoutes, layerServer, serve } from "../../src/http/Server.ts"
+import { SocketRoute } from "../../src/http/SocketRoute.ts"
 import { makeLogger } from "../../src/layers/Logging.ts"
 import { AccessTokens } from "../../src/services/AccessTokens.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
@@ -25,7 +26,6 @@ import { CatchUp } from "../../src/ws/CatchUp.ts"
 import { Commands } from "../../src/ws/Commands.ts"
 import { Gateway } from "../../src/ws/Gateway.ts"
 import { Hub } from "../../src/ws/Hub.ts"
-import { UpgradeRoute } from "../../src/ws/UpgradeRoute.ts"
 import { Database } from "./Database.ts"
 
 type Hand = (events: ReadonlyArray<Published>) => void
@@ -135,7 +135,7 @@ export const gatewayService = (overrides: SettingsOverrides = {}) => {
     })
   )
   return address.pipe(
-    Layer.provideMerge(serve(Layer.mergeAll(HttpRoutes, UpgradeRoute))),
+    Layer.provideMerge(serve(Layer.mergeAll(HttpRoutes, SocketRoute))),
     Layer.provide(layerServer),
     Layer.provideMerge(
       Layer.mergeAll(Gateway.layer, EventStreams.layer).pipe(

@@ -43,7 +43,7 @@ export const startNatsServer = Effect.fnUntraced(function* (options: ReadonlyArr
   const args = config === "" ? options : [...options, "-c", yield* configFile(config)]
   let child: ChildProcess | undefined
 
-  const start = Effect.callback<void, Error>((resume) => {
+  const start = Effect.callback<void>((resume) => {
     const started = spawn(binary, ["-a", "127.0.0.1", "-p", String(port), ...args], {
       stdio: ["ignore", "ignore", "pipe"]
     })
@@ -53,8 +53,8 @@ export const startNatsServer = Effect.fnUntraced(function* (options: ReadonlyArr
       output += chunk.toString()
       if (output.includes("Server is ready")) resume(Effect.void)
     })
-    started.on("exit", () => resume(Effect.fail(new Error(`nats-server ended: ${output}`))))
-  }).pipe(Effect.orDie)
+    started.on("exit", () => resume(Effect.die(new Error(`nats-server ended: ${output}`))))
+  })
 
   const kill = Effect.callback<void>((resume) => {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
