@@ -21,12 +21,13 @@ describe.skipIf(!serversAreThere)(name, () => {
           users: 20,
           pauseMs: 150,
           gapMs: 800,
+          patience: 20_000,
           faults: allFaults(cluster).filter((fault) => few.includes(fault.name))
         })
         assert.deepStrictEqual(report.violations, [], report.text)
         assert.isAbove(report.stored, 200)
         assert.strictEqual(report.faults.length, few.length)
       }).pipe(Effect.scoped),
-    60_000
+    90_000
   )
 })

@@ -20,7 +20,15 @@ describe.skipIf(!serversAreThere)(name, () => {
         Effect.gen(function* () {
           const cluster = yield* startCluster({ settings: { TIMERS__REPAIR: "5" } })
           const faults = allFaults(cluster)
-          const report = yield* run(cluster, { seed, users: 50, pauseMs: 350, gapMs: 1500, lanes, faults })
+          const report = yield* run(cluster, {
+            seed,
+            users: 50,
+            pauseMs: 350,
+            gapMs: 1500,
+            lanes,
+            patience: 90_000,
+            faults
+          })
           process.stderr.write(`${report.text}\n`)
           assert.deepStrictEqual(report.violations, [], report.text)
           assert.strictEqual(report.faults.length, faults.length)

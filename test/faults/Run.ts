@@ -27,16 +27,14 @@ export interface Report {
   readonly text: string
 }
 
-/** How long healing may take, in milliseconds. */
-const patience = 90_000
-
 const Ready = Schema.Struct({ status: Schema.String })
 
-const until = <E>(condition: Effect.Effect<boolean, E>, what: () => string) =>
+/** Whether it comes true in time. */
+const comesTrue = <E>(condition: Effect.Effect<boolean, E>, patience: number) =>
   condition.pipe(
     Effect.tap((reached) => (reached ? Effect.void : Effect.sleep(50))),
     Effect.repeat({ until: (reached) => reached }),
-    Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.die(new Error(what())) })
+    Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.succeed(false) })
   )
 
 const isReady = (url: string) =>
@@ -88,7 +86,7 @@ const describe = (cluster: Cluster, report: Omit<Report, "text">) => {
 
 /**
  * Puts the load on the cluster, lets the faults happen, heals it, waits until every client has caught up, and checks
- * the whole history. Dies when something does not heal in time.
+ * the whole history. What does not heal within `patience` (milliseconds) is a violation too.
  */
 export const run = Effect.fn("run")(function* (
   cluster: Cluster,
@@ -99,44 +97,43 @@ export const run = Effect.fn("run")(function* (
     readonly gapMs: number
     /** How many faults happen at a time. */
     readonly lanes?: number
+    readonly patience: number
     readonly faults: ReadonlyArray<Fault>
   }
 ) {
-  const { faults, gapMs, lanes = 1, seed } = options
+  const { faults, gapMs, lanes = 1, patience, seed } = options
   const load = yield* startLoad(cluster, options)
   const { clients } = load
-  yield* until(
-    Effect.sync(() => clients.every(({ isOnline, connections }) => isOnline || connections.length > 1)),
-    () => "not every client gets online"
-  )
+  const found: Array<string> = []
+  const allOnline = () => clients.every(({ connections, isOnline }) => isOnline || connections.length > 1)
+  if (!(yield* comesTrue(Effect.sync(allOnline), patience))) found.push("not every client gets online")
   const struck = yield* strike(faults, { seed, gapMs, lanes })
   yield* cluster.heal
   const healed = performance.now()
   const since = () => Math.round(performance.now() - healed)
-  const readiness = yield* Effect.forEach(cluster.nodes, ({ server }) => isReady(server.url)).pipe(
-    Effect.map((all) => all.every((ready) => ready)),
-    (all) => until(all, () => `seed ${seed}: a node does not get ready again: ${JSON.stringify(struck)}`),
-    Effect.map(since),
+  const allReady = Effect.forEach(cluster.nodes, ({ server }) => isReady(server.url)).pipe(
+    Effect.map((all) => all.every((ready) => ready))
+  )
+  const readiness = yield* comesTrue(allReady, patience).pipe(
+    Effect.map((ready) => {
+      if (!ready) found.push("a node does not get ready again")
+      return since()
+    }),
     Effect.forkScoped
   )
   yield* load.stop.pipe(
     Effect.timeoutOrElse({
       duration: patience,
-      orElse: () => {
-        const names = load.unfinished().join("; ")
-        return Effect.die(new Error(`seed ${seed}: not done: ${names} after ${JSON.stringify(struck)}`))
-      }
+      orElse: () => Effect.sync(() => found.push(...load.unfinished().map((what) => `not done: ${what}`)))
     })
   )
   const acknowledgedAfter = since()
   let late: ReadonlyArray<string> = []
-  yield* until(
-    Effect.map(behind(cluster, clients), (lines) => {
-      late = lines
-      return lines.length === 0
-    }),
-    () => `seed ${seed}: not caught up: ${late.slice(0, 20).join("; ")} after ${JSON.stringify(struck)}`
-  )
+  const allCaughtUp = Effect.map(behind(cluster, clients), (lines) => {
+    late = lines
+    return lines.length === 0
+  })
+  if (!(yield* comesTrue(allCaughtUp, patience))) found.push(...late.map((what) => `not caught up: ${what}`))
   const caughtUpAfter = since()
   const readyAfter = yield* Fiber.join(readiness)
   yield* Effect.forEach(clients, (client) => client.count(client.cursors.keys()), { concurrency: 4, discard: true })
@@ -146,7 +143,7 @@ export const run = Effect.fn("run")(function* (
   const report = {
     seed,
     faults: struck,
-    violations: violations(clients, stored),
+    violations: [...found, ...violations(clients, stored)],
     stored: stored.reduce((total, { messages }) => total + messages.length, 0),
     acknowledged: sends.filter(({ acks }) => acks.length > 0).length,
     retried: sends.filter(({ attempts }) => attempts > 1).length,
@@ -159,7 +156,7 @@ export const run = Effect.fn("run")(function* (
   const directory = process.env.FAULT_LOGS
   if (directory !== undefined) {
     mkdirSync(directory, { recursive: true })
-    writeFileSync(join(directory, `${process.pid}-${seed}.txt`), whole.text)
+    writeFileSync(join(directory, `${process.pid}-${seed}-${lanes}.txt`), whole.text)
   }
   return whole
 })
