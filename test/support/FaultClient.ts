@@ -368,6 +368,8 @@ export class FaultClient implements ClientHistory {
         })
         const body: unknown = await response.json()
         if (response.status < 300) return body
+        // The body was too long on its way.
+        if (response.status === 408) return undefined
         const type = typeof body === "object" && body !== null && "type" in body ? String(body.type) : "no problem"
         this.judge(`${method} ${path}`, type, JSON.stringify(body))
         return undefined
