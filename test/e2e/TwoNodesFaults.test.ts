@@ -20,6 +20,7 @@ describe.skipIf(!serversAreThere)(name, () => {
           seed: seedOf(`${Date.now()}`),
           users: 20,
           pauseMs: 150,
+          sleepMs: 3000,
           gapMs: 800,
           patience: 20_000,
           faults: allFaults(cluster).filter((fault) => few.includes(fault.name))

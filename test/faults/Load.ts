@@ -9,6 +9,8 @@ export interface LoadOptions {
   readonly users: number
   /** Between two actions of a user, on average, in milliseconds. */
   readonly pauseMs: number
+  /** How long a user stays offline, at most, in milliseconds. */
+  readonly sleepMs: number
 }
 
 /** Each group takes this part of the users, and each of these pairs of users has a DM: ten conversations. */
@@ -25,7 +27,10 @@ const someOf = (people: ReadonlyArray<Account>, part: number) =>
  * Users on both nodes who send, read, move to the other node, go offline and start conversations, each by a random
  * generator of its own from the seed. `stop` returns when everything that they sent is acknowledged.
  */
-export const startLoad = Effect.fn("startLoad")(function* ({ nodes }: Cluster, { pauseMs, seed, users }: LoadOptions) {
+export const startLoad = Effect.fn("startLoad")(function* (
+  { nodes }: Cluster,
+  { pauseMs, seed, sleepMs, users }: LoadOptions
+) {
   const http = api(nodes[0].server.url)
   const people = yield* Effect.replicateEffect(http.register("u"), users, { concurrency: 4 })
   const insiders = people.slice(0, Math.ceil(users * (1 - strangers)))
@@ -63,7 +68,7 @@ export const startLoad = Effect.fn("startLoad")(function* ({ nodes }: Cluster, {
     if (dice < 0.02) {
       yield* client.move
     } else if (dice < 0.025) {
-      yield* client.sleep(yield* Random.nextBetween(1000, 15_000))
+      yield* client.sleep(yield* Random.nextBetween(500, sleepMs))
     } else if (dice < 0.03) {
       const peer = yield* Random.choice(people)
       const dm = yield* client.dm(peer.id)

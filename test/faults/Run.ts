@@ -94,6 +94,7 @@ export const run = Effect.fn("run")(function* (
     readonly seed: string
     readonly users: number
     readonly pauseMs: number
+    readonly sleepMs: number
     readonly gapMs: number
     /** How many faults happen at a time. */
     readonly lanes?: number
