@@ -24,6 +24,7 @@ describe.skipIf(!serversAreThere)(name, () => {
             seed,
             users: 50,
             pauseMs: 350,
+            sleepMs: 15_000,
             gapMs: 1500,
             lanes,
             patience: 90_000,
