@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { SessionId, Timestamp, type UserId } from "./Ids.ts"
-import { Text } from "./Text.ts"
+import { Password, Text } from "./Text.ts"
 import { Me } from "./User.ts"
 
 /** One signed-in device. */
@@ -16,7 +16,9 @@ export const Session = Schema.Struct({
 export type Session = typeof Session.Type
 
 /** `login` is an e-mail address or a username. */
-export const Login = Schema.Struct({ login: Text, password: Text }).annotate({ identifier: "Login" })
+export const Login = Schema.Struct({ login: Text.check(Schema.isMaxLength(254)), password: Password }).annotate({
+  identifier: "Login"
+})
 export type Login = typeof Login.Type
 
 /** `expiresIn` is the life of the access token in seconds. */
@@ -31,7 +33,7 @@ export type Tokens = typeof Tokens.Type
 
 export const Refresh = Schema.Struct({ refreshToken: Schema.String }).annotate({ identifier: "Refresh" })
 
-export const PasswordChange = Schema.Struct({ currentPassword: Text, newPassword: Text }).annotate({
+export const PasswordChange = Schema.Struct({ currentPassword: Password, newPassword: Password }).annotate({
   identifier: "PasswordChange"
 })
 export type PasswordChange = typeof PasswordChange.Type

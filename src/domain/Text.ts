@@ -11,6 +11,9 @@ export const Text = Schema.String.check(
   )
 )
 
+/** Longer than any allowed one, and short enough to be normalised: that takes time by the square of the length. */
+export const Password = Text.check(Schema.isMaxLength(1024))
+
 /** An absolute http(s) URL of at most 2,048 characters, or null. */
 export const Url = Text.check(
   Schema.isMaxLength(2048),

@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { Timestamp, UserId } from "./Ids.ts"
-import { Text, Url } from "./Text.ts"
+import { Password, Text, Url } from "./Text.ts"
 
 /** What everybody may know of a user. */
 export const User = Schema.Struct({
@@ -24,6 +24,7 @@ export const Email = Text.check(
 
 /** The limits on length are settings and checked by Users. */
 export const Username = Schema.String.check(
+  Schema.isMaxLength(1024),
   Schema.isPattern(/^[a-z0-9_.-]+$/, { message: "may have only the characters a-z 0-9 _ . -" })
 )
 
@@ -36,7 +37,7 @@ export const Registration = Schema.Struct({
   email: Email,
   username: Username,
   displayName: DisplayName,
-  password: Text,
+  password: Password,
   avatarUrl: Schema.optionalKey(Schema.NullOr(Url))
 }).annotate({ identifier: "Registration" })
 export type Registration = typeof Registration.Type

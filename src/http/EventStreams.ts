@@ -15,8 +15,6 @@ import { Frame, Hub } from "../ws/Hub.ts"
 import { EventStream, type ServerSentEvent } from "./EventStream.ts"
 import { Position, parsePosition } from "./StreamPosition.ts"
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
 /** Above every head: such a cursor is answered with a reset. */
 const unknownSeq = Number.MAX_SAFE_INTEGER
 
@@ -49,9 +47,10 @@ export class EventStreams extends Context.Service<
       /** What the client has: nothing, what its last event says, or something that nobody knows any more. */
       const resumePoint = Effect.fnUntraced(function* ({ userId }: Principal, lastEventId: string | undefined) {
         if (lastEventId === undefined || lastEventId === "") return undefined
-        const { apply, base } = parsePosition(lastEventId)
-        const vector = uuid.test(base) ? yield* stored.load(userId, base) : undefined
-        if (vector !== undefined) return apply(vector)
+        const position = parsePosition(lastEventId)
+        const base = position && (yield* stored.load(userId, position.base))
+        const known = base && position.apply(base)
+        if (known !== undefined) return known
         const { places, userSeq } = yield* conversations.places(userId)
         return { seqs: places.map((place) => [place.conversationId, unknownSeq] as const), userSeq }
       })

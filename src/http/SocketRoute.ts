@@ -15,7 +15,8 @@ export const SocketRoute = Layer.unwrap(
     const clientAddress = clientAddressOf(server.trustedProxies)
 
     const upgrade = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest) {
-      if (request.headers.upgrade?.toLowerCase() !== "websocket")
+      const asksForUpgrade = /(^|,)\s*upgrade\s*(,|$)/i.test(request.headers.connection ?? "")
+      if (!asksForUpgrade || request.headers.upgrade?.toLowerCase() !== "websocket")
         return yield* new UpgradeRequired({ detail: "Ask for an upgrade to websocket" })
       const { origin } = request.headers
       if (origin !== undefined && !server.allowedOrigins.includes(origin))

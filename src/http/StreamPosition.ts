@@ -62,24 +62,33 @@ export class Position {
   }
 }
 
-/** What an id of a stream says, given how to find its base. */
-export const parsePosition = (id: string): { readonly base: string; readonly apply: (vector: Vector) => Vector } => {
-  const [base = "", delta = ""] = id.split(".", 2)
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const entryShape = /^([0-9a-z-]{1,36}|\*):(-|[0-9a-z]{1,11})$/
+
+/**
+ * What an id of a stream says, given how to find its base; undefined when it is no such id. `apply` answers undefined
+ * when the delta does not fit the base.
+ */
+export const parsePosition = (
+  id: string
+): { readonly base: string; readonly apply: (vector: Vector) => Vector | undefined } | undefined => {
+  const [base = "", delta = "", ...more] = id.split(".")
+  const entries = delta === "" ? [] : delta.split(",")
+  if (!uuid.test(base) || more.length > 0 || !entries.every((entry) => entryShape.test(entry))) return undefined
   return {
     base,
     apply: ({ seqs, ...vector }) => {
       let { userSeq } = vector
       const result = new Map(seqs)
-      for (const entry of delta.split(",")) {
-        const [key = "", seq = ""] = entry.split(":", 2)
-        if (key === "*") {
-          userSeq = Number.parseInt(seq, 36)
-          continue
-        }
-        const conversationId = key.length > 8 ? ConversationId.make(key) : seqs[Number.parseInt(key, 36)]?.[0]
-        if (conversationId === undefined) continue
-        if (seq === "-") result.delete(conversationId)
-        else result.set(conversationId, Number.parseInt(seq, 36))
+      for (const entry of entries) {
+        const [key = "", value = ""] = entry.split(":")
+        const seq = Number.parseInt(value, 36)
+        if (value !== "-" && !Number.isSafeInteger(seq)) return undefined
+        const conversationId = uuid.test(key) ? ConversationId.make(key) : seqs[Number.parseInt(key, 36)]?.[0]
+        if (key === "*") userSeq = seq
+        else if (conversationId === undefined) return undefined
+        else if (value === "-") result.delete(conversationId)
+        else result.set(conversationId, seq)
       }
       return { seqs: [...result], userSeq }
     }

@@ -198,7 +198,7 @@ export class Sessions extends Context.Service<
         const account = yield* storage.account(name)
         const right = yield* verifyPassword(account?.passwordHash ?? null, password, [
           [`login:${addressKey(device.ip)}`, limits.loginFailuresPerMinuteAddress],
-          [`login:${hash("sha256", name, "base64url")}`, limits.loginFailuresPerMinute]
+          [`login:${account?.id ?? hash("sha256", name, "base64url")}`, limits.loginFailuresPerMinute]
         ])
         if (account === undefined || !right) return yield* wrongLogin
         const now = yield* currentDate

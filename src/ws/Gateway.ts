@@ -107,6 +107,9 @@ export class Gateway extends Context.Service<
         noServer: true,
         clientTracking: false,
         perMessageDeflate: false,
+        // Clients split a message into a few pieces, or none; each piece costs more than its bytes.
+        maxFragments: 128,
+        maxBufferedChunks: 1024,
         maxPayload: Math.max(limits.helloBytes, limits.frameBytes),
         WebSocket: Peer,
         // A client that offers others only must see the handshake succeed to be told so by 4501.

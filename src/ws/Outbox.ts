@@ -9,6 +9,9 @@ const flushAll = () => {
   for (const outbox of outboxes) outbox.flush()
 }
 
+/** Up to so many bytes are joined into one buffer for one write. */
+const joinBelow = 8192
+
 /**
  * The frames on their way to one socket, written once a tick. What was written and not yet taken by the kernel counts
  * too, since `net.Socket` never refuses a write. It refuses nothing itself: who pushes looks at `load` first.
@@ -83,6 +86,14 @@ export class Outbox {
   flush(): void {
     if (!this.socket.writable || this.socket.writableNeedDrain) return
     const frames = this.queue
+    // Small frames cost less joined than as a list for the kernel.
+    if (frames.length > 1 && this.queuedBytes <= joinBelow) {
+      this.queue = []
+      this.queuedBytes = 0
+      this.socket.write(Buffer.concat(frames))
+      this.wake()
+      return
+    }
     let written = 0
     if (frames.length > 1) this.socket.cork()
     for (const frame of frames) {
@@ -92,6 +103,10 @@ export class Outbox {
     }
     if (frames.length > 1) this.socket.uncork()
     this.queue = written === frames.length ? [] : frames.slice(written)
+    this.wake()
+  }
+
+  private wake(): void {
     if (this.waiters.length === 0) return
     const waiters = this.waiters
     this.waiters = []
