@@ -1,0 +1,62 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConversationId } from "../../src/domain/Ids.ts"
+import { Position, parsePosition } from "../../src/http/StreamPosition.ts"
+import type { Vector } from "../../src/services/EventCursors.ts"
+
+const id = (n: number) => ConversationId.make(`01a20000-0000-7000-8000-${n.toString(16).padStart(12, "0")}`)
+const base = "01a2ffff-0000-7000-8000-000000000000"
+const stored: Vector = { seqs: Array.from({ length: 40 }, (_, n) => [id(n), n + 1]), userSeq: 7 }
+
+const read = (text: string) => parsePosition(text)?.apply(stored)
+
+describe("the position of a stream", () => {
+  it("is read back from its id: what went on, what is new, what was left, and the user's own state", () => {
+    const position = new Position(base, stored)
+    position.set(id(0), 100)
+    position.set(id(30), 2 ** 53 - 1)
+    position.set(id(99), 5)
+    position.set(id(1), undefined)
+    position.setUserSeq(9)
+    const vector = read(position.id)
+    assert.strictEqual(vector?.userSeq, 9)
+    const seqs = new Map(vector?.seqs)
+    assert.deepStrictEqual(
+      [id(0), id(30), id(99), id(1), id(2)].map((conversation) => seqs.get(conversation)),
+      [100, 2 ** 53 - 1, 5, undefined, 3]
+    )
+    assert.strictEqual(seqs.size, 40)
+  })
+
+  it("says the same after a new base, with what came since in the delta", () => {
+    const position = new Position(base, stored)
+    position.set(id(0), 100)
+    const { vector } = position
+    position.set(id(2), 50)
+    position.rebase("01a2eeee-0000-7000-8000-000000000000", vector)
+    const parsed = parsePosition(position.id)
+    assert.strictEqual(parsed?.base, "01a2eeee-0000-7000-8000-000000000000")
+    const seqs = new Map(parsed?.apply(vector)?.seqs)
+    assert.deepStrictEqual([seqs.get(id(0)), seqs.get(id(2)), seqs.get(id(3))], [100, 50, 4])
+  })
+
+  it("is nothing when the id is not one of ours", () => {
+    for (const text of [
+      "",
+      "x.",
+      "no-base.0:1",
+      `${base}.not-a-uuid-at-all:5`,
+      `${base}.*:!`,
+      `${base}.0:!!`,
+      `${base}.0:-5`,
+      `${base}.0:${"z".repeat(11)}`,
+      `${base}.0:${"z".repeat(400)}`,
+      `${base}.__proto__:1`,
+      `${base}.constructor:1`,
+      `${base}.zz:1`,
+      `${base}.0:1,`,
+      `${base}.0:1.0:1`
+    ]) {
+      assert.isUndefined(read(text), text)
+    }
+  })
+})
