@@ -15,7 +15,8 @@ const programs = {
   initdb: "/usr/lib/postgresql/15/bin/initdb",
   postgres: "/usr/lib/postgresql/15/bin/postgres",
   nats: "/usr/sbin/nats-server",
-  redis: "/usr/bin/redis-server"
+  redis: "/usr/bin/redis-server",
+  setpriv: "/usr/bin/setpriv"
 }
 
 /** Whether this machine has the programs that the tests start. */
@@ -123,7 +124,8 @@ const makeServer = Effect.fnUntraced(function* (options: {
     if (child !== undefined && !hasEnded(child)) return
     onStart?.()
     const clean = Object.entries(process.env).filter(([key]) => !key.startsWith("CHAT_"))
-    const started = spawn(command, args, {
+    // A test run that is interrupted runs no finalizers: what it started must end with it all the same.
+    const started = spawn(programs.setpriv, ["--pdeathsig", "KILL", command, ...args], {
       env: { ...Object.fromEntries(clean), ...environment },
       stdio: ["ignore", "pipe", "pipe"],
       ...account
