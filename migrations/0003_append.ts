@@ -92,12 +92,13 @@ export default Effect.gen(function* () {
     END $$`
 
   // A batch, over any number of conversations, in the order of the arrays within each of them. An id must not stand
-  // twice in one batch: the writer joins such entries first. Generic plans, since planning costs more than running.
+  // twice in one batch: the writer joins such entries first. Generic plans, since planning costs more than running;
+  // without sequential scans, since such a plan may be made while the tables are empty and is kept when they are not.
   yield* sql`
     CREATE FUNCTION append_messages(
       p_wait boolean, p_conversation_ids uuid[], p_sender_ids uuid[], p_ids uuid[], p_client_message_ids text[],
       p_request_hashes bytea[], p_types text[], p_bodies text[], p_reply_tos uuid[]
-    ) RETURNS SETOF appended LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+    ) RETURNS SETOF appended LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
     DECLARE
       locked uuid[];
     BEGIN
@@ -174,7 +175,7 @@ export default Effect.gen(function* () {
   yield* sql`
     CREATE FUNCTION mark_read(p_conversation_ids uuid[], p_user_ids uuid[], p_seqs bigint[], p_forces boolean[])
     RETURNS TABLE (ord int, read_seq bigint, user_seq bigint, changed boolean)
-    LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+    LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
     #variable_conflict use_column
     BEGIN
       PERFORM FROM conversation_members m

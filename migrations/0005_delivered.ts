@@ -20,7 +20,7 @@ export default Effect.gen(function* () {
   yield* sql`
     CREATE FUNCTION mark_delivered(p_conversation_ids uuid[], p_user_ids uuid[], p_seqs bigint[])
     RETURNS TABLE (ord int, seq bigint, changed boolean, told boolean)
-    LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+    LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
     #variable_conflict use_column
     BEGIN
       PERFORM FROM conversation_members m
@@ -50,7 +50,7 @@ export default Effect.gen(function* () {
   yield* sql`
     CREATE FUNCTION mark_read(p_conversation_ids uuid[], p_user_ids uuid[], p_seqs bigint[], p_forces boolean[])
     RETURNS TABLE (ord int, read_seq bigint, user_seq bigint, changed boolean, told boolean)
-    LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
+    LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
     #variable_conflict use_column
     BEGIN
       PERFORM FROM conversation_members m
