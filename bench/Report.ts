@@ -66,18 +66,20 @@ const ratio = (rounds: Rounds, field: "stackCpu" | "perSecond", of: string, to: 
     })
   )
 
-/** A line that begins with PASS or FAIL. */
+/** A line that begins with PASS or FAIL, or one that only tells. */
 export interface Gate {
   readonly pass: boolean
   readonly line: string
 }
 
 const gate = (pass: boolean, text: string): Gate => ({ pass, line: `${pass ? "PASS" : "FAIL"}  ${text}` })
+const note = (text: string): Gate => ({ pass: true, line: `      ${text}` })
 
 /** What must hold: nothing lost, doubled or out of order, and the two ratios of medians inside the rounds. */
 export const gates = (names: ReadonlyArray<string>, rounds: Rounds, all: Rounds): ReadonlyArray<Gate> => {
   const two = (value: number) => value.toFixed(2)
   const cpu = ratio(rounds, "stackCpu", "service", "sketch")
+  const floor = ratio(rounds, "stackCpu", "service", "floor")
   const throughput = ratio(rounds, "perSecond", "service", "socket.io")
   return [
     ...names.map((name) => {
@@ -93,6 +95,7 @@ export const gates = (names: ReadonlyArray<string>, rounds: Rounds, all: Rounds)
     ...(Number.isNaN(cpu.median)
       ? []
       : [gate(cpu.median <= 2.2, `CPU per message, service / sketch: ${withRange(cpu, two)}, must be <= 2.2`)]),
+    ...(Number.isNaN(floor.median) ? [] : [note(`CPU per message, service / floor: ${withRange(floor, two)}`)]),
     ...(Number.isNaN(throughput.median)
       ? []
       : [

@@ -8,23 +8,26 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const startMs = 30_000
 const stopMs = 15_000
 
-/** The URL of the line that says `"message":"listening"`; whatever else the process prints is read and dropped. */
-const listening = (child: ChildProcess) =>
+/** The URL of the line that says `"message":"listening"`. The process must not end before the scope does. */
+const listening = (name: string, child: ChildProcess) =>
   Effect.callback<string, BenchError>((resume) => {
-    let printed = ""
+    let last = ""
     let url: string | undefined
     const onOutput = (chunk: Buffer) => {
+      last = (last + chunk).slice(-4000)
       if (url !== undefined) return
-      printed += chunk
-      for (const line of printed.split("\n").slice(0, -1)) {
+      for (const line of last.split("\n").slice(0, -1)) {
         url ??= line.includes(`"message":"listening"`) ? JSON.parse(line).url : undefined
       }
       if (url !== undefined) resume(Effect.succeed(url))
     }
     child.stdout?.on("data", onOutput)
     child.stderr?.on("data", onOutput)
-    child.once("exit", () => resume(Effect.fail(new BenchError({ message: `it ended:\n${printed}` }))))
     child.once("error", (error) => resume(Effect.fail(new BenchError({ message: error.message }))))
+    child.once("exit", (code, signal) => {
+      if (url === undefined) resume(Effect.fail(new BenchError({ message: `it ended: ${last}` })))
+      else if (!child.killed) process.stderr.write(`${name} ended with ${signal ?? code}: ${last}\n`)
+    })
   })
 
 const stop = (child: ChildProcess) =>
@@ -53,7 +56,7 @@ export const startServer = Effect.fnUntraced(function* (
     ),
     stop
   )
-  const url = yield* listening(child).pipe(
+  const url = yield* listening(name, child).pipe(
     Effect.timeoutOrElse({
       duration: startMs,
       orElse: () => Effect.fail(new BenchError({ message: `it does not say "listening"` }))

@@ -24,18 +24,19 @@ const strangers = (count: number) =>
     return { conversation, sender: member(), receiver: member(), sent: 0, seq: 0 }
   })
 
-const sketch = Effect.fnUntraced(function* (pairs: number) {
-  const database = yield* freshDatabase("chat_bench_sketch")
-  return {
-    name: "sketch",
-    ...(yield* startServer("sketch", ["bench/sketch.ts", database])),
-    database,
-    dialect: sketchDialect,
-    pairs: strangers(pairs),
-    count: `SELECT conversation, count(*)::int AS rows, count(DISTINCT client_id)::int AS ids,
-      (max(seq) - min(seq) + 1)::int AS span FROM messages GROUP BY 1`
-  }
-})
+const sketch = (name: string, numbering: "database" | "memory") =>
+  Effect.fnUntraced(function* (pairs: number) {
+    const database = yield* freshDatabase(`chat_bench_${name}`)
+    return {
+      name,
+      ...(yield* startServer(name, ["bench/sketch.ts", database, numbering])),
+      database,
+      dialect: sketchDialect,
+      pairs: strangers(pairs),
+      count: `SELECT conversation, count(*)::int AS rows, count(DISTINCT client_id)::int AS ids,
+        (max(seq) - min(seq) + 1)::int AS span FROM messages GROUP BY 1`
+    }
+  })
 
 const socketIo = Effect.fnUntraced(function* (pairs: number) {
   const database = yield* freshDatabase("chat_bench_socket_io")
@@ -81,7 +82,10 @@ const post = <S extends Schema.ConstraintDecoder<unknown>>(
       if (!response.ok) throw new Error(`${path} answers ${response.status} ${JSON.stringify(answer)}`)
       return answer
     },
-    catch: (error) => new BenchError({ message: `service: ${error instanceof Error ? error.message : "no answer"}` })
+    catch: (error) =>
+      new BenchError({
+        message: `service: ${path}: ${error instanceof Error ? `${error.message} ${error.cause ?? ""}` : "no answer"}`
+      })
   }).pipe(Effect.flatMap(Schema.decodeUnknownEffect(answers)), Effect.catchTag("SchemaError", Effect.die))
 
 const signUp = Effect.fnUntraced(function* (url: string, username: string) {
@@ -140,4 +144,9 @@ const service = Effect.fnUntraced(function* (pairs: number, nodeOptions: Readonl
   }
 })
 
-export const targets = { sketch, "socket.io": socketIo, service }
+export const targets = {
+  sketch: sketch("sketch", "database"),
+  floor: sketch("floor", "memory"),
+  "socket.io": socketIo,
+  service
+}

@@ -1,7 +1,9 @@
 /**
  * The yardstick: direct messages on plain `ws` and `pg`, as fast as Node gets without being a product. It knows no
- * users, members, retries, limits or logs, and numbers conversations in memory. Messages are committed in groups and
- * each event is encoded once, with one write per socket and batch. Run as `node sketch.ts <database>`.
+ * users, members, retries, limits or logs. Messages are committed in groups, each event is encoded once, and a socket
+ * is written to once a batch. Run as `node sketch.ts <database> <numbering>`: `database` takes the seq of a
+ * conversation from its row in the same transaction, as whatever may be restarted must; `memory` counts in this
+ * process and only inserts, which is the floor.
  */
 import { createServer } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
@@ -19,11 +21,11 @@ interface Send {
 interface Pending extends Send {
   readonly socket: Socket
   readonly sender: string
-  readonly seq: number
   readonly at: string
+  seq: number
 }
 
-const [database = "sketch"] = process.argv.slice(2)
+const [database = "sketch", numbering = "database"] = process.argv.slice(2)
 const client = new pg.Client({ host: "127.0.0.1", user: "postgres", database })
 await client.connect()
 await client.query(`
@@ -32,15 +34,60 @@ await client.query(`
     created_at timestamptz NOT NULL, PRIMARY KEY (conversation, seq), UNIQUE (sender, client_id)
   )`)
 
+await client.query("CREATE TABLE heads (conversation uuid PRIMARY KEY, seq bigint NOT NULL) WITH (fillfactor = 50)")
+
 const rooms = new Map<string, Set<Socket>>()
 const heads = new Map<string, number>()
 let queue: Array<Pending> = []
 let flushing = false
 
-const insert = {
-  name: "insert",
-  text: `INSERT INTO messages (conversation, seq, sender, client_id, body, created_at)
-    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])`
+const columns = (batch: ReadonlyArray<Pending>) => [
+  batch.map((message) => message.conversation),
+  batch.map((message) => message.sender),
+  batch.map((message) => message.clientId),
+  batch.map((message) => message.body),
+  batch.map((message) => message.at)
+]
+
+const store = {
+  memory: async (batch: ReadonlyArray<Pending>) => {
+    for (const message of batch) {
+      message.seq = (heads.get(message.conversation) ?? 0) + 1
+      heads.set(message.conversation, message.seq)
+    }
+    await client.query({
+      name: "insert",
+      text: `INSERT INTO messages (conversation, sender, client_id, body, created_at, seq)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[])`,
+      values: [...columns(batch), batch.map((message) => message.seq)]
+    })
+  },
+  database: async (batch: ReadonlyArray<Pending>) => {
+    const { rows } = await client.query({
+      name: "append",
+      text: `WITH entry AS MATERIALIZED (
+          SELECT *, row_number() OVER (PARTITION BY conversation ORDER BY ord) AS place,
+            count(*) OVER (PARTITION BY conversation) AS places
+          FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) WITH ORDINALITY
+            AS e(conversation, sender, client_id, body, at, ord)
+        ), head AS (
+          INSERT INTO heads AS h (conversation, seq)
+          SELECT conversation, max(places) FROM entry GROUP BY conversation ORDER BY conversation
+          ON CONFLICT (conversation) DO UPDATE SET seq = h.seq + EXCLUDED.seq
+          RETURNING h.conversation, h.seq
+        ), numbered AS MATERIALIZED (
+          SELECT entry.*, head.seq - places + place AS seq FROM entry JOIN head USING (conversation)
+        ), stored AS (
+          INSERT INTO messages (conversation, seq, sender, client_id, body, created_at)
+          SELECT conversation, seq, sender, client_id, body, at FROM numbered
+        )
+        SELECT seq::int FROM numbered ORDER BY ord`,
+      values: columns(batch)
+    })
+    batch.forEach((message, index) => {
+      message.seq = rows[index].seq
+    })
+  }
 }
 
 const flush = async () => {
@@ -48,17 +95,7 @@ const flush = async () => {
   while (queue.length > 0) {
     const batch = queue
     queue = []
-    await client.query({
-      ...insert,
-      values: [
-        batch.map((message) => message.conversation),
-        batch.map((message) => message.seq),
-        batch.map((message) => message.sender),
-        batch.map((message) => message.clientId),
-        batch.map((message) => message.body),
-        batch.map((message) => message.at)
-      ]
-    })
+    await (numbering === "memory" ? store.memory(batch) : store.database(batch))
     const corked = new Set<Socket>()
     const write = (socket: Socket, bytes: Buffer) => {
       if (!corked.has(socket)) socket.cork()
@@ -89,9 +126,7 @@ http.on("upgrade", (request, socket: Socket, head) =>
     ws.on("close", () => room.delete(socket))
     ws.on("message", (data) => {
       const message: Send = JSON.parse(data.toString())
-      const seq = (heads.get(message.conversation) ?? 0) + 1
-      heads.set(message.conversation, seq)
-      queue.push({ ...message, socket, sender, seq, at: new Date().toISOString() })
+      queue.push({ ...message, socket, sender, seq: 0, at: new Date().toISOString() })
       if (!flushing) flush()
     })
   })
