@@ -69,8 +69,8 @@ export default Effect.gen(function* () {
       IF p_reply_to IS NOT NULL THEN
         SELECT m.seq, m.sender_id, left(m.body, 140), m.deleted_at IS NOT NULL
           INTO result.reply_seq, result.reply_sender_id, result.reply_excerpt, result.reply_deleted
-          FROM messages m
-          WHERE m.id = p_reply_to AND m.conversation_id = p_conversation_id AND m.seq >= visible;
+          FROM (SELECT * FROM messages WHERE messages.id = p_reply_to OFFSET 0) m
+          WHERE m.conversation_id = p_conversation_id AND m.seq >= visible;
         IF NOT FOUND THEN
           result.outcome := 'no-reply-target';
           RETURN result;
@@ -92,15 +92,20 @@ export default Effect.gen(function* () {
     END $$`
 
   // A batch, over any number of conversations, in the order of the arrays within each of them. An id must not stand
-  // twice in one batch: the writer joins such entries first. Generic plans, since planning costs more than running;
-  // without sequential scans, since such a plan may be made while the tables are empty and is kept when they are not.
+  // twice in one batch: the writer joins such entries first. Generic plans, since planning costs more than running; and
+  // since such a plan is kept from when the tables were empty, it must be one of index probes whatever the statistics
+  // say. The OFFSET 0 leaves it one index to choose: taken for empty, a table costs the same through each of them. No CTE
+  // is joined with another: without statistics that is a nested loop, quadratic in the batch. Members are updated in
+  // order, as mark_read locks them.
   yield* sql`
     CREATE FUNCTION append_messages(
       p_wait boolean, p_conversation_ids uuid[], p_sender_ids uuid[], p_ids uuid[], p_client_message_ids text[],
       p_request_hashes bytea[], p_types text[], p_bodies text[], p_reply_tos uuid[]
-    ) RETURNS SETOF appended LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+    ) RETURNS SETOF appended LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan
+      SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
     DECLARE
       locked uuid[];
+      now timestamptz(3);
     BEGIN
       IF p_wait THEN
         SELECT array_agg(l.conversation_id) INTO locked FROM (
@@ -111,63 +116,67 @@ export default Effect.gen(function* () {
           SELECT h.conversation_id FROM conversation_heads h WHERE h.conversation_id = ANY (p_conversation_ids)
             ORDER BY h.conversation_id FOR UPDATE SKIP LOCKED) l;
       END IF;
+      now := clock_timestamp();
       RETURN QUERY
-      WITH entry AS MATERIALIZED (
-        SELECT e.* FROM unnest(p_conversation_ids, p_sender_ids, p_ids, p_client_message_ids, p_request_hashes, p_types,
-          p_bodies, p_reply_tos) WITH ORDINALITY
-          AS e(conversation_id, sender_id, id, client_message_id, request_hash, type, body, reply_to, ord)
-      ), member AS MATERIALIZED (
-        SELECT m.conversation_id, m.user_id, m.visible_from_seq
-        FROM conversation_members m
-        JOIN (SELECT DISTINCT e.conversation_id, e.sender_id FROM entry e WHERE e.conversation_id = ANY (locked)) e
-          ON m.conversation_id = e.conversation_id AND m.user_id = e.sender_id
-        WHERE m.left_seq IS NULL
-        ORDER BY m.conversation_id, m.user_id
-        FOR NO KEY UPDATE OF m
-      ), checked AS MATERIALIZED (
-        SELECT e.*, known.id AS known_id, known.seq AS known_seq, known.created_at AS known_at,
-          reply.seq AS reply_seq, reply.sender_id AS reply_sender_id, left(reply.body, 140) AS reply_excerpt,
-          reply.deleted_at IS NOT NULL AS reply_deleted,
+      WITH checked AS MATERIALIZED (
+        SELECT e.*, head.seq AS head_seq, known.id AS known_id, known.seq AS known_seq, known.created_at AS known_at,
+          reply.seq AS reply_seq, reply.sender_id AS reply_sender_id, reply.excerpt AS reply_excerpt,
+          reply.deleted AS reply_deleted,
           CASE
-            WHEN NOT COALESCE(e.conversation_id = ANY (locked), false)
-              AND EXISTS (SELECT FROM conversation_heads h WHERE h.conversation_id = e.conversation_id) THEN 'locked'
-            WHEN member.user_id IS NULL THEN 'not-a-member'
+            WHEN head.seq IS NOT NULL AND NOT COALESCE(e.conversation_id = ANY (locked), false) THEN 'locked'
+            WHEN member.visible_from_seq IS NULL THEN 'not-a-member'
             WHEN known.id IS NOT NULL AND known.request_hash = e.request_hash THEN 'duplicate'
             WHEN known.id IS NOT NULL THEN 'reused'
-            WHEN e.reply_to IS NOT NULL AND reply.id IS NULL THEN 'no-reply-target'
+            WHEN e.reply_to IS NOT NULL AND reply.seq IS NULL THEN 'no-reply-target'
             ELSE 'stored'
           END AS outcome
-        FROM entry e
-        LEFT JOIN member ON member.conversation_id = e.conversation_id AND member.user_id = e.sender_id
-        LEFT JOIN messages known ON known.conversation_id = e.conversation_id AND known.sender_id = e.sender_id
-          AND known.client_message_id = e.client_message_id
-        LEFT JOIN messages reply ON reply.id = e.reply_to AND reply.conversation_id = e.conversation_id
-          AND reply.seq >= member.visible_from_seq
-      ), fresh AS (
-        SELECT c.*, row_number() OVER (PARTITION BY c.conversation_id ORDER BY c.ord) AS place
-        FROM checked c WHERE c.outcome = 'stored'
-      ), head AS (
-        UPDATE conversation_heads h SET seq = h.seq + f.places, last_activity_at = clock_timestamp()
-        FROM (SELECT fresh.conversation_id, max(fresh.place) AS places FROM fresh GROUP BY fresh.conversation_id) f
-        WHERE h.conversation_id = f.conversation_id
-        RETURNING h.conversation_id, h.seq - f.places AS base, h.last_activity_at AS created_at
+        FROM unnest(p_conversation_ids, p_sender_ids, p_ids, p_client_message_ids, p_request_hashes, p_types,
+          p_bodies, p_reply_tos) WITH ORDINALITY
+          AS e(conversation_id, sender_id, id, client_message_id, request_hash, type, body, reply_to, ord)
+        LEFT JOIN LATERAL (
+          SELECT h.seq FROM conversation_heads h WHERE h.conversation_id = e.conversation_id LIMIT 1
+        ) head ON true
+        LEFT JOIN LATERAL (
+          SELECT m.visible_from_seq FROM conversation_members m
+          WHERE m.conversation_id = e.conversation_id AND m.user_id = e.sender_id AND m.left_seq IS NULL LIMIT 1
+        ) member ON true
+        LEFT JOIN LATERAL (
+          SELECT m.id, m.seq, m.created_at, m.request_hash FROM messages m
+          WHERE m.conversation_id = e.conversation_id AND m.sender_id = e.sender_id
+            AND m.client_message_id = e.client_message_id LIMIT 1
+        ) known ON true
+        LEFT JOIN LATERAL (
+          SELECT m.seq, m.sender_id, left(m.body, 140) AS excerpt, m.deleted_at IS NOT NULL AS deleted
+          FROM (SELECT * FROM messages WHERE messages.id = e.reply_to OFFSET 0) m
+          WHERE m.conversation_id = e.conversation_id AND m.seq >= member.visible_from_seq
+        ) reply ON true
+      ), placed AS MATERIALIZED (
+        SELECT c.*, c.head_seq + count(*) FILTER (WHERE c.outcome = 'stored')
+          OVER (PARTITION BY c.conversation_id ORDER BY c.ord) AS seq
+        FROM checked c
       ), stored AS (
         INSERT INTO messages (conversation_id, seq, id, sender_id, client_message_id, request_hash, type, body,
           reply_to_seq, created_at, changed_seq)
-        SELECT f.conversation_id, head.base + f.place, f.id, f.sender_id, f.client_message_id, f.request_hash, f.type,
-          f.body, f.reply_seq, head.created_at, head.base + f.place
-        FROM fresh f JOIN head ON head.conversation_id = f.conversation_id
-        RETURNING messages.conversation_id, messages.seq, messages.id, messages.sender_id, messages.created_at
+        SELECT p.conversation_id, p.seq, p.id, p.sender_id, p.client_message_id, p.request_hash, p.type, p.body,
+          p.reply_seq, now, p.seq
+        FROM placed p WHERE p.outcome = 'stored'
+      ), moved AS (
+        UPDATE conversation_heads h SET seq = f.seq, last_activity_at = now
+        FROM (SELECT p.conversation_id, max(p.seq) AS seq FROM placed p WHERE p.outcome = 'stored'
+          GROUP BY p.conversation_id) f
+        WHERE h.conversation_id = f.conversation_id
       ), marked AS (
         UPDATE conversation_members m SET read_seq = GREATEST(m.read_seq, s.seq)
-        FROM (SELECT stored.conversation_id, stored.sender_id, max(stored.seq) AS seq FROM stored
-          GROUP BY stored.conversation_id, stored.sender_id) s
+        FROM (SELECT p.conversation_id, p.sender_id, max(p.seq) AS seq FROM placed p WHERE p.outcome = 'stored'
+          GROUP BY p.conversation_id, p.sender_id ORDER BY p.conversation_id, p.sender_id) s
         WHERE m.conversation_id = s.conversation_id AND m.user_id = s.sender_id
       )
-      SELECT c.ord::int, c.outcome, COALESCE(c.known_id, c.id), COALESCE(c.known_seq, s.seq),
-        COALESCE(c.known_at, s.created_at), c.reply_seq, c.reply_sender_id, c.reply_excerpt, c.reply_deleted
-      FROM checked c LEFT JOIN stored s ON s.id = c.id
-      ORDER BY c.ord;
+      SELECT p.ord::int, p.outcome,
+        CASE WHEN p.outcome = 'stored' THEN p.id ELSE p.known_id END,
+        CASE WHEN p.outcome = 'stored' THEN p.seq ELSE p.known_seq END,
+        CASE WHEN p.outcome = 'stored' THEN now ELSE p.known_at END,
+        p.reply_seq, p.reply_sender_id, p.reply_excerpt, p.reply_deleted
+      FROM placed p ORDER BY p.ord;
     END $$`
 
   // Read markers, a batch at a time; an entry that moves nothing takes no user seq. A (conversation, user) pair must

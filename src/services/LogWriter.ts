@@ -9,7 +9,7 @@ import type { Appended, Log, NewEntry } from "./Log.ts"
 import { messageCreated, noConversation, reused } from "./LogReader.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub } from "./PubSub.ts"
 import { makeRareLog } from "./RareLog.ts"
-import { isRetryable, isUnavailable, nullable } from "./Sql.ts"
+import { isRetryable, isUnavailable } from "./Sql.ts"
 
 type Entry = Pending<NewEntry, Appended, NotFound | Conflict>
 
@@ -33,6 +33,14 @@ export interface LogOptions {
   readonly capacity?: number
   readonly patienceMs?: number
 }
+
+/**
+ * Array literals: the driver encodes one long text many times quicker than many short ones. The first is for what needs
+ * no quotes, such as ids of ours.
+ */
+const plainArray = (values: ReadonlyArray<string | null>) => `{${values.map((value) => value ?? "NULL").join()}}`
+const quotedArray = (values: ReadonlyArray<string>) =>
+  `{${values.map((value) => `"${value.replaceAll(/["\\]/g, "\\$&")}"`).join()}}`
 
 const idOf = (entry: NewEntry) => `${entry.conversationId} ${entry.senderId} ${entry.clientMessageId}`
 
@@ -76,7 +84,7 @@ export const noReplyTarget = new NotFound({ detail: "There is no such message to
  */
 export const makeLogWriter = Effect.fnUntraced(function* (
   reader: Pick<Log["Service"], "range">,
-  { capacity = 20_000, maxBatch = 256, patienceMs = 10_000, shards = 2 }: LogOptions
+  { capacity = 20_000, maxBatch = 256, patienceMs = 10_000, shards = 1 }: LogOptions
 ) {
   const sql = yield* SqlClient.SqlClient
   const pubsub = yield* PubSub
@@ -89,17 +97,24 @@ export const makeLogWriter = Effect.fnUntraced(function* (
     Effect.logWarning("appends fail: the database does not answer", { reason, entries })
   )
 
+  /** As the row's fields are named, since renaming them row by row costs more than reading them. */
+  const columns = sql.literal(`ord, outcome, id, seq, created_at AS "createdAt", reply_seq AS "replySeq",
+    reply_sender_id AS "replySenderId", reply_excerpt AS "replyExcerpt", reply_deleted AS "replyDeleted"`)
+
   const call = (batch: ReadonlyArray<NewEntry>, wait: boolean): Effect.Effect<ReadonlyArray<Row>, SqlError> => {
     const [only] = batch
-    return batch.length === 1 && only !== undefined
-      ? sql<Row>`SELECT * FROM append_message(${wait}::boolean, ${only.conversationId}::uuid, ${only.senderId}::uuid,
-          ${only.id}::uuid, ${only.clientMessageId}::text, ${only.requestHash}::bytea, ${only.type}::text,
-          ${only.body}::text, ${only.replyTo}::uuid)`
-      : sql<Row>`SELECT * FROM append_messages(${wait}::boolean, ${batch.map((entry) => entry.conversationId)}::uuid[],
-          ${batch.map((entry) => entry.senderId)}::uuid[], ${batch.map((entry) => entry.id)}::uuid[],
-          ${batch.map((entry) => entry.clientMessageId)}::text[], ${batch.map((entry) => entry.requestHash)}::bytea[],
-          ${batch.map((entry) => entry.type)}::text[], ${batch.map((entry) => entry.body)}::text[],
-          ${nullable(batch.map((entry) => entry.replyTo))}::uuid[])`
+    if (batch.length === 1 && only !== undefined) {
+      return sql<Row>`SELECT ${columns} FROM append_message(${wait}::boolean, ${only.conversationId}::uuid,
+        ${only.senderId}::uuid, ${only.id}::uuid, ${only.clientMessageId}::text, ${only.requestHash}::bytea,
+        ${only.type}::text, ${only.body}::text, ${only.replyTo}::uuid)`.withoutTransform
+    }
+    const plain = (field: "conversationId" | "senderId" | "id" | "type" | "replyTo") =>
+      plainArray(batch.map((entry) => entry[field]))
+    return sql<Row>`SELECT ${columns} FROM append_messages(${wait}::boolean, ${plain("conversationId")}::uuid[],
+      ${plain("senderId")}::uuid[], ${plain("id")}::uuid[],
+      ${quotedArray(batch.map((entry) => entry.clientMessageId))}::text[],
+      ${batch.map((entry) => entry.requestHash)}::bytea[], ${plain("type")}::text[],
+      ${batch.map((entry) => entry.body)}::text[], ${plain("replyTo")}::uuid[])`.withoutTransform
   }
 
   const republish = (id: ConversationId, seq: number) =>
@@ -141,6 +156,30 @@ export const makeLogWriter = Effect.fnUntraced(function* (
     }
   }
 
+  /** Answers the entries of a committed batch and publishes what it stored. */
+  const settle = (batch: ReadonlyArray<Entry>, rows: ReadonlyArray<Row>) =>
+    Effect.suspend(() => {
+      const published = new Map<ConversationId, Array<Published>>()
+      for (const row of rows) {
+        const entry = batch[row.ord - 1]
+        const message = entry === undefined ? null : answer(entry, row)
+        if (message === null) continue
+        const events = published.get(message.conversationId)
+        const event = encodeEvent(messageCreated(message))
+        if (events === undefined) published.set(message.conversationId, [event])
+        else events.push(event)
+      }
+      return Effect.forEach(published, ([id, events]) => pubsub.publish(conversationSubject(id), events), {
+        discard: true
+      })
+    }).pipe(
+      Effect.catchCause((cause) =>
+        Effect.sync(() => {
+          for (const entry of batch) entry.answer(Effect.failCause(Cause.die(Cause.squash(cause))))
+        })
+      )
+    )
+
   const unavailable = Effect.fail(new Unavailable({ detail: "The database does not answer right now" }))
 
   /** Commits, answers and publishes; gives back the entries whose conversation another writer holds. */
@@ -152,22 +191,9 @@ export const makeLogWriter = Effect.fnUntraced(function* (
       Effect.retry({ while: isRetryable, times: 2 }),
       Effect.timeout("20 seconds"),
       Effect.flatMap((rows) => {
-        const locked: Array<Entry> = []
-        const published = new Map<ConversationId, Array<Published>>()
-        for (const row of rows) {
-          const entry = batch[row.ord - 1]
-          if (entry === undefined) continue
-          if (row.outcome === "locked") locked.push(entry)
-          const message = answer(entry, row)
-          if (message === null) continue
-          const events = published.get(message.conversationId)
-          const event = encodeEvent(messageCreated(message))
-          if (events === undefined) published.set(message.conversationId, [event])
-          else events.push(event)
-        }
-        return Effect.forEach(published, ([id, events]) => pubsub.publish(conversationSubject(id), events), {
-          discard: true
-        }).pipe(Effect.as(locked))
+        const locked = rows.flatMap((row) => (row.outcome === "locked" ? (batch[row.ord - 1] ?? []) : []))
+        // In a fiber of its own, which starts when this one waits: the database works on the next batch meanwhile.
+        return Effect.as(Effect.forkDetach(settle(batch, rows)), locked)
       }),
       Effect.catch((error) => {
         if (error._tag === "TimeoutError" || isUnavailable(error)) {

@@ -1,4 +1,4 @@
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Result, Schema } from "effect"
 import { DeliveredMark, NewConversation, ReadMark } from "../domain/Conversation.ts"
 import { ConversationId, MessageId, Seq } from "../domain/Ids.ts"
 import { NewMessage } from "../domain/Message.ts"
@@ -43,7 +43,7 @@ const apart = <S extends Schema.ConstraintDecoder<unknown>>(
     )
 }
 
-const decodeConversation = Schema.decodeUnknownEffect(Schema.Struct({ conversationId: ConversationId }))
+const decodeConversation = Schema.decodeUnknownResult(Schema.Struct({ conversationId: ConversationId }))
 
 /** An operation in a conversation: its data are `conversationId` and the given fields. */
 const within = <S extends Schema.ConstraintDecoder<unknown>>(
@@ -51,17 +51,15 @@ const within = <S extends Schema.ConstraintDecoder<unknown>>(
   run: (caller: Caller, conversationId: ConversationId, data: S["Type"]) => Effect.Effect<unknown, Problem>,
   kind: Operation["kind"] = "other"
 ): Decode => {
-  const decode = Schema.decodeUnknownEffect(schema)
-  return (data) =>
-    Effect.zipWith(
-      decodeConversation(data),
-      decode(data),
-      ({ conversationId }, decoded): Operation => ({
-        conversationId,
-        kind,
-        run: (caller) => run(caller, conversationId, decoded)
-      })
-    ).pipe(Effect.mapError(invalidData))
+  const decode = Schema.decodeUnknownResult(schema)
+  return (data) => {
+    const id = decodeConversation(data)
+    if (Result.isFailure(id)) return Effect.fail(invalidData(id.failure))
+    const decoded = decode(data)
+    if (Result.isFailure(decoded)) return Effect.fail(invalidData(decoded.failure))
+    const { conversationId } = id.success
+    return Effect.succeed({ conversationId, kind, run: (principal) => run(principal, conversationId, decoded.success) })
+  }
 }
 
 const Page = Schema.Struct({ limit: Schema.optionalKey(Schema.Int), cursor: Schema.optionalKey(Schema.String) })

@@ -1,6 +1,6 @@
 import { assert, layer as withLayer } from "@effect/vitest"
 import { Array as Arr, Effect, type Layer } from "effect"
-import { type ConversationId, MessageId, type UserId } from "../../src/domain/Ids.ts"
+import { ClientMessageId, type ConversationId, MessageId, type UserId } from "../../src/domain/Ids.ts"
 import { Log, type Place } from "../../src/services/Log.ts"
 import { conversationSubject } from "../../src/services/PubSub.ts"
 import {
@@ -34,6 +34,33 @@ const appendMany = (conversationId: ConversationId, senderId: UserId, count: num
 /** What every Layer of Log keeps. */
 export const logContract = <E>(layer: Layer.Layer<Chat, E>) => {
   withLayer(layer)("Log: append", (it) => {
+    it.effect("stores whatever characters an id and a body have, also in one batch", () =>
+      Effect.gen(function* () {
+        const log = yield* Log
+        const { a, id } = yield* twoOfUs
+        const visible = Array.from({ length: 0x7e - 0x20 }, (_, index) => String.fromCharCode(0x21 + index)).join("")
+        const odd = ['"', "\\", '\\"', "{}", ",", "NULL", "null", "$&", "{a,b}", visible]
+        // A batch for each, since a batch that fails is done again row by row.
+        const batches = odd.map((text) =>
+          Arr.range(1, 4).map((n) =>
+            entryOf(id, a, { clientMessageId: ClientMessageId.make(`${text}${n}`), body: `${text}\n\t'"\\${n}` })
+          )
+        )
+        yield* Effect.forEach(batches, (batch) => Effect.forEach(batch, append, all))
+        const entries = batches.flat()
+        const { items } = yield* log.messages({ conversationId: id, userId: a, place: { newest: true }, limit: 50 })
+        assert.deepStrictEqual(
+          items.map(({ body, clientMessageId }) => ({ clientMessageId, body })),
+          entries.map(({ body, clientMessageId }) => ({ clientMessageId, body }))
+        )
+        const retried = yield* Effect.forEach(entries.map(again), append, all)
+        assert.deepStrictEqual(
+          retried.map(({ ack }) => [ack.messageId, ack.duplicate]),
+          entries.map((entry) => [entry.id, true])
+        )
+      })
+    )
+
     it.effect("acknowledges with the next seq, and every reading shows the same message", () =>
       Effect.gen(function* () {
         const log = yield* Log
