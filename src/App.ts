@@ -6,6 +6,7 @@ import { SocketRoute } from "./http/SocketRoute.ts"
 import * as Migrations from "./layers/Migrations.ts"
 import * as NatsPubSub from "./layers/NatsPubSub.ts"
 import * as Postgres from "./layers/Postgres.ts"
+import * as PrometheusMetrics from "./layers/PrometheusMetrics.ts"
 import { Redis } from "./layers/Redis.ts"
 import * as RedisLimits from "./layers/RedisLimits.ts"
 import * as RedisPresence from "./layers/RedisPresence.ts"
@@ -98,5 +99,6 @@ export const App = DrainFirst.pipe(
   Layer.provide(Vanishing),
   Layer.provide(Common),
   Layer.provide(Database),
-  Layer.provide(Announced)
+  Layer.provide(Announced),
+  Layer.provide(PrometheusMetrics.layer)
 )

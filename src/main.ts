@@ -1,20 +1,16 @@
-import { readFileSync } from "node:fs"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect, Layer, Schema } from "effect"
+import { Effect, Layer } from "effect"
 import { App, Database } from "./App.ts"
 import { commandLine } from "./layers/CommandLine.ts"
 import * as Logging from "./layers/Logging.ts"
 import { runMain } from "./layers/Process.ts"
+import { version } from "./layers/Version.ts"
 
 /** Runs the service until it is interrupted. */
 const serve = Layer.launch(App).pipe(Effect.provide(Logging.layer))
 
 /** Brings the database up to date. */
 const migrate = Layer.build(Database).pipe(Effect.scoped, Effect.asVoid, Effect.provide(Logging.layer))
-
-const { version } = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))(
-  readFileSync(new URL("../package.json", import.meta.url), "utf8")
-)
 
 commandLine({ serve, migrate }, version).pipe(
   Effect.provide(NodeServices.layer),

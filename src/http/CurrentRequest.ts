@@ -8,6 +8,8 @@ export interface RequestInfo {
   readonly id: string
   /** Where it comes from, a trusted proxy's word included. */
   readonly address: string
+  /** The template of its path, "none" where there is nothing. */
+  readonly route: string
   /** When it came, in nanoseconds. */
   readonly since: bigint
   /** Who makes it, once that is verified. */
@@ -18,5 +20,12 @@ export interface RequestInfo {
 
 /** The request that is being served. Every route may read it. */
 export const CurrentRequest = Context.Reference<RequestInfo>("chat/http/CurrentRequest", {
-  defaultValue: () => ({ id: "none", address: "unknown", since: 0n, userId: undefined, allowance: undefined })
+  defaultValue: () => ({
+    id: "none",
+    address: "unknown",
+    route: "none",
+    since: 0n,
+    userId: undefined,
+    allowance: undefined
+  })
 })

@@ -3,12 +3,14 @@ import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequ
 import { Clock, Context, Effect, Layer, References, type Types } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { InvalidRequest } from "../domain/Problem.ts"
+import { traceOf } from "../services/Metrics.ts"
 import { Settings } from "../services/Settings.ts"
 import { clientAddressOf } from "./ClientAddress.ts"
 import { corsOf } from "./Cors.ts"
 import { CurrentRequest, type RequestInfo } from "./CurrentRequest.ts"
 import { type Answer, answerTo } from "./ProblemOfCause.ts"
-import { logRequest } from "./RequestLog.ts"
+import { makeRequestLog } from "./RequestLog.ts"
+import { makeRequestMetrics } from "./RequestMetrics.ts"
 import { recordRoutes } from "./RouteTable.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
@@ -24,6 +26,12 @@ const requestIdOf = ({ headers }: Request) => {
 /** RFC 9112, 3.2: a request of HTTP/1.1 must name its host. Older ones, as health checks send them, need not. */
 const lacksHost = (request: Request) =>
   request.headers.host === undefined && NodeHttpServerRequest.toIncomingMessage(request).httpVersion === "1.1"
+
+const wantsSocket = ({ headers }: Request) => headers.upgrade !== undefined
+
+/** A socket's life is told by its gateway. */
+const isSocket = (request: Request, { interrupted, response }: Answer) =>
+  wantsSocket(request) && (interrupted === true || response.status < 400)
 
 const securityHeaders = (origin: string): Record<string, string> => ({
   "x-content-type-options": "nosniff",
@@ -46,7 +54,9 @@ const allowanceHeaders = ({ allowance }: RequestInfo): Record<string, string> | 
 export const layer = Layer.effect(
   HttpRouter.HttpRouter,
   Effect.gen(function* () {
-    const { server } = yield* Settings
+    const { metrics, server } = yield* Settings
+    const counts = yield* makeRequestMetrics
+    const logRequest = makeRequestLog(metrics.path)
     const inner = yield* HttpRouter.HttpRouter
     const { router, ...table } = recordRoutes(inner)
     const addressOf = clientAddressOf(server.trustedProxies)
@@ -63,7 +73,7 @@ export const layer = Layer.effect(
         // A proxy that collects an answer before it passes it on would hold back live events.
         ...(response.headers["content-type"]?.startsWith("text/event-stream") && { "x-accel-buffering": "no" }),
         // A refused upgrade is the last that its connection carries.
-        ...(request.headers.upgrade !== undefined && { connection: "close" }),
+        ...(wantsSocket(request) && { connection: "close" }),
         "x-request-id": info.id
       })
 
@@ -71,11 +81,14 @@ export const layer = Layer.effect(
       Effect.withFiber<Response>((fiber) => {
         const info = fiber.getRef(CurrentRequest)
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
-        // The router leaves behind which route it took.
-        const route = Context.getOrUndefined(fiber.context, HttpRouter.RouteContext)?.route.path
         const answer = toAnswer(request, info.id)
         const response = complete(request, info, answer.response)
-        return Effect.as(logRequest(request, info, route, answer), response)
+        if (!wantsSocket(request)) counts.ended(info.route)
+        if (isSocket(request, answer)) return Effect.succeed(response)
+        const nanos = Number(fiber.getRef(Clock.Clock).currentTimeNanosUnsafe() - info.since)
+        const { route } = info
+        counts.answered(request.method, route, response.status, nanos / 1e9, traceOf(fiber))
+        return Effect.as(logRequest(request, info, nanos / 1e6, answer), response)
       })
 
     yield* inner.addGlobalMiddleware((route): Effect.Effect<Response, Types.unhandled> => {
@@ -94,6 +107,7 @@ export const layer = Layer.effect(
         const id = requestIdOf(request)
         const info: RequestInfo = {
           id,
+          route: table.template(request.url) ?? "none",
           get address() {
             return addressOf(request)
           },
@@ -101,6 +115,7 @@ export const layer = Layer.effect(
           userId: undefined,
           allowance: undefined
         }
+        if (!wantsSocket(request)) counts.began(info.route)
         const annotations = { ...fiber.getRef(References.CurrentLogAnnotations), requestId: id }
         // Added one by one: merging contexts would copy every service of the program for each request.
         return Effect.updateContext(answered, (context: Context.Context<never>) =>

@@ -1,8 +1,9 @@
-import { Cause, Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Metric, Option, type Scope } from "effect"
+import { Cause, Clock, Context, Deferred, Effect, Exit, Fiber, Layer, Option, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import type { DependencyStatus, ReadinessReport } from "../domain/Readiness.ts"
 import { Drain } from "./Drain.ts"
-import { dependencyUp } from "./Metrics.ts"
+import { dependencyLatency, dependencyUp, draining } from "./MetricDefinitions.ts"
+import { Metrics } from "./Metrics.ts"
 
 /** Something that this node stands on. Without a `required` one it cannot serve; without another it is degraded. */
 export interface Dependency {
@@ -44,6 +45,8 @@ export class Readiness extends Context.Service<
     Readiness,
     Effect.gen(function* () {
       const drain = yield* Drain
+      const metrics = yield* Metrics
+      metrics.read(draining, () => (drain.isDraining() ? 1 : 0))
       const now = Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis).toISOString())
       const started = yield* now
       const required = new Set<string>()
@@ -58,9 +61,11 @@ export class Readiness extends Context.Service<
       ) {
         const before = statuses.get(name)
         const changed = before?.status !== status
+        if (details.latencyMs !== undefined)
+          metrics.gauge(dependencyLatency, { dependency: name })(details.latencyMs / 1000)
         statuses.set(name, { status, since: changed || before === undefined ? yield* now : before.since, ...details })
         if (!changed) return
-        yield* Metric.update(dependencyUp(name), status === "down" ? 0 : 1)
+        metrics.gauge(dependencyUp, { dependency: name })(status === "down" ? 0 : 1)
         yield* status !== "down"
           ? Effect.logInfo(`${name} is there`, { dependency: name })
           : Effect.logWarning(`${name} is away`, { dependency: name, reason: details.detail })

@@ -1,8 +1,9 @@
-import { Context, Deferred, Effect, Exit, Layer, Metric, Schedule, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Schedule, Scope } from "effect"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Unavailable } from "../domain/Problem.ts"
 import { Log } from "../services/Log.ts"
-import { repairedEvents } from "../services/Metrics.ts"
+import * as Definitions from "../services/MetricDefinitions.ts"
+import { Metrics } from "../services/Metrics.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub, userSubject } from "../services/PubSub.ts"
 import { Settings } from "../services/Settings.ts"
 import { makeComparison } from "./Comparison.ts"
@@ -184,6 +185,11 @@ export class Hub extends Context.Service<
       const log = yield* Log
       const pubsub = yield* PubSub
       const { timers } = yield* Settings
+      const metrics = yield* Metrics
+      const repaired = {
+        hole: metrics.counter(Definitions.repairedEvents, { cause: "hole" }),
+        head: metrics.counter(Definitions.repairedEvents, { cause: "head" })
+      }
       const comparing = yield* makeComparison
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const feeds = new Map<ConversationId, Feed>()
@@ -196,7 +202,7 @@ export class Hub extends Context.Service<
             const events = yield* log.range(id, feed.last, Math.min(head, feed.last + repairStep))
             if (events.length === 0) return
             for (const event of events) feed.take(new Frame(encodeEvent(event)))
-            yield* Metric.update(repairedEvents(cause), events.length)
+            repaired[cause](events.length)
           }
         })
 

@@ -1,0 +1,70 @@
+import { assert, describe, layer } from "@effect/vitest"
+import { Effect, Layer, Tracer } from "effect"
+import { MetricsRoute } from "../../src/http/MetricsServer.ts"
+import { HttpRoutes } from "../../src/http/Server.ts"
+import * as PrometheusMetrics from "../../src/layers/PrometheusMetrics.ts"
+import { fakeServices, HttpService, httpService, newcomer } from "../support/HttpService.ts"
+
+/** As a tracer that keeps every trace. */
+const tracer = Tracer.make({ span: (options) => new Tracer.NativeSpan({ ...options, sampled: true }) })
+
+const Service = httpService(Layer.merge(HttpRoutes, MetricsRoute)).pipe(
+  Layer.provideMerge(fakeServices()),
+  Layer.provideMerge(Layer.provide(PrometheusMetrics.layer, fakeServices())),
+  Layer.provide(Layer.succeed(Tracer.Tracer, tracer))
+)
+
+const openMetrics = { accept: "application/openmetrics-text; version=1.0.0" }
+
+/** The value of one series, as it stands in the text; undefined when there is none. */
+const sampleOf = (text: string, series: string) => {
+  const line = text.split("\n").find((each) => each.startsWith(`${series} `))
+  return line === undefined ? undefined : Number(line.slice(series.length + 1).split(" ")[0])
+}
+
+describe("metrics over HTTP", () => {
+  layer(Service, { excludeTestServices: true })((it) => {
+    it.effect("count requests by route, method and status, whatever clients send", () =>
+      Effect.gen(function* () {
+        const { ask } = yield* HttpService
+        const { token } = yield* newcomer()
+        yield* ask("/v1/users/me", { token })
+        yield* ask("/v1/users/me")
+        yield* ask("/v1/users/01a203c6-7ff0-7c8f-93a6-86ca231542ca?secret=planted", { token })
+        yield* ask("/planted/path")
+        yield* ask("/v1/users/me", { method: "PROPFIND" })
+        const { headers, text } = yield* ask("/metrics")
+        assert.strictEqual(headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8")
+        const requests = (labels: string) => sampleOf(text, `chat_http_requests_total{${labels}}`)
+        assert.strictEqual(requests(`method="GET",route="/v1/users/me",status="200"`), 1)
+        assert.strictEqual(requests(`method="GET",route="/v1/users/me",status="401"`), 1)
+        assert.strictEqual(requests(`method="GET",route="/v1/users/:id",status="404"`), 1)
+        assert.strictEqual(requests(`method="GET",route="none",status="404"`), 1)
+        assert.strictEqual(requests(`method="other",route="/v1/users/me",status="405"`), 1)
+        assert.strictEqual(sampleOf(text, `chat_http_requests_in_flight{route="/v1/users/me"}`), 0)
+        assert.strictEqual(sampleOf(text, `chat_http_requests_in_flight{route="/metrics"}`), 1)
+        assert.notInclude(text, "planted")
+        assert.match(text, /^chat_build_info\{version="\d/m)
+        assert.match(text, /^process_cpu_seconds_total /m)
+        assert.match(text, /^nodejs_eventloop_lag_p99_seconds /m)
+      })
+    )
+
+    it.effect("lead from a duration to a trace, for who reads OpenMetrics", () =>
+      Effect.gen(function* () {
+        const { ask } = yield* HttpService
+        const traceId = "0af7651916cd43dd8448eb211c80319c"
+        yield* ask("/health", { headers: { traceparent: `00-${traceId}-b7ad6b7169203331-01` } })
+        const { headers, text } = yield* ask("/metrics", { headers: openMetrics })
+        assert.strictEqual(headers.get("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8")
+        assert.match(text, new RegExp(`^chat_http_request_duration_seconds_bucket.*# \\{trace_id="${traceId}"\\}`, "m"))
+        assert.match(text, /^# TYPE chat_http_requests counter$/m)
+        assert.isTrue(text.endsWith("# EOF\n"))
+        // The other format has its own names again, and no exemplars.
+        const plain = yield* ask("/metrics")
+        assert.match(plain.text, /^# TYPE chat_http_requests_total counter$/m)
+        assert.notInclude(plain.text, traceId)
+      })
+    )
+  })
+})
