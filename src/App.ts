@@ -54,14 +54,13 @@ const Vanishing = Layer.unwrap(
   )
 )
 
-/** What the product does. */
-const Services = Layer.mergeAll(Messages.layer, Sync.layer, Typing.layer, Users.layer, Sessions.layer).pipe(
-  Layer.provideMerge(Layer.mergeAll(Log.layer, Conversations.layer, EventCursors.layer)),
-  Layer.provideMerge(Layer.mergeAll(AccessTokens.layer, Passwords.layer))
+/** What the product does, on its log, conversations, tokens and passwords, which tests swap. */
+export const Services = Layer.mergeAll(Messages.layer, Sync.layer, Typing.layer, Users.layer, Sessions.layer).pipe(
+  Layer.provideMerge(EventCursors.layer)
 )
 
 /** What carries events to this node's sockets and streams. */
-const Realtime = Layer.mergeAll(Gateway.layer, EventStreams.layer).pipe(
+export const Realtime = Layer.mergeAll(Gateway.layer, EventStreams.layer).pipe(
   Layer.provide([CatchUp.layer, Commands.layer]),
   Layer.provideMerge(Hub.layer)
 )
@@ -96,6 +95,7 @@ export const App = DrainFirst.pipe(
   Layer.provide(layerServer),
   Layer.provide(Realtime),
   Layer.provide(Services),
+  Layer.provide(Layer.mergeAll(Log.layer, Conversations.layer, AccessTokens.layer, Passwords.layer)),
   Layer.provide(Vanishing),
   Layer.provide(Common),
   Layer.provide(Database),

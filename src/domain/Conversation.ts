@@ -10,6 +10,10 @@ export type Kind = typeof Kind.Type
 export const Role = Schema.Literals(["owner", "admin", "member"])
 export type Role = typeof Role.Type
 
+/** What a new member sees of what was written before; a change of it changes nothing for those who are members. */
+export const HistoryForNewMembers = Schema.Literals(["all", "from-join"])
+export type HistoryForNewMembers = typeof HistoryForNewMembers.Type
+
 /** My side of a conversation. `unreadCount` is derived from `readSeq` and capped at 100. */
 export const Membership = Schema.Struct({
   role: Role,

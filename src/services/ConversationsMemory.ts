@@ -2,6 +2,7 @@ import { randomUUIDv7 } from "node:crypto"
 import { Clock, Duration, Effect } from "effect"
 import { unreadCap } from "../domain/Conversation.ts"
 import { ConversationId, type UserId } from "../domain/Ids.ts"
+import { makeChangesMemory } from "./ChangesMemory.ts"
 import {
   type ConversationRow,
   keyReused,
@@ -32,6 +33,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
   const { conversations, idempotencyKeys, userHeads, users } = yield* Memory
   const pubsub = yield* PubSub
   const { limits } = yield* Settings
+  const { nextUserSeq } = yield* makeChangesMemory
 
   const memberOf = (userId: UserId): Array<Mine> =>
     Array.from(conversations.values()).flatMap((conversation) => {
@@ -43,12 +45,6 @@ export const makeConversationsMemory = Effect.gen(function* () {
     Array.from(members.values()).filter((member) => member.leftSeq === null)
 
   const isSmall = (conversation: StoredConversation) => members(conversation).length <= 100
-
-  const nextUserSeq = (userId: UserId) => {
-    const seq = (userHeads.get(userId) ?? 0) + 1
-    userHeads.set(userId, seq)
-    return seq
-  }
 
   const unreadOf = ({ conversation, me }: Mine) =>
     Math.min(
@@ -78,7 +74,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
 
   const show = (mine: Mine) => {
     const last = messagesOf(mine.conversation, mine.me.visibleFromSeq).at(-1)
-    return toConversation(toRow(mine), last && rowOf(mine.conversation, last))
+    return toConversation(toRow(mine), last && rowOf(mine.conversation, last, mine.me.userId))
   }
 
   const start = (

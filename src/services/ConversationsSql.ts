@@ -16,7 +16,7 @@ import {
 } from "./ConversationRows.ts"
 import { checkNewGroup, checkPage } from "./ConversationRules.ts"
 import type { Conversations, Place } from "./Conversations.ts"
-import { type MessageRow, messageColumns, messageTables, noConversation } from "./LogReader.ts"
+import { type MessageRow, messageColumns, messageTables, myReactions, noConversation } from "./LogReader.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
 import { makeReadMarkers } from "./ReadMarkers.ts"
 import { Settings } from "./Settings.ts"
@@ -56,11 +56,12 @@ export const makeConversationsSql = Effect.gen(function* () {
     LEFT JOIN users peer ON peer.id = CASE WHEN d.user_low = me.user_id THEN d.user_high ELSE d.user_low END
     WHERE me.user_id = ${userId}::uuid AND me.left_seq IS NULL`
 
-  const toConversations = Effect.fnUntraced(function* (rows: ReadonlyArray<Row>) {
+  const toConversations = Effect.fnUntraced(function* (userId: UserId, rows: ReadonlyArray<Row>) {
     const found = rows.filter((row) => row.lastSeq !== null)
     if (found.length === 0) return rows.map((row) => toConversation(row, undefined))
     const messages = yield* sql<MessageRow>`
-      SELECT ${sql.literal(messageColumns)} FROM ${sql.literal(messageTables)}
+      SELECT ${sql.literal(messageColumns)}, ${sql.literal(myReactions)} FROM ${sql.literal(messageTables)}
+      CROSS JOIN (SELECT ${userId}::uuid AS user_id) me
       JOIN unnest(${found.map((row) => row.id)}::uuid[], ${found.map((row) => row.lastSeq)}::bigint[])
         AS last(conversation_id, seq) ON m.conversation_id = last.conversation_id AND m.seq = last.seq`
     const last = new Map(messages.map((message) => [message.conversationId, message]))
@@ -69,7 +70,7 @@ export const makeConversationsSql = Effect.gen(function* () {
 
   const getMany: Conversations["Service"]["getMany"] = Effect.fn("Conversations.getMany")(function* (userId, ids) {
     if (ids.length === 0) return []
-    return yield* toConversations(yield* sql<Row>`${mine(userId)} AND c.id = ANY (${ids}::uuid[])`)
+    return yield* toConversations(userId, yield* sql<Row>`${mine(userId)} AND c.id = ANY (${ids}::uuid[])`)
   }, orUnavailable)
 
   const get: Conversations["Service"]["get"] = Effect.fnUntraced(function* (userId, id) {
@@ -86,7 +87,7 @@ export const makeConversationsSql = Effect.gen(function* () {
         : sql` AND (h.last_activity_at, c.id) < (${new Date(after.at)}::timestamptz, ${after.id}::uuid)`
     const rows = yield* sql<Row>`${mine(userId)}${below}
       ORDER BY h.last_activity_at DESC, c.id DESC LIMIT ${page.limit + 1}`
-    return pageOf(rows, page.limit, yield* toConversations(rows.slice(0, page.limit)), listCursor.at)
+    return pageOf(rows, page.limit, yield* toConversations(userId, rows.slice(0, page.limit)), listCursor.at)
   }, orUnavailable)
 
   const members: Conversations["Service"]["members"] = Effect.fn("Conversations.members")(function* (

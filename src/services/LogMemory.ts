@@ -1,11 +1,12 @@
-import { Clock, Effect, Semaphore } from "effect"
+import { Clock, Effect } from "effect"
 import type { Event } from "../domain/Event.ts"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import { excerptLength } from "../domain/Message.ts"
+import { seenFrom } from "../domain/Visibility.ts"
 import type { Log } from "./Log.ts"
 import { type MessageRow, messageCreated, noConversation, noMessage, reused, split, toMessage } from "./LogReader.ts"
 import { noReplyTarget } from "./LogWriter.ts"
-import { type LoggedMessage, Memory, type StoredConversation } from "./Memory.ts"
+import { type LoggedEvent, type LoggedMessage, Memory, type StoredConversation } from "./Memory.ts"
 import { conversationSubject, encodeEvent, PubSub } from "./PubSub.ts"
 
 /** A conversation and the user's place in it; `NotFound` when he is no member. */
@@ -24,38 +25,42 @@ export const membership = (
 export const messagesOf = ({ log }: StoredConversation, visibleFromSeq: number): Array<LoggedMessage> =>
   log.flatMap((logged) => (logged.event === "message.created" && logged.seq >= visibleFromSeq ? [logged] : []))
 
-export const rowOf = (conversation: StoredConversation, message: LoggedMessage): MessageRow => {
+/** `readerId`: whose own reactions are marked, in a view of a member. */
+export const rowOf = (conversation: StoredConversation, message: LoggedMessage, readerId?: UserId): MessageRow => {
   const original = message.replySeq === null ? undefined : conversation.log[message.replySeq - 1]
   const reply = original?.event === "message.created" ? original : undefined
   return {
     ...message,
     conversationId: conversation.id,
-    editedAt: null,
-    deletedAt: null,
-    revision: 1,
-    changedSeq: message.seq,
     replyId: reply?.id ?? null,
     replySeq: reply?.seq ?? 0,
     replySenderId: reply?.senderId ?? message.senderId,
     replyExcerpt: Array.from(reply?.body ?? "")
       .slice(0, excerptLength)
       .join(""),
-    replyDeleted: false
+    replyDeleted: reply?.deletedAt !== null && reply !== undefined,
+    reactions: message.reactions.map(({ emoji, userIds }) => ({ emoji, count: userIds.length })),
+    pinned: message.pinnedAt !== null,
+    ...(readerId !== undefined && {
+      mine: message.reactions.flatMap(({ emoji, userIds }) => (userIds.includes(readerId) ? [emoji] : []))
+    })
   }
+}
+
+/** An entry of the log as the event that it is now. */
+export const eventOf = (conversation: StoredConversation, logged: LoggedMessage | LoggedEvent): Event => {
+  if (logged.event === "message.created") return messageCreated(toMessage(rowOf(conversation, logged), 1))
+  if (logged.event !== "message.edited" || "message" in logged.data) return logged
+  const message = conversation.log[logged.data.messageSeq - 1]
+  return message?.event === "message.created"
+    ? { ...logged, data: { message: toMessage(rowOf(conversation, message), 1) } }
+    : logged
 }
 
 /** The log in `Memory`. */
 export const makeMemoryLog = Effect.gen(function* () {
-  const { conversations } = yield* Memory
+  const { atomically, conversations } = yield* Memory
   const pubsub = yield* PubSub
-  const turns = yield* Semaphore.make(1)
-
-  const eventOf = (
-    conversation: StoredConversation,
-    logged: StoredConversation["log"][number],
-    visibleFromSeq: number
-  ): Event =>
-    logged.event === "message.created" ? messageCreated(toMessage(rowOf(conversation, logged), visibleFromSeq)) : logged
 
   const ackOf = ({ createdAt, id: messageId, seq }: LoggedMessage, duplicate: boolean) => ({
     messageId,
@@ -77,7 +82,7 @@ export const makeMemoryLog = Effect.gen(function* () {
     function* (entry) {
       const { conversation, known, me } = yield* find(entry)
       const publish = (logged: LoggedMessage) =>
-        pubsub.publish(conversationSubject(conversation.id), [encodeEvent(eventOf(conversation, logged, 1))])
+        pubsub.publish(conversationSubject(conversation.id), [encodeEvent(eventOf(conversation, logged))])
       if (known !== undefined) return yield* Effect.as(publish(known), { ack: ackOf(known, true), message: null })
       const reply = messagesOf(conversation, me.visibleFromSeq).find(({ id }) => id === entry.replyTo)
       if (entry.replyTo !== null && reply === undefined) return yield* noReplyTarget
@@ -88,7 +93,13 @@ export const makeMemoryLog = Effect.gen(function* () {
         event: "message.created",
         seq,
         replySeq: reply?.seq ?? null,
-        createdAt
+        createdAt,
+        editedAt: null,
+        deletedAt: null,
+        revision: 1,
+        changedSeq: seq,
+        pinnedAt: null,
+        reactions: []
       }
       conversation.log.push(logged)
       conversation.lastActivityAt = createdAt
@@ -96,7 +107,7 @@ export const makeMemoryLog = Effect.gen(function* () {
       yield* publish(logged)
       return { ack: ackOf(logged, false), message: toMessage(rowOf(conversation, logged), 1) }
     },
-    (append) => Effect.uninterruptible(turns.withPermits(1)(append))
+    (append) => atomically(append)
   )
 
   const log: Log["Service"] = {
@@ -108,13 +119,13 @@ export const makeMemoryLog = Effect.gen(function* () {
         items: conversation.log
           .filter(({ seq }) => seq > after && seq >= visibleFromSeq)
           .slice(0, limit)
-          .map((logged) => eventOf(conversation, logged, visibleFromSeq)),
+          .map((logged) => seenFrom(eventOf(conversation, logged), visibleFromSeq)),
         head: conversation.log.length
       })),
     range: (conversationId, after, through) =>
       Effect.sync(() => {
         const conversation = conversations.get(conversationId)
-        return conversation?.log.slice(after, through).map((logged) => eventOf(conversation, logged, 1)) ?? []
+        return conversation?.log.slice(after, through).map((logged) => eventOf(conversation, logged)) ?? []
       }),
     heads: (ids) =>
       Effect.sync(
@@ -134,7 +145,7 @@ export const makeMemoryLog = Effect.gen(function* () {
         const after = all.slice(before.length)
         const page = all.slice(Math.max(0, before.length - older), before.length + newer)
         return {
-          items: page.map((message) => toMessage(rowOf(conversation, message), visibleFromSeq)),
+          items: page.map((message) => toMessage(rowOf(conversation, message, userId), visibleFromSeq)),
           hasBefore: before.length > older,
           hasAfter: after.length > newer
         }
@@ -145,7 +156,9 @@ export const makeMemoryLog = Effect.gen(function* () {
         () => noMessage
       )
       const message = messagesOf(conversation, me.visibleFromSeq).find(({ id }) => id === messageId)
-      return message === undefined ? yield* noMessage : toMessage(rowOf(conversation, message), me.visibleFromSeq)
+      return message === undefined
+        ? yield* noMessage
+        : toMessage(rowOf(conversation, message, userId), me.visibleFromSeq)
     })
   }
   return log

@@ -1,13 +1,14 @@
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import type { Kind } from "../domain/Conversation.ts"
-import type { Event } from "../domain/Event.ts"
+import { Event } from "../domain/Event.ts"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { Message, MessageType } from "../domain/Message.ts"
 import { Conflict, NotFound } from "../domain/Problem.ts"
+import { messageSeenFrom, seenFrom } from "../domain/Visibility.ts"
 import type { Log, Place } from "./Log.ts"
 import { orUnavailable } from "./Sql.ts"
 
+/** `mine` are the emoji with which the reader reacted, and absent where one encoding serves everybody. */
 export interface MessageRow {
   readonly id: MessageId
   readonly conversationId: ConversationId
@@ -26,18 +27,25 @@ export interface MessageRow {
   readonly replySenderId: UserId
   readonly replyExcerpt: string
   readonly replyDeleted: boolean
+  readonly reactions: ReadonlyArray<{ readonly emoji: string; readonly count: number }> | null
+  readonly pinned: boolean
+  readonly mine?: ReadonlyArray<string>
 }
 
-type EventRow = MessageRow & { readonly actorId: UserId; readonly at: Date } & (
-    | { readonly event: "message.created" }
-    | {
-        readonly event: "conversation.created"
-        readonly data: { readonly kind: Kind; readonly title: string | null; readonly memberCount: number }
-      }
-  )
+/** An entry of the log, with the message that it carries. */
+type EventRow = (MessageRow | { readonly id: null }) & {
+  readonly event: string
+  readonly logSeq: number
+  readonly actorId: UserId
+  readonly at: Date
+  readonly data: unknown
+}
 
 /** What a member who sees from `visibleFromSeq` on is shown of a message. */
-export const toMessage = (row: MessageRow, visibleFromSeq: number): Message => ({
+export const toMessage = (row: MessageRow, visibleFromSeq: number): Message =>
+  messageSeenFrom(messageOf(row), visibleFromSeq)
+
+const messageOf = (row: MessageRow): Message => ({
   id: row.id,
   conversationId: row.conversationId,
   seq: row.seq,
@@ -48,21 +56,21 @@ export const toMessage = (row: MessageRow, visibleFromSeq: number): Message => (
   replyTo:
     row.replyId === null
       ? null
-      : row.replySeq < visibleFromSeq
-        ? { messageId: row.replyId, seq: row.replySeq, senderId: null, excerpt: "", deleted: false, hidden: true }
-        : {
-            messageId: row.replyId,
-            seq: row.replySeq,
-            senderId: row.replySenderId,
-            excerpt: row.replyExcerpt,
-            deleted: row.replyDeleted
-          },
+      : {
+          messageId: row.replyId,
+          seq: row.replySeq,
+          senderId: row.replySenderId,
+          excerpt: row.replyExcerpt,
+          deleted: row.replyDeleted
+        },
   threadRootId: null,
   threadReplyCount: 0,
   mentions: [],
   attachments: [],
-  reactions: [],
-  pinned: false,
+  reactions: (row.reactions ?? []).map(({ count, emoji }) =>
+    row.mine === undefined ? { emoji, count } : { emoji, count, me: row.mine.includes(emoji) }
+  ),
+  pinned: row.pinned,
   createdAt: row.createdAt.toISOString(),
   editedAt: row.editedAt?.toISOString() ?? null,
   deletedAt: row.deletedAt?.toISOString() ?? null,
@@ -80,25 +88,34 @@ export const messageCreated = (message: Message): Event => ({
   data: { message }
 })
 
-const toEvent = (row: EventRow, visibleFromSeq: number): Event =>
-  row.event === "message.created"
-    ? messageCreated(toMessage(row, visibleFromSeq))
-    : {
-        event: "conversation.created",
-        conversationId: row.conversationId,
-        seq: row.seq,
-        at: row.at.toISOString(),
-        actorId: row.actorId,
-        data: row.data
-      }
+const decodeEvent = Schema.decodeUnknownSync(Event)
+
+const eventOf = (conversationId: ConversationId, row: EventRow): Event => {
+  if (row.id !== null && row.event === "message.created") return messageCreated(messageOf(row))
+  const { actorId, event, logSeq: seq } = row
+  const data = row.id === null ? row.data : { message: messageOf(row) }
+  return decodeEvent({ event, conversationId, seq, at: row.at.toISOString(), actorId, data })
+}
 
 /** The columns of a MessageRow, from a `messages m` and the message `r` that it replies to. */
 export const messageColumns = `m.id, m.conversation_id, m.seq, m.sender_id, m.client_message_id, m.type, m.body,
   m.created_at, m.edited_at, m.deleted_at, m.revision, m.changed_seq, r.id AS reply_id, r.seq AS reply_seq,
-  r.sender_id AS reply_sender_id, left(r.body, 140) AS reply_excerpt, r.deleted_at IS NOT NULL AS reply_deleted`
+  r.sender_id AS reply_sender_id, left(r.body, 140) AS reply_excerpt, r.deleted_at IS NOT NULL AS reply_deleted,
+  m.reactions, m.pinned_at IS NOT NULL AS pinned`
+
+/** The column `mine`, for the membership `me` of the reader. */
+export const myReactions = `CASE WHEN m.reactions IS NULL THEN '{}' ELSE ARRAY(
+  SELECT x.emoji FROM message_reactions x WHERE x.conversation_id = m.conversation_id AND x.message_seq = m.seq
+    AND x.user_id = me.user_id) END AS mine`
 
 export const messageTables = `messages m
   LEFT JOIN messages r ON r.conversation_id = m.conversation_id AND r.seq = m.reply_to_seq`
+
+/** Who has joined, as a part of the data of `conversation_events e`. */
+const joinedUser = `SELECT jsonb_build_object('user', jsonb_build_object('id', u.id, 'username', u.username,
+    'displayName', u.display_name, 'avatarUrl', u.avatar_url,
+    'createdAt', to_char(u.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))
+  FROM users u WHERE u.id = (e.data ->> 'userId')::uuid`
 
 /** Also for who is no member, so that a stranger learns nothing. */
 export const noConversation = new NotFound({ detail: "There is no such conversation" })
@@ -126,6 +143,8 @@ export const makeLogReader = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const columns = sql.literal(messageColumns)
   const tables = sql.literal(messageTables)
+  const mine = sql.literal(myReactions)
+  const joined = sql.literal(joinedUser)
 
   const known: Log["Service"]["known"] = Effect.fn("Log.known")(function* (entry) {
     const rows = yield* sql<{ id: MessageId; seq: number; createdAt: Date; same: boolean } | { id: null }>`
@@ -142,43 +161,52 @@ export const makeLogReader = Effect.gen(function* () {
     return { ack: { messageId: id, seq, createdAt: createdAt.toISOString(), duplicate: true }, message: null }
   }, orUnavailable)
 
-  /** Both tables of the log by index range, merged on `seq`. Bounds and the conversation are SQL expressions. */
+  /**
+   * Both tables of the log by index range, merged on `seq`. Bounds and the conversation are SQL expressions. The log
+   * stores references: what they stand for is read as it is now.
+   */
   const merged = (conversationId: string, after: string, through: string, limit: number) => sql`
     SELECT * FROM (
-      (SELECT 'message.created' AS event, m.sender_id AS actor_id, m.created_at AS at, NULL::jsonb AS data, ${columns}
+      (SELECT 'message.created' AS event, m.seq AS log_seq, m.sender_id AS actor_id, m.created_at AS at,
+          NULL::jsonb AS data, ${columns}
         FROM ${tables}
         WHERE m.conversation_id = ${sql.literal(conversationId)}
           AND m.seq > ${sql.literal(after)} AND m.seq <= ${sql.literal(through)}
         ORDER BY m.seq LIMIT ${limit})
       UNION ALL
-      (SELECT e.event, e.actor_id, e.at, e.data, NULL, e.conversation_id, e.seq, NULL, NULL, NULL, NULL,
-          NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+      (SELECT e.event, e.seq, e.actor_id, e.at,
+          CASE e.event WHEN 'member.joined' THEN e.data || (${joined}) ELSE e.data END, ${columns}
         FROM conversation_events e
+        LEFT JOIN (${tables}) ON e.event = 'message.edited' AND m.conversation_id = e.conversation_id
+          AND m.seq = e.message_seq
         WHERE e.conversation_id = ${sql.literal(conversationId)}
           AND e.seq > ${sql.literal(after)} AND e.seq <= ${sql.literal(through)}
         ORDER BY e.seq LIMIT ${limit})
-    ) log ORDER BY seq LIMIT ${limit}`
+    ) log ORDER BY log_seq LIMIT ${limit}`
 
   const events: Log["Service"]["events"] = Effect.fn("Log.events")(function* (query) {
     const rows = yield* sql<{ visibleFromSeq: number; head: number } & (EventRow | { event: null })>`
       SELECT me.visible_from_seq, me.head, log.* FROM (
-        SELECT m.conversation_id, m.visible_from_seq, h.seq AS head,
+        SELECT m.conversation_id AS id, m.visible_from_seq, h.seq AS head,
           GREATEST(m.visible_from_seq - 1, ${query.after}::bigint) AS after
         FROM conversation_members m JOIN conversation_heads h ON h.conversation_id = m.conversation_id
         WHERE m.conversation_id = ${query.conversationId}::uuid AND m.user_id = ${query.userId}::uuid
           AND m.left_seq IS NULL
-      ) me LEFT JOIN LATERAL (${merged("me.conversation_id", "me.after", "me.head", query.limit)}) log ON true
-      ORDER BY log.seq`
+      ) me LEFT JOIN LATERAL (${merged("me.id", "me.after", "me.head", query.limit)}) log ON true
+      ORDER BY log.log_seq`
     const { head, visibleFromSeq } = yield* first(rows)
-    return { items: rows.flatMap((row) => (row.event === null ? [] : [toEvent(row, visibleFromSeq)])), head }
+    const items = rows.flatMap((row) =>
+      row.event === null ? [] : [seenFrom(eventOf(query.conversationId, row), visibleFromSeq)]
+    )
+    return { items, head }
   }, orUnavailable)
 
   const range: Log["Service"]["range"] = Effect.fn("Log.range")(function* (conversationId, after, through) {
     const rows = yield* sql<EventRow>`
       SELECT log.* FROM (SELECT ${conversationId}::uuid AS id, ${after}::bigint AS after, ${through}::bigint AS through) b
       CROSS JOIN LATERAL (${merged("b.id", "b.after", "b.through", through - after)}) log
-      ORDER BY log.seq`
-    return rows.map((row) => toEvent(row, 1))
+      ORDER BY log.log_seq`
+    return rows.map((row) => eventOf(conversationId, row))
   }, orUnavailable)
 
   const heads: Log["Service"]["heads"] = Effect.fn("Log.heads")(function* (conversationIds) {
@@ -194,14 +222,14 @@ export const makeLogReader = Effect.gen(function* () {
       { visibleFromSeq: number; hasBefore: boolean; hasAfter: boolean } & (MessageRow | { id: null })
     >`
       WITH me AS (
-        SELECT conversation_id, visible_from_seq FROM conversation_members
+        SELECT conversation_id, user_id, visible_from_seq FROM conversation_members
         WHERE conversation_id = ${query.conversationId}::uuid AND user_id = ${query.userId}::uuid AND left_seq IS NULL
       ), page AS MATERIALIZED (
-        (SELECT ${columns} FROM me JOIN ${tables} ON m.conversation_id = me.conversation_id
+        (SELECT ${columns}, ${mine} FROM me JOIN ${tables} ON m.conversation_id = me.conversation_id
           WHERE m.seq >= me.visible_from_seq AND m.seq < ${from}::bigint AND m.thread_root_seq IS NULL
           ORDER BY m.seq DESC LIMIT ${older})
         UNION ALL
-        (SELECT ${columns} FROM me JOIN ${tables} ON m.conversation_id = me.conversation_id
+        (SELECT ${columns}, ${mine} FROM me JOIN ${tables} ON m.conversation_id = me.conversation_id
           WHERE m.seq >= me.visible_from_seq AND m.seq >= ${from}::bigint AND m.thread_root_seq IS NULL
           ORDER BY m.seq LIMIT ${newer})
       ), span AS (
@@ -220,7 +248,7 @@ export const makeLogReader = Effect.gen(function* () {
 
   const message: Log["Service"]["message"] = Effect.fn("Log.message")(function* (conversationId, userId, messageId) {
     const rows = yield* sql<{ visibleFromSeq: number } & MessageRow>`
-        SELECT me.visible_from_seq, ${columns}
+        SELECT me.visible_from_seq, ${columns}, ${mine}
         FROM conversation_members me
         JOIN ${tables} ON m.conversation_id = me.conversation_id AND m.seq >= me.visible_from_seq
         WHERE me.conversation_id = ${conversationId}::uuid AND me.user_id = ${userId}::uuid AND me.left_seq IS NULL

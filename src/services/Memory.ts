@@ -1,4 +1,4 @@
-import { Context, Layer } from "effect"
+import { Context, Effect, Layer, Semaphore } from "effect"
 import type { Kind, Role } from "../domain/Conversation.ts"
 import type { Event } from "../domain/Event.ts"
 import type { ConversationId, MessageId, SessionId, UserId } from "../domain/Ids.ts"
@@ -52,7 +52,7 @@ export interface MembershipRow {
   readonly userSeq: number
 }
 
-/** A row of `messages`. */
+/** A row of `messages`, with those of `message_reactions` in the order in which they were first given. */
 export interface LoggedMessage {
   readonly event: "message.created"
   readonly id: MessageId
@@ -64,7 +64,16 @@ export interface LoggedMessage {
   readonly body: string
   readonly replySeq: number | null
   readonly createdAt: Date
+  readonly editedAt: Date | null
+  readonly deletedAt: Date | null
+  readonly revision: number
+  readonly changedSeq: number
+  readonly pinnedAt: Date | null
+  readonly reactions: ReadonlyArray<{ readonly emoji: string; readonly userIds: ReadonlyArray<UserId> }>
 }
+
+/** A row of `conversation_events`: what it carries of messages and users is read as it is now. */
+export type LoggedEvent = Exclude<Event, { readonly event: "message.created" }>
 
 /** A conversation with its head, its members and its log, in which `seq` n stands at n - 1. */
 export interface StoredConversation {
@@ -76,9 +85,17 @@ export interface StoredConversation {
   readonly createdAt: Date
   readonly peers: readonly [UserId, UserId] | null
   readonly members: Map<UserId, MembershipRow>
-  readonly log: Array<LoggedMessage | Extract<Event, { readonly event: "conversation.created" }>>
+  readonly log: Array<LoggedMessage | LoggedEvent>
   lastActivityAt: Date
 }
+
+/** As a transaction would: one after the other, and never cut short. */
+const atomically = Effect.map(
+  Semaphore.make(1),
+  (turns) =>
+    <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.uninterruptible(turns.withPermits(1)(effect))
+)
 
 /** The tables that the fakes of the services share, in place of a database. */
 export class Memory extends Context.Service<
@@ -90,13 +107,19 @@ export class Memory extends Context.Service<
     readonly userHeads: Map<UserId, number>
     /** By user and key. */
     readonly idempotencyKeys: Map<string, { readonly request: string; readonly id: ConversationId; readonly at: Date }>
+    /** How every change of a conversation is made. */
+    readonly atomically: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   }
 >()("chat/services/Memory") {
-  static readonly layer = Layer.sync(Memory, () => ({
-    users: new Map(),
-    sessions: new Map(),
-    conversations: new Map(),
-    userHeads: new Map(),
-    idempotencyKeys: new Map()
-  }))
+  static readonly layer = Layer.effect(
+    Memory,
+    Effect.map(atomically, (atomically) => ({
+      users: new Map(),
+      sessions: new Map(),
+      conversations: new Map(),
+      userHeads: new Map(),
+      idempotencyKeys: new Map(),
+      atomically
+    }))
+  )
 }

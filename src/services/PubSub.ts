@@ -1,6 +1,7 @@
 import { Cause, Context, Effect, Layer, type Scope } from "effect"
 import type { Ephemeral, Event } from "../domain/Event.ts"
 import type { ConversationId, SessionId, UserId } from "../domain/Ids.ts"
+import { lowestReference } from "../domain/Visibility.ts"
 import type { Sighting } from "./PresenceStore.ts"
 import { Subjects } from "./Subjects.ts"
 
@@ -20,13 +21,15 @@ export const presenceSubject = (id: UserId): Subject => `presence.${id}`
 
 /**
  * An event on its way to sockets. `json` is the whole frame's text, encoded once where the event was made; `seq` is
- * null for an ephemeral one; `except` names a user who is not to get it (who types need not be told).
+ * null for an ephemeral one; `except` names a user who is not to get it (who types need not be told). `refers` is the
+ * lowest seq of the messages that a durable one tells something of besides its own: whoever sees less gets less of it.
  */
 export interface Published {
   readonly event: string
   readonly conversationId: ConversationId | null
   readonly seq: number | null
   readonly except: UserId | null
+  readonly refers: number | null
   readonly json: string
 }
 
@@ -36,6 +39,7 @@ export const encodeEvent = (event: Event): Published => ({
   conversationId: event.conversationId,
   seq: event.seq,
   except: null,
+  refers: lowestReference(event),
   json: JSON.stringify(event)
 })
 
@@ -45,6 +49,7 @@ export const encodeEphemeral = (event: Ephemeral, except: UserId | null = null):
   conversationId: event.conversationId ?? null,
   seq: null,
   except,
+  refers: null,
   json: JSON.stringify(event)
 })
 
@@ -53,6 +58,7 @@ const signal = (event: string, conversationId: ConversationId | null, data: unkn
   conversationId,
   seq: null,
   except: null,
+  refers: null,
   json: JSON.stringify(data)
 })
 

@@ -152,7 +152,9 @@ export class CatchUp extends Context.Service<
           const page = slice.flatMap((id) => {
             const conversation = byId.get(id)
             const cursor = receiver.cursors.get(id)
-            return conversation === undefined || cursor === undefined ? [] : [{ conversation, cursor }]
+            if (conversation === undefined || cursor === undefined) return []
+            cursor.visibleFromSeq = conversation.me.visibleFromSeq
+            return [{ conversation, cursor }]
           })
           yield* use(page)
         }
@@ -200,11 +202,12 @@ export class CatchUp extends Context.Service<
       ) {
         const { added: joined, changed, kept, removed } = compare(places, from)
         let budget = replayLimit.hello
-        for (const { conversationId, seen, seq } of kept) {
+        for (const { conversationId, seen, seq, visibleFromSeq } of kept) {
           const { cursor, head: handedOn } = followed.get(conversationId) ?? {}
           if (cursor === undefined || handedOn === undefined) continue
           // The client may be ahead of what the bus has brought to this node, but not of the log.
           const head = Math.max(handedOn, seq)
+          cursor.visibleFromSeq = visibleFromSeq
           const missed = head - seen
           if (missed >= 0 && missed <= Math.min(budget, replayLimit.conversation)) {
             budget -= missed

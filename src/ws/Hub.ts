@@ -1,6 +1,8 @@
-import { Context, Deferred, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Option, Schedule, Schema, Scope } from "effect"
+import { Event } from "../domain/Event.ts"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Unavailable } from "../domain/Problem.ts"
+import { references, seenFrom } from "../domain/Visibility.ts"
 import { Log } from "../services/Log.ts"
 import * as Definitions from "../services/MetricDefinitions.ts"
 import { Metrics } from "../services/Metrics.ts"
@@ -9,6 +11,8 @@ import { Settings } from "../services/Settings.ts"
 import { makeComparison } from "./Comparison.ts"
 import { encodeFrame } from "./Protocol.ts"
 
+const decodeEvent = Schema.decodeUnknownOption(Schema.fromJsonString(Event))
+
 /** An event on this node: encoded as a WebSocket frame once, and only when a socket needs it. */
 export class Frame {
   readonly event: string
@@ -16,19 +20,45 @@ export class Frame {
   /** 0 for an ephemeral one. */
   readonly seq: number
   readonly json: string
+  private readonly published: Published
   private encoded: Buffer | undefined
+  private decoded: Option.Option<Event> | undefined
+  private narrowed: Map<number, Frame> | undefined
 
-  constructor({ conversationId, event, json, seq }: Published) {
-    this.event = event
-    this.conversationId = conversationId
-    this.seq = seq ?? 0
-    this.json = json
+  constructor(published: Published) {
+    this.event = published.event
+    this.conversationId = published.conversationId
+    this.seq = published.seq ?? 0
+    this.json = published.json
+    this.published = published
   }
 
   /** The same bytes for every socket. */
   get bytes(): Buffer {
     this.encoded ??= encodeFrame(this.json)
     return this.encoded
+  }
+
+  /**
+   * What a member is handed who sees from `visibleFromSeq` on: this frame, unless it tells something of an earlier
+   * message. What is left of it then is the same, and so encoded once, for all from whom the same is hidden.
+   */
+  seenFrom(visibleFromSeq: number): Frame {
+    if (this.published.refers === null || visibleFromSeq <= this.published.refers) return this
+    this.decoded ??= decodeEvent(this.json)
+    this.narrowed ??= new Map()
+    const event = this.decoded
+    const hidden = Option.isNone(event) ? 0 : references(event.value).filter((seq) => seq < visibleFromSeq).length
+    const known = this.narrowed.get(hidden)
+    if (known !== undefined) return known
+    // Of an event of a later release nobody here knows which part may be shown.
+    const { conversationId, event: name, seq } = this
+    const json = JSON.stringify(
+      Option.isNone(event) ? { event: name, conversationId, seq, data: {} } : seenFrom(event.value, visibleFromSeq)
+    )
+    const frame = new Frame({ ...this.published, refers: null, json })
+    this.narrowed.set(hidden, frame)
+    return frame
   }
 }
 
@@ -52,6 +82,8 @@ export class Cursor {
   readonly conversationId: ConversationId
   readonly follower: Follower
   nextSeq = 0
+  /** From where on the follower may see; nothing earlier is handed on, not even as a part of a later event. */
+  visibleFromSeq = Number.MAX_SAFE_INTEGER
   private held: Array<Frame> | undefined = []
   private overflowed = false
 
@@ -76,7 +108,7 @@ export class Cursor {
       if (this.held.length < maxHeld) this.held.push(frame)
       else this.overflowed = true
     } else if (frame.seq === this.nextSeq) {
-      if (this.follower.deliver(frame)) this.nextSeq++
+      if (this.deliver(frame)) this.nextSeq++
       else this.hold()
     }
   }
@@ -85,12 +117,16 @@ export class Cursor {
   release(): boolean {
     for (const frame of this.held ?? []) {
       if (frame.seq < this.nextSeq) continue
-      if (frame.seq > this.nextSeq || !this.follower.deliver(frame)) return this.restart()
+      if (frame.seq > this.nextSeq || !this.deliver(frame)) return this.restart()
       this.nextSeq++
     }
     if (this.overflowed) return this.restart()
     this.held = undefined
     return true
+  }
+
+  private deliver(frame: Frame): boolean {
+    return this.follower.deliver(frame.seenFrom(this.visibleFromSeq))
   }
 
   private restart(): false {

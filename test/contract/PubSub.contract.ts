@@ -18,6 +18,7 @@ const eventOf = (id: ConversationId, seq: number): Published => ({
   conversationId: id,
   seq,
   except: null,
+  refers: null,
   json: JSON.stringify({ event: "message.created", seq, body: "Grüße 👋 \u2028" })
 })
 

@@ -129,15 +129,17 @@ describe.skipIf(!natsServerIsThere)(natsServerIsThere ? "PubSub on NATS" : "PubS
         "",
         "1",
         "2\nx",
-        "1\n\t\t\t\t{}",
-        "1\ne\tnope\t\t\t{}",
-        `1\ne\t${id}\t-1\t\t{}`,
-        `1\ne\t${id}\t1\t\t`
+        "2\n\t\t\t\t\t{}",
+        "2\ne\tnope\t\t\t\t{}",
+        `2\ne\t${id}\t-1\t\t\t{}`,
+        `2\ne\t${id}\t1\t\t-1\t{}`,
+        `2\ne\t${id}\t1\t\t\t`,
+        `1\nok\t${id}\t7\t\t{"x":1}`
       ]
       for (const text of garbage) other.publish(`${prefix}.${subject}`, text)
-      other.publish(`${prefix}.${subject}`, `1\nok\t${id}\t7\t\t{"x":1}`)
+      other.publish(`${prefix}.${subject}`, `2\nok\t${id}\t7\t\t3\t{"x":1}`)
       assert.deepStrictEqual(yield* heard.next(1), [
-        { event: "ok", conversationId: id, seq: 7, except: null, json: '{"x":1}' }
+        { event: "ok", conversationId: id, seq: 7, except: null, refers: 3, json: '{"x":1}' }
       ])
       assert.lengthOf(
         lines.filter((line) => line.includes("not one of ours")),

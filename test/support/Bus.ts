@@ -26,6 +26,7 @@ export const eventOf = (conversationId: ConversationId, seq: number, padding = 0
   conversationId,
   seq,
   except: null,
+  refers: null,
   json: JSON.stringify({ event: "message.created", seq, text: `tab \t, line \n, “çüß 你好 🎈”${"x".repeat(padding)}` })
 })
 

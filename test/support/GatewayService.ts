@@ -1,31 +1,21 @@
 import { Context, Effect, Layer, Logger, References, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
+import { Realtime, Services } from "../../src/App.ts"
 import type { Unavailable } from "../../src/domain/Problem.ts"
-import { EventStreams } from "../../src/http/EventStreams.ts"
 import { HttpRoutes, layerServer, serve } from "../../src/http/Server.ts"
 import { SocketRoute } from "../../src/http/SocketRoute.ts"
 import { makeLogger } from "../../src/layers/Logging.ts"
 import { AccessTokens } from "../../src/services/AccessTokens.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Drain } from "../../src/services/Drain.ts"
-import { EventCursors } from "../../src/services/EventCursors.ts"
 import { Limits } from "../../src/services/Limits.ts"
 import { Log } from "../../src/services/Log.ts"
-import { Messages } from "../../src/services/Messages.ts"
 import { Passwords } from "../../src/services/Passwords.ts"
 import { Presence } from "../../src/services/Presence.ts"
 import { type Published, PubSub, type Subject } from "../../src/services/PubSub.ts"
 import { Readiness } from "../../src/services/Readiness.ts"
-import { Sessions } from "../../src/services/Sessions.ts"
 import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
-import { Sync } from "../../src/services/Sync.ts"
-import { Typing } from "../../src/services/Typing.ts"
-import { Users } from "../../src/services/Users.ts"
-import { CatchUp } from "../../src/ws/CatchUp.ts"
-import { Commands } from "../../src/ws/Commands.ts"
-import { Gateway } from "../../src/ws/Gateway.ts"
-import { Hub } from "../../src/ws/Hub.ts"
 import { Database } from "./Database.ts"
 
 type Hand = (events: ReadonlyArray<Published>) => void
@@ -105,17 +95,8 @@ const generous = {
 /** The whole gateway with all services, on a database of its own and with a bus that tests can break. */
 export const gatewayService = (overrides: SettingsOverrides = {}) => {
   const log: Array<Record<string, unknown>> = []
-  const services = Layer.mergeAll(
-    Messages.layer,
-    Presence.layer,
-    Sync.layer,
-    Typing.layer,
-    Users.layer,
-    Sessions.layer,
-    Readiness.layer
-  ).pipe(
-    Layer.provideMerge(Layer.mergeAll(gated, EventCursors.layer)),
-    Layer.provideMerge(Layer.mergeAll(Limits.layer, Presence.layer, AccessTokens.layer, Passwords.layerTest)),
+  const services = Layer.merge(Services, Readiness.layer).pipe(
+    Layer.provideMerge(Layer.mergeAll(gated, Limits.layer, Presence.layer, AccessTokens.layer, Passwords.layerTest)),
     Layer.provideMerge(Layer.merge(wiredPubSub, Drain.layer)),
     Layer.provideMerge(
       Settings.layerTest({
@@ -137,12 +118,7 @@ export const gatewayService = (overrides: SettingsOverrides = {}) => {
   return address.pipe(
     Layer.provideMerge(serve(Layer.mergeAll(HttpRoutes, SocketRoute))),
     Layer.provide(layerServer),
-    Layer.provideMerge(
-      Layer.mergeAll(Gateway.layer, EventStreams.layer).pipe(
-        Layer.provide([CatchUp.layer, Commands.layer]),
-        Layer.provideMerge(Hub.layer)
-      )
-    ),
+    Layer.provideMerge(Realtime),
     Layer.provideMerge(services),
     Layer.provide(Logger.layer([makeLogger("json", (line) => log.push(decodeLine(line)))])),
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "Debug"))

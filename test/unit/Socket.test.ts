@@ -132,7 +132,7 @@ describe("the depth of JSON", () => {
 const conversationId = ConversationId.make("018f0000-0000-7000-8000-000000000001")
 
 const frame = (seq: number) =>
-  new Frame({ event: "message.created", conversationId, seq, except: null, json: String(seq) })
+  new Frame({ event: "message.created", conversationId, seq, except: null, refers: null, json: String(seq) })
 
 /** A cursor whose follower takes what `takes` says, and what it took. */
 const following = (takes: (seq: number) => boolean = () => true) => {
