@@ -6,7 +6,7 @@ import { type LoggedEvent, type LoggedMessage, Memory, type StoredConversation }
 import { conversationSubject, encodeEvent, PubSub } from "./PubSub.ts"
 
 /** Without the place in the log that it is about to get. */
-type Placeless<E> = E extends Event ? Omit<E, "conversationId" | "seq" | "at"> : never
+export type Placeless<E> = E extends Event ? Omit<E, "conversationId" | "seq" | "at"> : never
 
 /** What the durable changes of the fakes are made of, each to be run `atomically`: as migration 0009 has it. */
 export const makeChangesMemory = Effect.gen(function* () {
