@@ -11,6 +11,7 @@ import { Redis } from "./layers/Redis.ts"
 import * as RedisLimits from "./layers/RedisLimits.ts"
 import * as RedisPresence from "./layers/RedisPresence.ts"
 import { AccessTokens } from "./services/AccessTokens.ts"
+import { Blocks } from "./services/Blocks.ts"
 import { Conversations } from "./services/Conversations.ts"
 import { Drain } from "./services/Drain.ts"
 import { EventCursors } from "./services/EventCursors.ts"
@@ -55,9 +56,14 @@ const Vanishing = Layer.unwrap(
 )
 
 /** What the product does, on its log, conversations, tokens and passwords, which tests swap. */
-export const Services = Layer.mergeAll(Messages.layer, Sync.layer, Typing.layer, Users.layer, Sessions.layer).pipe(
-  Layer.provideMerge(EventCursors.layer)
-)
+export const Services = Layer.mergeAll(
+  Blocks.layer,
+  Messages.layer,
+  Sync.layer,
+  Typing.layer,
+  Users.layer,
+  Sessions.layer
+).pipe(Layer.provideMerge(EventCursors.layer))
 
 /** What carries events to this node's sockets and streams. */
 export const Realtime = Layer.mergeAll(Gateway.layer, EventStreams.layer).pipe(

@@ -1,5 +1,6 @@
 import { HttpApi, OpenApi } from "effect/http-api"
 import { AuthGroup } from "./AuthApi.ts"
+import { BlockGroup } from "./BlockApi.ts"
 import { ConversationGroup, MemberGroup, ReadGroup, TypingGroup } from "./ConversationApi.ts"
 import { EventGroup, MessageGroup } from "./MessageApi.ts"
 import { Problems } from "./Middleware.ts"
@@ -22,6 +23,7 @@ export class Api extends HttpApi.make("chat")
     AuthGroup,
     SessionGroup,
     UserGroup,
+    BlockGroup,
     ConversationGroup,
     MemberGroup,
     MessageGroup,

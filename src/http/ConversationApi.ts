@@ -2,7 +2,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Conversation, Member, NewConversation, ReadMark } from "../domain/Conversation.ts"
 import { Page } from "../domain/Page.ts"
-import { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
 import { conversationParams, pageQuery } from "./Paging.ts"
 
@@ -16,14 +16,14 @@ const create = HttpApiEndpoint.post("create", "/v1/conversations", {
   },
   payload: NewConversation,
   success: [Conversation.pipe(HttpApiSchema.status(201)), Conversation.pipe(HttpApiSchema.status(200))],
-  error: [InvalidRequest, NotFound, Conflict, Unavailable]
+  error: [InvalidRequest, Forbidden, NotFound, Conflict, Unavailable]
 })
   .middleware(JsonBody)
   .annotateMerge(
     OpenApi.annotations({
       summary: "Start a conversation",
       description:
-        "There is one direct conversation per pair of users, for ever: 200 with it when it exists, 201 when it is new; with myself it holds my notes. A group is new each time (201), but once per `Idempotency-Key`."
+        "There is one direct conversation per pair of users, for ever: 200 with it when it exists, 201 when it is new; with myself it holds my notes. A group is new each time (201), but once per `Idempotency-Key`. 403 when one of its members has blocked me; a direct conversation with somebody who has can be opened, but what I send there is a 403."
     })
   )
 

@@ -4,7 +4,7 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { EventPage } from "../domain/Event.ts"
 import { MessageId, Seq } from "../domain/Ids.ts"
 import { Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
-import { Conflict, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
+import { Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { Synced, SyncRequest } from "../domain/Sync.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
 import { conversationParams, limitQuery } from "./Paging.ts"
@@ -19,14 +19,14 @@ const send = HttpApiEndpoint.post("send", "/v1/conversations/:id/messages", {
     sent(false, "SentNow").pipe(HttpApiSchema.status(201)),
     sent(true, "SentBefore").pipe(HttpApiSchema.status(200))
   ],
-  error: [InvalidRequest, NotFound, Conflict, Unavailable]
+  error: [InvalidRequest, Forbidden, NotFound, Conflict, Unavailable]
 })
   .middleware(JsonBody)
   .annotateMerge(
     OpenApi.annotations({
       summary: "Send a message",
       description:
-        "Answers once the message is stored for good. Retrying with the same `clientMessageId` is safe for ever: 200 with the original and `duplicate: true`. The same id for another message is a 409 `message-id-reused`. After 503 or a lost answer, retry with the same id."
+        "Answers once the message is stored for good. Retrying with the same `clientMessageId` is safe for ever: 200 with the original and `duplicate: true`. The same id for another message is a 409 `message-id-reused`. After 503 or a lost answer, retry with the same id. 403 when the other one of a direct conversation has blocked me."
     })
   )
 

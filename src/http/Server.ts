@@ -7,6 +7,7 @@ import { Settings, SettingsError } from "../services/Settings.ts"
 import { Api } from "./Api.ts"
 import * as Authenticate from "./Authenticate.ts"
 import * as Auth from "./AuthHandlers.ts"
+import * as Block from "./BlockHandlers.ts"
 import * as Conversation from "./ConversationHandlers.ts"
 import * as Docs from "./Docs.ts"
 import * as Edge from "./Edge.ts"
@@ -27,6 +28,7 @@ export const HttpRoutes = Layer.mergeAll(
       Auth.layer,
       Session.layer,
       User.layer,
+      Block.layer,
       Conversation.layer,
       Message.layer,
       Presence.layer,

@@ -2,7 +2,7 @@ import { Context, Effect, Layer } from "effect"
 import type { Conversation, Member, NewConversation, ReadMark, Unread } from "../domain/Conversation.ts"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Page, PageRequest } from "../domain/Page.ts"
-import type { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import type { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { makeConversationsMemory } from "./ConversationsMemory.ts"
 import { makeConversationsSql } from "./ConversationsSql.ts"
 
@@ -22,7 +22,8 @@ export class Conversations extends Context.Service<
   {
     /**
      * Starts a conversation. There is one DM per pair, for ever: asked for again it is given back with
-     * `created: false`. A group is made anew each time, but once for an `idempotencyKey` within 24 hours.
+     * `created: false`. A group is made anew each time, but once for an `idempotencyKey` within 24 hours; nobody can be
+     * made a member of it who has blocked its creator.
      */
     readonly create: (
       userId: UserId,
@@ -30,7 +31,7 @@ export class Conversations extends Context.Service<
       idempotencyKey?: string | undefined
     ) => Effect.Effect<
       { readonly conversation: Conversation; readonly created: boolean },
-      InvalidRequest | NotFound | Conflict | Unavailable
+      InvalidRequest | NotFound | Forbidden | Conflict | Unavailable
     >
     readonly get: (
       userId: UserId,
@@ -79,7 +80,7 @@ export class Conversations extends Context.Service<
     ) => Effect.Effect<void, NotFound | Unavailable>
     /** Unread messages and mentions over all conversations, each conversation counted up to its cap. */
     readonly unread: (userId: UserId) => Effect.Effect<Unread, Unavailable>
-    /** Tells the other members, and only them, that the user types or no longer does. */
+    /** Tells the other members, and only them, that the user types or no longer does; nobody who has blocked him. */
     readonly typing: (
       userId: UserId,
       conversationId: ConversationId,

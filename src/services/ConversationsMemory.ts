@@ -14,10 +14,10 @@ import {
   toConversation,
   toMember
 } from "./ConversationRows.ts"
-import { checkNewGroup, checkPage } from "./ConversationRules.ts"
+import { blocked, checkNewGroup, checkPage } from "./ConversationRules.ts"
 import type { Conversations } from "./Conversations.ts"
 import { membership, messagesOf, rowOf } from "./LogMemory.ts"
-import { type MembershipRow, Memory, type StoredConversation } from "./Memory.ts"
+import { isBlocked, type MembershipRow, Memory, type StoredConversation } from "./Memory.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
 import { Settings } from "./Settings.ts"
 
@@ -30,7 +30,8 @@ const deliveredOf = (member: MembershipRow) => Math.max(member.deliveredSeq, mem
 
 /** Conversations in `Memory`. */
 export const makeConversationsMemory = Effect.gen(function* () {
-  const { conversations, idempotencyKeys, userHeads, users } = yield* Memory
+  const memory = yield* Memory
+  const { blocks, conversations, idempotencyKeys, userHeads, users } = memory
   const pubsub = yield* PubSub
   const { limits } = yield* Settings
   const { nextUserSeq } = yield* makeChangesMemory
@@ -142,6 +143,8 @@ export const makeConversationsMemory = Effect.gen(function* () {
       if (dm === undefined && !memberIds.every((id) => users.get(id)?.deletedAt === null)) return yield* noUser
       if (kept !== undefined && kept.request !== request) return yield* keyReused
       const found = dm?.id ?? kept?.id
+      if (found === undefined && group !== undefined && memberIds.some((id) => blocks.get(id)?.has(userId)))
+        return yield* blocked
       const { created, id } =
         found !== undefined
           ? { id: found, created: false }
@@ -235,7 +238,8 @@ export const makeConversationsMemory = Effect.gen(function* () {
         mentionCount: 0
       })),
     typing: Effect.fnUntraced(function* (userId, conversationId, event) {
-      yield* membership(conversations, conversationId, userId)
+      const { conversation } = yield* membership(conversations, conversationId, userId)
+      if (isBlocked(memory, conversation, userId)) return
       yield* pubsub.publish(conversationSubject(conversationId), [
         encodeEphemeral({ event, conversationId, data: { userId } }, userId)
       ])

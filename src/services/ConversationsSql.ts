@@ -14,7 +14,7 @@ import {
   toConversation,
   toMember
 } from "./ConversationRows.ts"
-import { checkNewGroup, checkPage } from "./ConversationRules.ts"
+import { blocked, checkNewGroup, checkPage } from "./ConversationRules.ts"
 import type { Conversations, Place } from "./Conversations.ts"
 import { type MessageRow, messageColumns, messageTables, myReactions, noConversation } from "./LogReader.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
@@ -26,6 +26,13 @@ import { orUnavailable } from "./Sql.ts"
 interface Row extends ConversationRow {
   readonly lastSeq: number | null
 }
+
+/** What became of a creation; `known` when it was there already. */
+type Made =
+  | { readonly outcome: "made" | "known"; readonly conversationId: ConversationId }
+  | { readonly outcome: "reused" }
+  | { readonly outcome: "no-user" }
+  | { readonly outcome: "blocked" }
 
 /** Conversations on PostgreSQL. Each read joins the reader's membership in its own statement. */
 export const makeConversationsSql = Effect.gen(function* () {
@@ -146,19 +153,21 @@ export const makeConversationsSql = Effect.gen(function* () {
     ]
     if (conversation.kind === "group") yield* checkNewGroup(conversation, memberIds.length, limits)
     const [made] = yield* conversation.kind === "dm"
-      ? sql<{ conversationId: ConversationId | null; created: boolean }>`
-            SELECT * FROM create_direct(${id}::uuid, ${userId}::uuid, ${conversation.userId}::uuid)`
-      : sql<{ conversationId: ConversationId | null; created: boolean }>`
-            SELECT * FROM create_group(${id}::uuid, ${userId}::uuid, ${conversation.title}::text,
+      ? sql<Made>`SELECT conversation_id, CASE WHEN created THEN 'made' ELSE 'known' END AS outcome
+          FROM create_direct(${id}::uuid, ${userId}::uuid, ${conversation.userId}::uuid)`
+      : sql<Made>`SELECT * FROM make_group(${id}::uuid, ${userId}::uuid, ${conversation.title}::text,
               ${conversation.avatarUrl ?? null}::text, ${memberIds}::uuid[], ${idempotencyKey ?? null}::text,
               ${hash("sha256", JSON.stringify(conversation), "buffer")}::bytea)`
-    if (made === undefined) return yield* noUser
-    const conversationId = made.conversationId ?? (yield* keyReused)
-    if (made.created) {
+    if (made === undefined || made.outcome === "no-user") return yield* noUser
+    if (made.outcome === "blocked") return yield* blocked
+    if (made.outcome === "reused") return yield* keyReused
+    const { conversationId } = made
+    const created = made.outcome === "made"
+    if (created) {
       const changed = [membershipChanged(conversationId)]
       yield* Effect.forEach(memberIds, (id) => pubsub.publish(userSubject(id), changed), { discard: true })
     }
-    return { conversation: yield* get(userId, conversationId), created: made.created }
+    return { conversation: yield* get(userId, conversationId), created }
   }, orUnavailable)
 
   const unread: Conversations["Service"]["unread"] = Effect.fn("Conversations.unread")(function* (userId) {
@@ -173,9 +182,10 @@ export const makeConversationsSql = Effect.gen(function* () {
     conversationId,
     event
   ) {
-    const rows = yield* sql`SELECT FROM conversation_members
+    const [me] = yield* sql<{ blocked: boolean }>`SELECT blocked FROM conversation_members
         WHERE conversation_id = ${conversationId}::uuid AND user_id = ${userId}::uuid AND left_seq IS NULL`
-    if (rows.length === 0) return yield* noConversation
+    if (me === undefined) return yield* noConversation
+    if (me.blocked) return
     yield* pubsub.publish(conversationSubject(conversationId), [
       encodeEphemeral({ event, conversationId, data: { userId } }, userId)
     ])

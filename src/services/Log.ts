@@ -2,7 +2,7 @@ import { Context, Effect, Layer } from "effect"
 import type { Event, EventPage } from "../domain/Event.ts"
 import type { ClientMessageId, ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { Ack, Message, MessagePage, MessageType } from "../domain/Message.ts"
-import type { Conflict, NotFound, Unavailable } from "../domain/Problem.ts"
+import type { Conflict, Forbidden, NotFound, Unavailable } from "../domain/Problem.ts"
 import { makeMemoryLog } from "./LogMemory.ts"
 import { makeLogReader } from "./LogReader.ts"
 import { type LogOptions, makeLogWriter } from "./LogWriter.ts"
@@ -42,9 +42,10 @@ export class Log extends Context.Service<
     /**
      * Appends a message under the next `seq`, once for ever per (conversation, sender, clientMessageId): the same again
      * answers with the original, another request under that id is a `Conflict` ("message-id-reused"). `NotFound` when
-     * the sender is not a member or the reply target is not a message that he may see.
+     * the sender is not a member or the reply target is not a message that he may see, `Forbidden` when the other one
+     * of a DM has blocked him.
      */
-    readonly append: (entry: NewEntry) => Effect.Effect<Appended, NotFound | Conflict | Unavailable>
+    readonly append: (entry: NewEntry) => Effect.Effect<Appended, NotFound | Forbidden | Conflict | Unavailable>
     /** What `append` would answer for an id that is known already; null for one that is not. */
     readonly known: (
       entry: Pick<NewEntry, "conversationId" | "senderId" | "clientMessageId" | "requestHash">

@@ -3,10 +3,11 @@ import type { Event } from "../domain/Event.ts"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import { excerptLength } from "../domain/Message.ts"
 import { seenFrom } from "../domain/Visibility.ts"
+import { blocked } from "./ConversationRules.ts"
 import type { Log } from "./Log.ts"
 import { type MessageRow, messageCreated, noConversation, noMessage, reused, split, toMessage } from "./LogReader.ts"
 import { noReplyTarget } from "./LogWriter.ts"
-import { type LoggedEvent, type LoggedMessage, Memory, type StoredConversation } from "./Memory.ts"
+import { isBlocked, type LoggedEvent, type LoggedMessage, Memory, type StoredConversation } from "./Memory.ts"
 import { conversationSubject, encodeEvent, PubSub } from "./PubSub.ts"
 
 /** A conversation and the user's place in it; `NotFound` when he is no member. */
@@ -59,7 +60,8 @@ export const eventOf = (conversation: StoredConversation, logged: LoggedMessage 
 
 /** The log in `Memory`. */
 export const makeMemoryLog = Effect.gen(function* () {
-  const { atomically, conversations } = yield* Memory
+  const memory = yield* Memory
+  const { atomically, conversations } = memory
   const pubsub = yield* PubSub
 
   const ackOf = ({ createdAt, id: messageId, seq }: LoggedMessage, duplicate: boolean) => ({
@@ -84,6 +86,7 @@ export const makeMemoryLog = Effect.gen(function* () {
       const publish = (logged: LoggedMessage) =>
         pubsub.publish(conversationSubject(conversation.id), [encodeEvent(eventOf(conversation, logged))])
       if (known !== undefined) return yield* Effect.as(publish(known), { ack: ackOf(known, true), message: null })
+      if (isBlocked(memory, conversation, entry.senderId)) return yield* blocked
       const reply = messagesOf(conversation, me.visibleFromSeq).find(({ id }) => id === entry.replyTo)
       if (entry.replyTo !== null && reply === undefined) return yield* noReplyTarget
       const seq = conversation.log.length + 1

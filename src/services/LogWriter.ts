@@ -3,7 +3,8 @@ import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { Message } from "../domain/Message.ts"
-import { type Conflict, NotFound, Unavailable } from "../domain/Problem.ts"
+import { type Conflict, type Forbidden, NotFound, Unavailable } from "../domain/Problem.ts"
+import { blocked } from "./ConversationRules.ts"
 import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
 import type { Appended, Log, NewEntry } from "./Log.ts"
 import { messageCreated, noConversation, reused } from "./LogReader.ts"
@@ -11,11 +12,11 @@ import { conversationSubject, encodeEvent, type Published, PubSub } from "./PubS
 import { makeRareLog } from "./RareLog.ts"
 import { isRetryable, isUnavailable } from "./Sql.ts"
 
-type Entry = Pending<NewEntry, Appended, NotFound | Conflict>
+type Entry = Pending<NewEntry, Appended, NotFound | Forbidden | Conflict>
 
 interface Row {
   readonly ord: number
-  readonly outcome: "stored" | "duplicate" | "reused" | "not-a-member" | "no-reply-target" | "locked"
+  readonly outcome: "stored" | "duplicate" | "reused" | "not-a-member" | "blocked" | "no-reply-target" | "locked"
   readonly id: MessageId
   readonly seq: number
   readonly createdAt: Date
@@ -148,6 +149,9 @@ export const makeLogWriter = Effect.fnUntraced(function* (
       case "not-a-member":
         entry.answer(Effect.fail(noConversation))
         return null
+      case "blocked":
+        entry.answer(Effect.fail(blocked))
+        return null
       case "no-reply-target":
         entry.answer(Effect.fail(noReplyTarget))
         return null
@@ -275,7 +279,12 @@ export const makeLogWriter = Effect.fnUntraced(function* (
 
   const groups = yield* Effect.all(
     Array.from({ length: shards }, () =>
-      makeGroupCommit<NewEntry, Appended, NotFound | Conflict>({ capacity, maxBatch, patienceMs, commit: commitShard })
+      makeGroupCommit<NewEntry, Appended, NotFound | Forbidden | Conflict>({
+        capacity,
+        maxBatch,
+        patienceMs,
+        commit: commitShard
+      })
     )
   )
 

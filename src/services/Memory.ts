@@ -105,6 +105,8 @@ export class Memory extends Context.Service<
     readonly sessions: Map<SessionId, SessionRow>
     readonly conversations: Map<ConversationId, StoredConversation>
     readonly userHeads: Map<UserId, number>
+    /** Whom users have blocked, and since when. */
+    readonly blocks: Map<UserId, Map<UserId, Date>>
     /** By user and key. */
     readonly idempotencyKeys: Map<string, { readonly request: string; readonly id: ConversationId; readonly at: Date }>
     /** How every change of a conversation is made. */
@@ -118,8 +120,15 @@ export class Memory extends Context.Service<
       sessions: new Map(),
       conversations: new Map(),
       userHeads: new Map(),
+      blocks: new Map(),
       idempotencyKeys: new Map(),
       atomically
     }))
   )
+}
+
+/** Whether it is a DM whose other one has blocked the user. */
+export const isBlocked = ({ blocks }: Memory["Service"], { peers }: StoredConversation, userId: UserId): boolean => {
+  const peer = peers?.find((id) => id !== userId)
+  return peer !== undefined && blocks.get(peer)?.has(userId) === true
 }

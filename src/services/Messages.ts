@@ -3,7 +3,14 @@ import { Context, Effect, Layer } from "effect"
 import type { EventPage } from "../domain/Event.ts"
 import { type ConversationId, MessageId, type UserId } from "../domain/Ids.ts"
 import type { Ack, Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
-import { type Conflict, type InvalidRequest, invalid, type NotFound, type Unavailable } from "../domain/Problem.ts"
+import {
+  type Conflict,
+  type Forbidden,
+  type InvalidRequest,
+  invalid,
+  type NotFound,
+  type Unavailable
+} from "../domain/Problem.ts"
 import { longerThan } from "../domain/Text.ts"
 import { type Appended, Log, type NewEntry, type Place } from "./Log.ts"
 import { Settings } from "./Settings.ts"
@@ -16,7 +23,7 @@ export interface HistoryQuery {
   readonly limit: number
 }
 
-type SendError = InvalidRequest | NotFound | Conflict | Unavailable
+type SendError = InvalidRequest | NotFound | Forbidden | Conflict | Unavailable
 
 /** What people do with messages: the rules in front of the log. */
 export class Messages extends Context.Service<

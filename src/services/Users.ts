@@ -20,7 +20,7 @@ import { Settings } from "./Settings.ts"
 import { type FoundAt, makeMemoryUsers, makeSqlUsers, start, type UserStorage } from "./UserStorage.ts"
 
 /** What everybody may see of a row. */
-export const toUser = (row: UserRow): User => ({
+export const toUser = (row: Pick<UserRow, "id" | "username" | "displayName" | "avatarUrl" | "createdAt">): User => ({
   id: row.id,
   username: row.username,
   displayName: row.displayName,

@@ -4,6 +4,7 @@ import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import type { Event } from "../../src/domain/Event.ts"
 import { ClientMessageId, ConversationId, MessageId, type UserId } from "../../src/domain/Ids.ts"
+import { Blocks } from "../../src/services/Blocks.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Log, type NewEntry } from "../../src/services/Log.ts"
 import { Memory } from "../../src/services/Memory.ts"
@@ -64,15 +65,15 @@ export class Backstage extends Context.Service<
 }
 
 /** What `chat` provides. */
-export type Chat = Users | Conversations | Messages | Log | PubSub | Settings | Backstage
+export type Chat = Users | Blocks | Conversations | Messages | Log | PubSub | Settings | Backstage
 
 /** Everything that conversations stand on, but for the database. */
 export const chat = {
-  fake: Layer.mergeAll(Messages.layer, Backstage.layerTest).pipe(
+  fake: Layer.mergeAll(Messages.layer, Blocks.layerTest, Backstage.layerTest).pipe(
     Layer.provideMerge(Layer.mergeAll(Log.layerTest, Conversations.layerTest)),
     Layer.provideMerge(accounts.fake)
   ),
-  sql: Layer.mergeAll(Messages.layer, Backstage.layer).pipe(
+  sql: Layer.mergeAll(Messages.layer, Blocks.layer, Backstage.layer).pipe(
     Layer.provideMerge(Layer.mergeAll(Log.layer, Conversations.layer)),
     Layer.provideMerge(accounts.sql)
   )

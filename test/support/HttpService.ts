@@ -7,6 +7,7 @@ import { EventStreams } from "../../src/http/EventStreams.ts"
 import * as Server from "../../src/http/Server.ts"
 import { makeLogger } from "../../src/layers/Logging.ts"
 import { AccessTokens } from "../../src/services/AccessTokens.ts"
+import { Blocks } from "../../src/services/Blocks.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Drain } from "../../src/services/Drain.ts"
 import { EventCursors } from "../../src/services/EventCursors.ts"
@@ -140,7 +141,7 @@ export const httpService = <A, E, R>(routes: Layer.Layer<A, E, R>) => {
 
 /** All services in memory, as their fakes have it. */
 export const fakeServices = (overrides: SettingsOverrides = {}) =>
-  Layer.mergeAll(Messages.layer, Typing.layer, Users.layerTest, EventStreams.layer).pipe(
+  Layer.mergeAll(Blocks.layerTest, Messages.layer, Typing.layer, Users.layerTest, EventStreams.layer).pipe(
     Layer.provideMerge(CatchUp.layer),
     Layer.provideMerge(Layer.mergeAll(Hub.layer, Sync.layer, Sessions.layerTest, EventCursors.layerTest)),
     Layer.provideMerge(Layer.mergeAll(Conversations.layerTest, Presence.layerTest)),
