@@ -43,7 +43,7 @@ const make = (): MetricsShape => {
   const counters = new Map<string, Counter>()
   const gauges = new Map<string, Gauge>()
   const histograms = new Map<string, Histogram>()
-  const reads: Array<() => void> = []
+  const readings = new Map<string, { readonly values: Array<() => number>; readonly take: (sum: number) => void }>()
 
   const register = ({ buckets, help, kind, labels, name }: Any) => {
     const config = { name, help, labelNames: Object.keys(labels), registers }
@@ -69,6 +69,20 @@ const make = (): MetricsShape => {
   for (const metric of metricsOf(openMetrics)) text.registerMetric(metric)
   const names = openMetrics.getMetricsAsArray().map((metric) => ({ metric, name: metric.name }))
 
+  /** What puts a value that was read where it is shown. A counter shows by how much it grew. */
+  const taker = (definition: Definition<"gauge"> | Definition<"counter">, labels: Series) => {
+    if (definition.kind === "gauge") {
+      const child = found(gauges, definition).labels(labels)
+      return (value: number) => child.set(value)
+    }
+    const child = found(counters, definition).labels(labels)
+    let last = 0
+    return (value: number) => {
+      child.inc(Math.max(0, value - last))
+      last = value
+    }
+  }
+
   found(gauges, definitions.buildInfo).set({ version, node_version: process.versions.node }, 1)
 
   return {
@@ -89,22 +103,14 @@ const make = (): MetricsShape => {
       }
     },
     read: (definition, value, ...[labels = {}]) => {
-      if (definition.kind === "gauge") {
-        const child = found(gauges, definition).labels(labels)
-        reads.push(() => child.set(value()))
-        return
-      }
-      const child = found(counters, definition).labels(labels)
-      let last = 0
-      reads.push(() => {
-        const now = value()
-        child.inc(now - last)
-        last = now
-      })
+      const series = `${definition.name} ${JSON.stringify(labels)}`
+      const reading = readings.get(series) ?? { values: [], take: taker(definition, labels) }
+      readings.set(series, reading)
+      reading.values.push(value)
     },
     render: (format) =>
       Effect.promise(() => {
-        for (const read of reads) read()
+        for (const { take, values } of readings.values()) take(values.reduce((sum, value) => sum + value(), 0))
         if (format === "text") return text.metrics()
         const rendered = openMetrics.metrics()
         // It takes the names of counters apart for good, before it first waits; the other format wants them whole.

@@ -5,6 +5,8 @@ import type { Page, PageRequest } from "../domain/Page.ts"
 import type { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { makeConversationsMemory } from "./ConversationsMemory.ts"
 import { makeConversationsSql } from "./ConversationsSql.ts"
+import { conversationsCreated } from "./MetricDefinitions.ts"
+import { Metrics } from "./Metrics.ts"
 
 /** What a gateway must know of a membership to serve its events. `seq` is the head of the log. */
 export interface Place {
@@ -15,6 +17,22 @@ export interface Place {
   readonly userSeq: number
   readonly lastActivityAt: Date
 }
+
+/** Counts the conversations that are made. */
+const counted = (conversations: Conversations["Service"]) =>
+  Effect.map(Metrics, (metrics) => {
+    const counts = {
+      dm: metrics.counter(conversationsCreated, { kind: "dm" }),
+      group: metrics.counter(conversationsCreated, { kind: "group" })
+    }
+    return Conversations.of({
+      ...conversations,
+      create: (...request) =>
+        Effect.tap(conversations.create(...request), ({ conversation, created }) =>
+          Effect.sync(() => created && counts[conversation.kind]())
+        )
+    })
+  })
 
 /** Conversations, their members and each member's own state in them. */
 export class Conversations extends Context.Service<
@@ -89,8 +107,8 @@ export class Conversations extends Context.Service<
   }
 >()("chat/services/Conversations") {
   /** On PostgreSQL. */
-  static readonly layer = Layer.effect(Conversations, Effect.map(makeConversationsSql, Conversations.of))
+  static readonly layer = Layer.effect(Conversations, Effect.flatMap(makeConversationsSql, counted))
 
   /** In `Memory`. */
-  static readonly layerTest = Layer.effect(Conversations, Effect.map(makeConversationsMemory, Conversations.of))
+  static readonly layerTest = Layer.effect(Conversations, Effect.flatMap(makeConversationsMemory, counted))
 }

@@ -1,6 +1,8 @@
 import { Cause, Clock, Effect, Schedule } from "effect"
 import { Unavailable } from "../domain/Problem.ts"
 import { every } from "./Background.ts"
+import { commitBatch, commitDuration, commitQueue } from "./MetricDefinitions.ts"
+import { Metrics } from "./Metrics.ts"
 
 /** One thing to commit, and who waits for it. Only the first answer counts. */
 export interface Pending<In, Out, E> {
@@ -20,6 +22,8 @@ export interface Pending<In, Out, E> {
  * whatever comes later is `Unavailable`.
  */
 export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options: {
+  /** As the metrics call it. */
+  readonly queue: "messages" | "reads" | "deliveries" | "presence"
   readonly capacity: number
   readonly maxBatch: number
   readonly patienceMs: number
@@ -29,6 +33,11 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const waiting = new Set<Pending<In, Out, E>>()
+  const { queue: name } = options
+  const metrics = yield* Metrics
+  const batchSize = metrics.histogram(commitBatch, { queue: name })
+  const duration = metrics.histogram(commitDuration, { queue: name })
+  metrics.read(commitQueue, () => waiting.size, { queue: name })
   let queue: Array<Pending<In, Out, E>> = []
   let running = false
   let closed = false
@@ -57,6 +66,7 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
     while (queue.length > 0) {
       const batch = take()
       if (batch.length === 0) continue
+      const since = clock.currentTimeNanosUnsafe()
       yield* options.commit(batch).pipe(
         Effect.catchCause((cause) =>
           Effect.sync(() => {
@@ -64,6 +74,8 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
           })
         )
       )
+      batchSize(batch.length)
+      duration(Number(clock.currentTimeNanosUnsafe() - since) / 1e9)
     }
     running = false
   }).pipe(Effect.uninterruptible)

@@ -1,6 +1,8 @@
 import { Context, Duration, Effect, Layer } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { RateLimited } from "../domain/Problem.ts"
+import { limitHits } from "./MetricDefinitions.ts"
+import { Metrics } from "./Metrics.ts"
 
 /** What is left of a limit: how many of `limit`, and in how many milliseconds all of it is back. */
 export interface Allowance {
@@ -57,17 +59,20 @@ export class Limits extends Context.Service<
     Limits,
     Effect.gen(function* () {
       const limiter = yield* RateLimiter.RateLimiter
+      const metrics = yield* Metrics
+
+      /** Keys begin with what is limited, and then name whom. */
+      const refused = (key: string, retryAfter: Duration.Duration) => {
+        metrics.counter(limitHits, { limit: /^[a-z-]+(?=:)/.exec(key)?.[0] ?? "other" })()
+        return new RateLimited({ retryAfterMs: Math.max(1, Math.ceil(Duration.toMillis(retryAfter))) })
+      }
 
       const use = (key: string, limit: number, window: Duration.Input, tokens: number) =>
         limiter
           .consume({ key, limit, window, tokens })
           .pipe(
             Effect.catch(({ reason }) =>
-              reason._tag === "RateLimitExceeded"
-                ? Effect.fail(
-                    new RateLimited({ retryAfterMs: Math.max(1, Math.ceil(Duration.toMillis(reason.retryAfter))) })
-                  )
-                : Effect.die(reason)
+              reason._tag === "RateLimitExceeded" ? Effect.fail(refused(key, reason.retryAfter)) : Effect.die(reason)
             )
           )
 

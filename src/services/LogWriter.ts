@@ -8,6 +8,7 @@ import { blocked } from "./ConversationRules.ts"
 import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
 import type { Appended, Log, NewEntry } from "./Log.ts"
 import { messageCreated, noConversation, reused } from "./LogReader.ts"
+import { makeMessageCounts } from "./MessageCounts.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub } from "./PubSub.ts"
 import { makeRareLog } from "./RareLog.ts"
 import { isRetryable, isUnavailable } from "./Sql.ts"
@@ -89,6 +90,7 @@ export const makeLogWriter = Effect.fnUntraced(function* (
 ) {
   const sql = yield* SqlClient.SqlClient
   const pubsub = yield* PubSub
+  const countMessages = yield* makeMessageCounts
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const lanes = new Map<ConversationId, Array<Entry>>()
   // Each holds a connection while it waits: the rest of the pool is for those who need not.
@@ -173,6 +175,7 @@ export const makeLogWriter = Effect.fnUntraced(function* (
         if (events === undefined) published.set(message.conversationId, [event])
         else events.push(event)
       }
+      for (const [id, events] of published) countMessages(id, events.length)
       return Effect.forEach(published, ([id, events]) => pubsub.publish(conversationSubject(id), events), {
         discard: true
       })
@@ -280,6 +283,7 @@ export const makeLogWriter = Effect.fnUntraced(function* (
   const groups = yield* Effect.all(
     Array.from({ length: shards }, () =>
       makeGroupCommit<NewEntry, Appended, NotFound | Forbidden | Conflict>({
+        queue: "messages",
         capacity,
         maxBatch,
         patienceMs,

@@ -26,7 +26,7 @@ const histogram = <const L extends Labels>(
 
 const kinds = ["dm", "group"]
 const outcomes = ["ok", "error"]
-const queues = ["messages", "reads", "deliveries"]
+const queues = ["messages", "reads", "deliveries", "presence"]
 
 // Requests over HTTP. `route` is the template of the path, "none" where there is no route.
 export const httpRequests = counter("chat_http_requests_total", "Requests answered", {

@@ -33,7 +33,7 @@ export interface MetricsShape {
   readonly counter: <L extends Labels>(definition: Definition<"counter", L>, ...labels: Of<L>) => Count
   readonly gauge: <L extends Labels>(definition: Definition<"gauge", L>, ...labels: Of<L>) => (value: number) => void
   readonly histogram: <L extends Labels>(definition: Definition<"histogram", L>, ...labels: Of<L>) => Observe
-  /** Asks for the value each time the metrics are read: for what is counted elsewhere anyway. */
+  /** Asks for the value each time the metrics are read: for what is counted elsewhere anyway. Several are added up. */
   readonly read: <L extends Labels>(
     definition: Definition<"gauge", L> | Definition<"counter", L>,
     value: () => number,

@@ -4,6 +4,8 @@ import type { UserId } from "../domain/Ids.ts"
 import type { ChosenStatus } from "../domain/Presence.ts"
 import { Unavailable } from "../domain/Problem.ts"
 import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
+import { presentUsers } from "./MetricDefinitions.ts"
+import { Metrics } from "./Metrics.ts"
 import {
   type Choice,
   type ChosenAt,
@@ -58,6 +60,8 @@ export const makePresenceReports = Effect.gen(function* () {
   const oneAtATime = yield* Semaphore.make(1)
   const nodeId = randomUUID()
   const users = new Map<UserId, LocalUser>()
+  const metrics = yield* Metrics
+  metrics.read(presentUsers, () => users.size)
   /** Who has gone, and when, until the store has been told. */
   const gone = new Map<UserId, number>()
   /** Choices that the store has not been told. */
@@ -120,6 +124,7 @@ export const makePresenceReports = Effect.gen(function* () {
   }
 
   const changes = yield* makeGroupCommit<Change, void, never>({
+    queue: "presence",
     capacity: 100_000,
     maxBatch: step,
     patienceMs: 5000,

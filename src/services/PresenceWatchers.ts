@@ -2,6 +2,8 @@ import { Clock, Deferred, Effect, Exit, Option, Schema, Scope } from "effect"
 import type { UserId } from "../domain/Ids.ts"
 import type { Presence } from "../domain/Presence.ts"
 import { Acquaintances } from "./Acquaintances.ts"
+import { presenceChanges } from "./MetricDefinitions.ts"
+import { Metrics } from "./Metrics.ts"
 import { PresenceStore, Sighting } from "./PresenceStore.ts"
 import { encodeEphemeral, type Published, PubSub, presenceSubject } from "./PubSub.ts"
 
@@ -57,6 +59,7 @@ export const makePresenceWatchers = Effect.gen(function* () {
   const pubsub = yield* PubSub
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const users = new Map<UserId, Watched>()
+  const told = (yield* Metrics).counter(presenceChanges)
   const changed = new Set<Watched>()
   const behind = new Set<Watcher>()
 
@@ -184,6 +187,7 @@ export const makePresenceWatchers = Effect.gen(function* () {
         if (!changed.delete(user)) continue
         user.told = user.seen.status
         const published = event(user, now)
+        told()
         for (const watcher of user.watchers) tell(watcher, user.userId, published)
       }
       yield* Effect.yieldNow

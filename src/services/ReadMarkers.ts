@@ -31,7 +31,10 @@ export const makeReadMarkers = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const pubsub = yield* PubSub
 
-  const makeMarks = (call: (marks: ReadonlyArray<Mark>) => Effect.Effect<ReadonlyArray<Marked>, SqlError>) => {
+  const makeMarks = (
+    queue: "reads" | "deliveries",
+    call: (marks: ReadonlyArray<Mark>) => Effect.Effect<ReadonlyArray<Marked>, SqlError>
+  ) => {
     /** A row that another transaction keeps locked fails alone: then each mark is tried by itself. */
     const commit = (batch: ReadonlyArray<PendingMark>): Effect.Effect<void> =>
       call(batch.map(({ input }) => input)).pipe(
@@ -53,6 +56,7 @@ export const makeReadMarkers = Effect.gen(function* () {
         )
       )
     return makeGroupCommit<Mark, Marked, NotFound>({
+      queue,
       capacity: 20_000,
       maxBatch: 256,
       patienceMs: 10_000,
@@ -66,10 +70,11 @@ export const makeReadMarkers = Effect.gen(function* () {
     ${marks.map(({ userId }) => userId)}::uuid[], ${int8s(marks.map(({ seq }) => seq))}::bigint[]`
 
   const reads = yield* makeMarks(
+    "reads",
     (marks) => sql<Marked>`SELECT ord, read_seq AS seq, changed, told
       FROM mark_read(${ids(marks)}, ${marks.map(({ force }) => force)}::boolean[])`
   )
-  const deliveries = yield* makeMarks((marks) => sql<Marked>`SELECT * FROM mark_delivered(${ids(marks)})`)
+  const deliveries = yield* makeMarks("deliveries", (marks) => sql<Marked>`SELECT * FROM mark_delivered(${ids(marks)})`)
 
   const markRead: Conversations["Service"]["markRead"] = Effect.fn("Conversations.markRead")(function* (
     userId,

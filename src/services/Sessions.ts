@@ -15,6 +15,8 @@ import { AccessTokens } from "./AccessTokens.ts"
 import { every } from "./Background.ts"
 import { addressKey, Limits } from "./Limits.ts"
 import type { SessionRow, UserRow } from "./Memory.ts"
+import { authFailures } from "./MetricDefinitions.ts"
+import { Metrics, type Values } from "./Metrics.ts"
 import { Passwords, passwordIssue } from "./Passwords.ts"
 import { PubSub, sessionsEnded, sessionsSubject } from "./PubSub.ts"
 import { makeRefreshTokens, rotate } from "./RefreshTokens.ts"
@@ -97,9 +99,13 @@ export class Sessions extends Context.Service<
     const limiter = yield* Limits
     const passwords = yield* Passwords
     const pubSub = yield* PubSub
+    const metrics = yield* Metrics
     if (jwt.secret === undefined) return yield* Effect.die("jwt.secret is not set")
     const refreshTokens = makeRefreshTokens([jwt.secret, ...jwt.previousSecrets])
     const tokens = makeRememberedTokens(remembered)
+
+    const failed = (reason: Values<typeof authFailures.labels>["reason"]) =>
+      Effect.sync(() => metrics.counter(authFailures, { reason })())
 
     const currentDate = Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis))
     const expiry = (now: Date) => new Date(now.getTime() + jwt.refreshExpiration)
@@ -173,24 +179,31 @@ export class Sessions extends Context.Service<
         { discard: true }
       )
       const right = yield* passwords.verify(passwordHash, password, take)
-      if (right) yield* giveBack(counters.length)
+      yield* right ? giveBack(counters.length) : failed("password")
       return right
     })
 
-    const verifyToken = Effect.fn("Sessions.authenticate")(function* (accessToken: string) {
-      const endsBefore = tokens.ends()
-      const claims = yield* accessTokens.verify(accessToken)
-      if (!(yield* storage.use(claims, yield* currentDate))) {
-        return yield* sessionEnded
-      }
-      const principal: Principal = {
-        userId: claims.userId,
-        sessionId: claims.sessionId,
-        expiresAt: claims.expiresAt
-      }
-      tokens.add(accessToken, principal, endsBefore)
-      return principal
-    })
+    const verifyToken = Effect.fn("Sessions.authenticate")(
+      function* (accessToken: string) {
+        const endsBefore = tokens.ends()
+        const claims = yield* accessTokens.verify(accessToken)
+        if (!(yield* storage.use(claims, yield* currentDate))) {
+          return yield* sessionEnded
+        }
+        const principal: Principal = {
+          userId: claims.userId,
+          sessionId: claims.sessionId,
+          expiresAt: claims.expiresAt
+        }
+        tokens.add(accessToken, principal, endsBefore)
+        return principal
+      },
+      Effect.tapError((error) =>
+        error._tag === "Unauthenticated" ? failed(error.code ?? "token-invalid") : Effect.void
+      )
+    )
+
+    const notRefreshed = Effect.andThen(failed("refresh-token"), Effect.fail(wrongRefreshToken))
 
     return Sessions.of({
       login: Effect.fn("Sessions.login")(function* ({ login, password, ...device }) {
@@ -221,15 +234,16 @@ export class Sessions extends Context.Service<
       }),
       refresh: Effect.fn("Sessions.refresh")(function* ({ refreshToken, ...device }) {
         const presented = refreshTokens.read(refreshToken)
-        if (presented === undefined) return yield* wrongRefreshToken
+        if (presented === undefined) return yield* notRefreshed
         // Another round when the session changed between reading and writing: somebody else got through.
         while (true) {
           const now = yield* currentDate
           const session = yield* storage.find(presented.sessionId, now)
-          if (session === undefined) return yield* wrongRefreshToken
+          if (session === undefined) return yield* notRefreshed
           const rotation = rotate(session, presented.generation, now)
           if (rotation === undefined) {
             yield* ending(storage.end(session.userId, session.id, now))
+            yield* failed("refresh-reuse")
             yield* Effect.logWarning("refresh token used twice", { sessionId: session.id, userId: session.userId })
             return yield* wrongRefreshToken
           }

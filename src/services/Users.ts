@@ -15,6 +15,8 @@ import type { Me, ProfileChange, Registration, User } from "../domain/User.ts"
 import { cursorOf } from "./Cursor.ts"
 import { addressKey, Limits } from "./Limits.ts"
 import type { UserRow } from "./Memory.ts"
+import { usersRegistered } from "./MetricDefinitions.ts"
+import { Metrics } from "./Metrics.ts"
 import { Passwords, passwordIssue } from "./Passwords.ts"
 import { Settings } from "./Settings.ts"
 import { type FoundAt, makeMemoryUsers, makeSqlUsers, start, type UserStorage } from "./UserStorage.ts"
@@ -60,6 +62,7 @@ export class Users extends Context.Service<
     const limits = yield* Limits
     const passwords = yield* Passwords
     const settings = yield* Settings
+    const registered = (yield* Metrics).counter(usersRegistered)
 
     const check = ({ password, username }: Registration) => {
       const { max, min } = settings.limits.usernameLength
@@ -99,6 +102,7 @@ export class Users extends Context.Service<
           deletedAt: null
         }
         yield* storage.insert(row)
+        registered()
         return toMe(row)
       }),
       get: Effect.fn("Users.get")((id) => Effect.map(find(id), toUser)),

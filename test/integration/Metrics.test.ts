@@ -3,6 +3,7 @@ import { Effect, Layer, Tracer } from "effect"
 import { MetricsRoute } from "../../src/http/MetricsServer.ts"
 import { HttpRoutes } from "../../src/http/Server.ts"
 import * as PrometheusMetrics from "../../src/layers/PrometheusMetrics.ts"
+import { Settings } from "../../src/services/Settings.ts"
 import { fakeServices, HttpService, httpService, newcomer } from "../support/HttpService.ts"
 
 /** As a tracer that keeps every trace. */
@@ -10,7 +11,7 @@ const tracer = Tracer.make({ span: (options) => new Tracer.NativeSpan({ ...optio
 
 const Service = httpService(Layer.merge(HttpRoutes, MetricsRoute)).pipe(
   Layer.provideMerge(fakeServices()),
-  Layer.provideMerge(Layer.provide(PrometheusMetrics.layer, fakeServices())),
+  Layer.provideMerge(Layer.provide(PrometheusMetrics.layer, Settings.layerTest())),
   Layer.provide(Layer.succeed(Tracer.Tracer, tracer))
 )
 
@@ -47,6 +48,28 @@ describe("metrics over HTTP", () => {
         assert.match(text, /^chat_build_info\{version="\d/m)
         assert.match(text, /^process_cpu_seconds_total /m)
         assert.match(text, /^nodejs_eventloop_lag_p99_seconds /m)
+      })
+    )
+
+    it.effect("count what people do, and what is refused", () =>
+      Effect.gen(function* () {
+        const { ask } = yield* HttpService
+        const before = (yield* ask("/metrics")).text
+        const [ann, bob] = [yield* newcomer(), yield* newcomer()]
+        for (const _ of ["new", "there already"]) {
+          yield* ask("/v1/conversations", { token: ann.token, json: { kind: "dm", userId: bob.id } })
+        }
+        yield* ask("/v1/auth/login", { json: { login: ann.username, password: "planted password" } })
+        yield* ask("/v1/users/me", { token: "planted.token" })
+        yield* ask("/v1/auth/refresh", { json: { refreshToken: "planted-refresh" } })
+        const after = (yield* ask("/metrics")).text
+        const grown = (series: string) => (sampleOf(after, series) ?? 0) - (sampleOf(before, series) ?? 0)
+        assert.strictEqual(grown("chat_users_registered_total"), 2)
+        assert.strictEqual(grown(`chat_conversations_created_total{kind="dm"}`), 1)
+        assert.strictEqual(grown(`chat_auth_failures_total{reason="password"}`), 1)
+        assert.strictEqual(grown(`chat_auth_failures_total{reason="token-invalid"}`), 1)
+        assert.strictEqual(grown(`chat_auth_failures_total{reason="refresh-token"}`), 1)
+        assert.notInclude(after, "planted")
       })
     )
 

@@ -16,6 +16,7 @@ const stage = Effect.fnUntraced(function* (
     readonly finish: Deferred.Deferred<void>
   }>()
   const group = yield* makeGroupCommit<number, string, never>({
+    queue: "messages",
     capacity: 100,
     maxBatch: 10,
     patienceMs: 10_000,
@@ -121,6 +122,7 @@ describe("GroupCommit", () => {
   it.effect("a commit that dies fails its own batch alone", () =>
     Effect.gen(function* () {
       const { submit } = yield* makeGroupCommit<number, number, never>({
+        queue: "messages",
         capacity: 10,
         maxBatch: 1,
         patienceMs: 1000,
