@@ -1,6 +1,7 @@
 import { Effect, Layer } from "effect"
 import { EventStreams } from "./http/EventStreams.ts"
 import { MetricsRoute, MetricsServer } from "./http/MetricsServer.ts"
+import { RpcRoutes } from "./http/RpcRoutes.ts"
 import { HttpRoutes, layerServer, serve } from "./http/Server.ts"
 import { SocketRoute } from "./http/SocketRoute.ts"
 import * as Migrations from "./layers/Migrations.ts"
@@ -10,6 +11,7 @@ import * as PrometheusMetrics from "./layers/PrometheusMetrics.ts"
 import { Redis } from "./layers/Redis.ts"
 import * as RedisLimits from "./layers/RedisLimits.ts"
 import * as RedisPresence from "./layers/RedisPresence.ts"
+import * as Handlers from "./rpc/Handlers.ts"
 import { AccessTokens } from "./services/AccessTokens.ts"
 import { Blocks } from "./services/Blocks.ts"
 import { Conversations } from "./services/Conversations.ts"
@@ -67,7 +69,7 @@ export const Services = Layer.mergeAll(
 
 /** What carries events to this node's sockets and streams. */
 export const Realtime = Layer.mergeAll(Gateway.layer, EventStreams.layer).pipe(
-  Layer.provide([CatchUp.layer, Commands.layer]),
+  Layer.provide([CatchUp.layer, Commands.layer.pipe(Layer.provide(Handlers.layer))]),
   Layer.provideMerge(Hub.layer)
 )
 
@@ -96,7 +98,7 @@ const Announced = Layer.effectDiscard(
 
 /** The whole service: all rooms, composed. Needs `Settings` and what Node gives. */
 export const App = DrainFirst.pipe(
-  Layer.provide(serve(Layer.mergeAll(HttpRoutes, SocketRoute, MetricsRoute))),
+  Layer.provide(serve(Layer.mergeAll(HttpRoutes, SocketRoute, RpcRoutes, MetricsRoute))),
   Layer.provide(Background),
   Layer.provide(layerServer),
   Layer.provide(Realtime),

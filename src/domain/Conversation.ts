@@ -74,6 +74,11 @@ export const NewGroup = Schema.Struct({
 export const NewConversation = Schema.Union([NewDirect, NewGroup])
 export type NewConversation = typeof NewConversation.Type
 
+/** Chosen by the client: a group is made once for each within 24 hours. */
+export const IdempotencyKey = Schema.String.check(
+  Schema.isPattern(/^[\x21-\x7e]{1,128}$/, { message: "must be 1 to 128 visible ASCII characters" })
+)
+
 /** `force` may move the marker back, which marks as unread. */
 export const ReadMark = Schema.Struct({ seq: Seq, force: Schema.optionalKey(Schema.Boolean) }).annotate({
   identifier: "ReadMark"

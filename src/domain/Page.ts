@@ -9,8 +9,11 @@ export interface Page<A> {
   readonly nextCursor?: string
 }
 
-/** The `limit` of who does not give one, unless the maximum is less. */
-export const usualLimit = 50
+/** Of who gives none, unless the maximum is less. */
+const usualLimit = 50
+
+/** The limit that was given, or the usual one. */
+export const limitOf = (limit: number | undefined, maximum: number) => limit ?? Math.min(usualLimit, maximum)
 
 /** How much of a list is wanted, and from where. The maximum of `limit` is a setting. */
 export interface PageRequest {

@@ -47,3 +47,6 @@ export const ProfileChange = Schema.Struct({
   avatarUrl: Schema.optionalKey(Schema.NullOr(Url))
 }).annotate({ identifier: "ProfileChange" })
 export type ProfileChange = typeof ProfileChange.Type
+
+/** How a username or a display name begins, in any case. */
+export const UserQuery = Text.check(Schema.isMinLength(1), Schema.isMaxLength(100))

@@ -2,12 +2,13 @@ import { Effect } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { Tokens } from "../domain/Session.ts"
+import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Sessions } from "../services/Sessions.ts"
 import { Settings } from "../services/Settings.ts"
 import { Users } from "../services/Users.ts"
 import { Api } from "./Api.ts"
 import { CurrentRequest } from "./CurrentRequest.ts"
-import { accessTokenCookie, CurrentPrincipal } from "./Middleware.ts"
+import { accessTokenCookie } from "./Middleware.ts"
 
 const device = Effect.gen(function* () {
   const { headers } = yield* HttpServerRequest.HttpServerRequest

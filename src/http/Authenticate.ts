@@ -1,55 +1,16 @@
-import { Duration, Effect, Layer, Redacted } from "effect"
-import { HttpServerRequest } from "effect/http"
-import type { SessionId } from "../domain/Ids.ts"
-import { Forbidden, Unauthenticated } from "../domain/Problem.ts"
-import { Limits } from "../services/Limits.ts"
-import { Sessions } from "../services/Sessions.ts"
-import { Settings } from "../services/Settings.ts"
-import { CurrentRequest } from "./CurrentRequest.ts"
-import { Authorization, accessTokenCookie, CurrentPrincipal } from "./Middleware.ts"
-
-/** The counter of a session's requests, which HTTP and RPC share. */
-export const requestsKey = (sessionId: SessionId) => `requests:${sessionId}`
-
-const minute = Duration.minutes(1)
-
-const noToken = new Unauthenticated({ detail: "There is no access token" })
-const foreignOrigin = new Forbidden({ detail: "With the cookie, a change must come from a page of an allowed origin" })
-const isSafe = (method: string) => method === "GET" || method === "HEAD"
+import { Effect, Layer, Redacted } from "effect"
+import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
+import { makeAdmission } from "./Admission.ts"
+import { Authorization } from "./Middleware.ts"
 
 export const layer = Layer.effect(
   Authorization,
-  Effect.gen(function* () {
-    const limiter = yield* Limits
-    const sessions = yield* Sessions
-    const { limits, server } = yield* Settings
-    const limit = limits.requestsPerMinute
-
-    const cookieOf = ({ cookies, headers, method }: HttpServerRequest.HttpServerRequest) => {
-      const token = headers.cookie === undefined ? undefined : cookies[accessTokenCookie.key]
-      // An `Authorization` of another kind means something: it is not for the cookie to stand in.
-      if (token === undefined || token === "" || headers.authorization !== undefined) return Effect.fail(noToken)
-      return isSafe(method) || server.allowedOrigins.includes(headers.origin ?? "")
-        ? Effect.succeed(token)
-        : Effect.fail(foreignOrigin)
-    }
-
-    return Authorization.of({
-      bearer: Effect.fnUntraced(function* (httpEffect, { credential }) {
-        const current = yield* CurrentRequest
-        const bearer = Redacted.value(credential)
-        const token = bearer === "" ? yield* cookieOf(yield* HttpServerRequest.HttpServerRequest) : bearer
-        const principal = yield* sessions.authenticate(token)
-        current.userId = principal.userId
-        current.allowance = yield* Effect.tapError(
-          limiter.take(requestsKey(principal.sessionId), limit, minute),
-          ({ retryAfterMs }) =>
-            Effect.sync(() => {
-              current.allowance = { limit, remaining: 0, resetMs: retryAfterMs }
-            })
+  Effect.map(makeAdmission, (admit) =>
+    Authorization.of({
+      bearer: (httpEffect, { credential }) =>
+        Effect.flatMap(admit(Redacted.value(credential)), (principal) =>
+          Effect.provideService(httpEffect, CurrentPrincipal, principal)
         )
-        return yield* Effect.provideService(httpEffect, CurrentPrincipal, principal)
-      })
     })
-  })
+  )
 )

@@ -1,6 +1,6 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { Conversation, Member, NewConversation, ReadMark } from "../domain/Conversation.ts"
+import { Conversation, IdempotencyKey, Member, NewConversation, ReadMark } from "../domain/Conversation.ts"
 import { Page } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
@@ -8,11 +8,9 @@ import { conversationParams, pageQuery } from "./Paging.ts"
 
 const create = HttpApiEndpoint.post("create", "/v1/conversations", {
   headers: {
-    "idempotency-key": Schema.optionalKey(
-      Schema.String.check(
-        Schema.isPattern(/^[\x21-\x7e]{1,128}$/, { message: "must be 1 to 128 visible ASCII characters" })
-      )
-    ).annotate({ description: "Makes the creation of a group safe to retry for 24 hours" })
+    "idempotency-key": Schema.optionalKey(IdempotencyKey).annotate({
+      description: "Makes the creation of a group safe to retry for 24 hours"
+    })
   },
   payload: NewConversation,
   success: [Conversation.pipe(HttpApiSchema.status(201)), Conversation.pipe(HttpApiSchema.status(200))],

@@ -3,10 +3,10 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Conversation } from "../domain/Conversation.ts"
 import { Conversations } from "../services/Conversations.ts"
+import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Settings } from "../services/Settings.ts"
 import { Typing } from "../services/Typing.ts"
 import { Api } from "./Api.ts"
-import { CurrentPrincipal } from "./Middleware.ts"
 import { toPageRequest } from "./Paging.ts"
 
 const encode = Schema.encodeEffect(Conversation)

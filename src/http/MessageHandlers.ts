@@ -1,11 +1,11 @@
 import { Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Messages } from "../services/Messages.ts"
 import { Settings } from "../services/Settings.ts"
 import { Sync } from "../services/Sync.ts"
 import { Api } from "./Api.ts"
 import { EventStreams } from "./EventStreams.ts"
-import { CurrentPrincipal } from "./Middleware.ts"
 import { toPageRequest } from "./Paging.ts"
 
 const message = HttpApiBuilder.group(

@@ -1,4 +1,3 @@
-import { Context } from "effect"
 import { HttpApiMiddleware, HttpApiSecurity, OpenApi } from "effect/http-api"
 import {
   Forbidden,
@@ -10,10 +9,7 @@ import {
   Unavailable,
   UnsupportedMediaType
 } from "../domain/Problem.ts"
-import type { Principal } from "../domain/Session.ts"
-
-/** Who makes this request. */
-export class CurrentPrincipal extends Context.Service<CurrentPrincipal, Principal>()("chat/http/CurrentPrincipal") {}
+import type { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 
 /** The access token as a cookie, for pages of an allowed origin. */
 export const accessTokenCookie = HttpApiSecurity.apiKey({ in: "cookie", key: "access_token" })

@@ -1,6 +1,6 @@
 import { Effect, Schema } from "effect"
 import { ConversationId } from "../domain/Ids.ts"
-import { type PageRequest, usualLimit } from "../domain/Page.ts"
+import { limitOf, type PageRequest } from "../domain/Page.ts"
 import { type InvalidRequest, invalid } from "../domain/Problem.ts"
 
 const limit = Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)))
@@ -21,7 +21,8 @@ export const toPageRequest = (
   query: { readonly limit?: number; readonly cursor?: string },
   maximum: number
 ): Effect.Effect<PageRequest, InvalidRequest> => {
-  const { cursor, limit = Math.min(usualLimit, maximum) } = query
+  const { cursor } = query
+  const limit = limitOf(query.limit, maximum)
   return limit > maximum
     ? Effect.fail(invalid("limit", `must be from 1 to ${maximum}`))
     : Effect.succeed({ limit, cursor })

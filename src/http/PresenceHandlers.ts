@@ -1,9 +1,9 @@
 import { Effect, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { UserId } from "../domain/Ids.ts"
+import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Presence } from "../services/Presence.ts"
 import { Api } from "./Api.ts"
-import { CurrentPrincipal } from "./Middleware.ts"
 
 const decodeIds = Schema.decodeSync(Schema.Array(UserId))
 

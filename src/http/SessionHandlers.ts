@@ -1,8 +1,8 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Sessions } from "../services/Sessions.ts"
 import { Api } from "./Api.ts"
-import { CurrentPrincipal } from "./Middleware.ts"
 
 export const layer = HttpApiBuilder.group(
   Api,

@@ -2,10 +2,11 @@ import { IncomingMessage } from "node:http"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Effect, Layer } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
-import { Forbidden, RateLimited, Unavailable, UpgradeRequired } from "../domain/Problem.ts"
+import { RateLimited, Unavailable, UpgradeRequired } from "../domain/Problem.ts"
 import { Settings } from "../services/Settings.ts"
 import { Gateway } from "../ws/Gateway.ts"
 import { clientAddressOf } from "./ClientAddress.ts"
+import { checkUpgrade } from "./Upgrade.ts"
 
 /** `GET /v1/ws` and `/ws`: what is refused is refused as a problem before the upgrade, the rest is the gateway's. */
 export const SocketRoute = Layer.unwrap(
@@ -15,12 +16,7 @@ export const SocketRoute = Layer.unwrap(
     const clientAddress = clientAddressOf(server.trustedProxies)
 
     const upgrade = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest) {
-      const asksForUpgrade = /(^|,)\s*upgrade\s*(,|$)/i.test(request.headers.connection ?? "")
-      if (!asksForUpgrade || request.headers.upgrade?.toLowerCase() !== "websocket")
-        return yield* new UpgradeRequired({ detail: "Ask for an upgrade to websocket" })
-      const { origin } = request.headers
-      if (origin !== undefined && !server.allowedOrigins.includes(origin))
-        return yield* new Forbidden({ detail: "Pages of that origin may not connect" })
+      yield* checkUpgrade(request, server.allowedOrigins)
       const address = clientAddress(request)
       const refusal = gateway.refusal(address)
       if (refusal === "draining") return yield* new Unavailable({ detail: "This node is going away" })

@@ -1,11 +1,9 @@
-import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { Unread } from "../domain/Conversation.ts"
 import { UserId } from "../domain/Ids.ts"
 import { Page } from "../domain/Page.ts"
 import { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
-import { Text } from "../domain/Text.ts"
-import { Me, ProfileChange, User } from "../domain/User.ts"
+import { Me, ProfileChange, User, UserQuery } from "../domain/User.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
 import { pageQuery } from "./Paging.ts"
 
@@ -39,9 +37,7 @@ const unread = HttpApiEndpoint.get("unread", "/v1/users/me/unread", {
 const search = HttpApiEndpoint.get("search", "/v1/users", {
   query: {
     ...pageQuery,
-    query: Text.check(Schema.isMinLength(1), Schema.isMaxLength(100)).annotate({
-      description: "How the username or the display name begins, in any case"
-    })
+    query: UserQuery.annotate({ description: "How the username or the display name begins, in any case" })
   },
   success: Page(User),
   error: [InvalidRequest, Unavailable]

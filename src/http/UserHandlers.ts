@@ -1,10 +1,10 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Conversations } from "../services/Conversations.ts"
+import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Settings } from "../services/Settings.ts"
 import { Users } from "../services/Users.ts"
 import { Api } from "./Api.ts"
-import { CurrentPrincipal } from "./Middleware.ts"
 import { toPageRequest } from "./Paging.ts"
 
 export const layer = HttpApiBuilder.group(

@@ -1,16 +1,15 @@
 import { Context, Effect, Layer, Result, Schema } from "effect"
-import { DeliveredMark, NewConversation, ReadMark } from "../domain/Conversation.ts"
-import { ConversationId, MessageId, Seq } from "../domain/Ids.ts"
+import { Headers } from "effect/http"
+import { Rpc, type RpcGroup, RpcMessage } from "effect/rpc"
+import { ConversationId } from "../domain/Ids.ts"
 import { NewMessage } from "../domain/Message.ts"
-import { usualLimit } from "../domain/Page.ts"
 import { PresenceChange, PresenceSubscription } from "../domain/Presence.ts"
 import { type InvalidRequest, invalid, invalidData, type Problem } from "../domain/Problem.ts"
 import type { Principal } from "../domain/Session.ts"
-import { Conversations } from "../services/Conversations.ts"
+import { Operations } from "../rpc/Operations.ts"
+import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Messages } from "../services/Messages.ts"
 import { Presence } from "../services/Presence.ts"
-import { Settings } from "../services/Settings.ts"
-import { Typing } from "../services/Typing.ts"
 
 /** Who asks, and over which socket. */
 export interface Caller extends Principal {
@@ -24,53 +23,65 @@ export interface Operation {
   readonly run: (caller: Caller) => Effect.Effect<unknown, Problem>
 }
 
-type Decode = (data: unknown) => Effect.Effect<Operation, InvalidRequest>
+type Decode = (data: unknown) => Result.Result<Operation, Schema.SchemaError>
 
-/** An operation on nothing that exists yet, or on no single conversation. */
-const apart = <S extends Schema.ConstraintDecoder<unknown>>(
+/** An operation of the socket itself, on no single conversation. */
+const ofSocket = <S extends Schema.ConstraintDecoder<unknown>>(
   schema: S,
   run: (caller: Caller, data: S["Type"]) => Effect.Effect<unknown, Problem>
 ): Decode => {
-  const decode = Schema.decodeUnknownEffect(schema)
+  const decode = Schema.decodeUnknownResult(schema)
   return (data) =>
-    decode(data).pipe(
-      Effect.mapError(invalidData),
-      Effect.map((decoded) => ({
-        conversationId: undefined,
-        kind: "other",
-        run: (caller) => run(caller, decoded)
-      }))
-    )
+    Result.map(decode(data), (decoded) => ({
+      conversationId: undefined,
+      kind: "other",
+      run: (caller) => run(caller, decoded)
+    }))
 }
 
 const decodeConversation = Schema.decodeUnknownResult(Schema.Struct({ conversationId: ConversationId }))
+const decodeMessage = Schema.decodeUnknownResult(NewMessage)
 
-/** An operation in a conversation: its data are `conversationId` and the given fields. */
-const within = <S extends Schema.ConstraintDecoder<unknown>>(
-  schema: S,
-  run: (caller: Caller, conversationId: ConversationId, data: S["Type"]) => Effect.Effect<unknown, Problem>,
-  kind: Operation["kind"] = "other"
-): Decode => {
-  const decode = Schema.decodeUnknownResult(schema)
-  return (data) => {
+/** Answers with less than the RPC does, and straight from the service: this is what sockets are for. */
+const send =
+  (messages: Messages["Service"]): Decode =>
+  (data) => {
     const id = decodeConversation(data)
-    if (Result.isFailure(id)) return Effect.fail(invalidData(id.failure))
-    const decoded = decode(data)
-    if (Result.isFailure(decoded)) return Effect.fail(invalidData(decoded.failure))
+    if (Result.isFailure(id)) return Result.fail(id.failure)
+    const message = decodeMessage(data)
+    if (Result.isFailure(message)) return Result.fail(message.failure)
     const { conversationId } = id.success
-    return Effect.succeed({ conversationId, kind, run: (principal) => run(principal, conversationId, decoded.success) })
+    return Result.succeed({
+      conversationId,
+      kind: "send",
+      run: ({ userId }) => messages.send(userId, conversationId, message.success)
+    })
   }
-}
 
-const Page = Schema.Struct({ limit: Schema.optionalKey(Schema.Int), cursor: Schema.optionalKey(Schema.String) })
-const History = Schema.Struct({
-  before: Schema.optionalKey(Seq),
-  after: Schema.optionalKey(Seq),
-  around: Schema.optionalKey(Seq),
-  limit: Schema.optionalKey(Schema.Int)
+/** An operation that is declared for RPC: its payload is the data, and its answer is encoded as HTTP has it. */
+const declared = Effect.fnUntraced(function* (rpc: RpcGroup.Rpcs<typeof Operations>) {
+  const handler = yield* Operations.accessHandler(rpc._tag)
+  const isVoid = (schema: Schema.Top) => schema.ast._tag === "Void"
+  const decode = Schema.decodeUnknownResult(rpc.payloadSchema)
+  const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(rpc.successSchema))
+  const call = (payload: Rpc.Payload<typeof rpc>): Effect.Effect<unknown, Problem> =>
+    handler(payload, {
+      client: new Rpc.ServerClient(0),
+      requestId: RpcMessage.RequestId(0),
+      headers: Headers.empty
+    })
+  const command: Decode = (data) =>
+    Result.map(isVoid(rpc.payloadSchema) ? Result.succeed(undefined) : decode(data), (payload) => ({
+      conversationId: payload !== undefined && "conversationId" in payload ? payload.conversationId : undefined,
+      kind: "other",
+      run: (caller) =>
+        call(payload).pipe(
+          Effect.flatMap((answer) => (isVoid(rpc.successSchema) ? Effect.succeed({}) : Effect.orDie(encode(answer)))),
+          Effect.provideService(CurrentPrincipal, caller)
+        )
+    }))
+  return command
 })
-const Pull = Schema.Struct({ after: Seq, limit: Schema.optionalKey(Schema.Int) })
-const Nothing = Schema.Struct({})
 
 /** The operations that a socket can ask for, by name: the data are the HTTP bodies plus the ids of the path. */
 export class Commands extends Context.Service<
@@ -80,86 +91,41 @@ export class Commands extends Context.Service<
   static readonly layer = Layer.effect(
     Commands,
     Effect.gen(function* () {
-      const conversations = yield* Conversations
       const messages = yield* Messages
       const presence = yield* Presence
-      const typing = yield* Typing
-      const limits = (yield* Settings).limits
-      const defaultLimit = Math.min(usualLimit, limits.pageSize)
-
-      const operations = new Map<string, Decode>([
-        ["ping", apart(Nothing, () => Effect.succeed({}))],
-        ["message.send", within(NewMessage, ({ userId }, id, message) => messages.send(userId, id, message), "send")],
-        [
-          "message.list",
-          within(History, ({ userId }, id, { limit = defaultLimit, ...place }) =>
-            messages.list(userId, id, { ...place, limit })
-          )
-        ],
-        [
-          "message.get",
-          within(Schema.Struct({ messageId: MessageId }), ({ userId }, id, { messageId }) =>
-            messages.get(userId, id, messageId)
-          )
-        ],
-        [
-          "events.pull",
-          within(Pull, ({ userId }, id, { after, limit = defaultLimit }) =>
-            messages.events(userId, id, { after, limit })
-          )
-        ],
-        [
-          "read.mark",
-          within(ReadMark, ({ userId }, id, mark) => Effect.as(conversations.markRead(userId, id, mark), {}))
-        ],
-        [
-          "delivered.mark",
-          within(DeliveredMark, ({ userId }, id, { seq }) =>
-            Effect.as(conversations.markDelivered(userId, id, seq), {})
-          )
-        ],
-        ["typing.start", within(Nothing, ({ userId }, id) => Effect.as(typing.start(userId, id), {}))],
-        ["typing.stop", within(Nothing, ({ userId }, id) => Effect.as(typing.stop(userId, id), {}))],
-        [
-          "conversation.create",
-          apart(NewConversation, ({ userId }, conversation) =>
-            Effect.map(conversations.create(userId, conversation), (answer) => answer.conversation)
-          )
-        ],
-        [
-          "presence.set",
-          apart(PresenceChange, ({ connectionId, userId }, { status }) =>
-            Effect.as(presence.set(userId, status, connectionId), {})
-          )
-        ],
-        [
-          "presence.subscribe",
-          apart(PresenceSubscription, ({ connectionId }, { userIds }) =>
-            Effect.map(presence.subscribe(connectionId, userIds), (items) => ({ items }))
-          )
-        ],
-        [
-          "presence.unsubscribe",
-          apart(PresenceSubscription, ({ connectionId }, { userIds }) =>
-            Effect.as(presence.unsubscribe(connectionId, userIds), {})
-          )
-        ],
-        ["conversation.get", within(Nothing, ({ userId }, id) => conversations.get(userId, id))],
-        [
-          "conversation.list",
-          apart(Page, ({ userId }, { cursor, limit = defaultLimit }) => conversations.list(userId, { limit, cursor }))
-        ],
-        [
-          "member.list",
-          within(Page, ({ userId }, id, { cursor, limit = defaultLimit }) =>
-            conversations.members(userId, id, { limit, cursor })
-          )
-        ]
-      ])
+      const operations = new Map<string, Decode>()
+      for (const rpc of Operations.requests.values()) operations.set(rpc._tag, yield* declared(rpc))
+      operations.set(
+        "ping",
+        ofSocket(Schema.Struct({}), () => Effect.succeed({}))
+      )
+      operations.set("message.send", send(messages))
+      operations.set(
+        "presence.set",
+        ofSocket(PresenceChange, ({ connectionId, userId }, { status }) =>
+          Effect.as(presence.set(userId, status, connectionId), {})
+        )
+      )
+      operations.set(
+        "presence.subscribe",
+        ofSocket(PresenceSubscription, ({ connectionId }, { userIds }) =>
+          Effect.map(presence.subscribe(connectionId, userIds), (items) => ({ items }))
+        )
+      )
+      operations.set(
+        "presence.unsubscribe",
+        ofSocket(PresenceSubscription, ({ connectionId }, { userIds }) =>
+          Effect.as(presence.unsubscribe(connectionId, userIds), {})
+        )
+      )
 
       return Commands.of({
-        decode: (op, data) =>
-          operations.get(op)?.(data ?? {}) ?? Effect.fail(invalid("op", "must be the name of an operation"))
+        decode: (op, data) => {
+          const decode = operations.get(op)
+          if (decode === undefined) return Effect.fail(invalid("op", "must be the name of an operation"))
+          const decoded = decode(data ?? {})
+          return Result.isFailure(decoded) ? Effect.fail(invalidData(decoded.failure)) : Effect.succeed(decoded.success)
+        }
       })
     })
   )

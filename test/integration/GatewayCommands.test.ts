@@ -294,7 +294,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
         ["read.mark", { conversationId: id, seq: 1.5 }, "seq"],
         ["read.mark", { conversationId: id, seq: 2 ** 53 }, "seq"],
         ["read.mark", { conversationId: id, seq: 1, force: "yes" }, "force"],
-        ["events.pull", { conversationId: id }, "after"],
+        ["events.pull", { conversationId: id, after: -1 }, "after"],
         ["events.pull", { conversationId: id, after: 0, limit: 201 }, "limit"],
         ["events.pull", { conversationId: id, after: 0, limit: 0 }, "limit"],
         ["message.list", { conversationId: id, before: 1, after: 1 }, "before"],

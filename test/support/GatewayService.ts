@@ -3,6 +3,7 @@ import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import { Realtime, Services } from "../../src/App.ts"
 import type { Unavailable } from "../../src/domain/Problem.ts"
+import { RpcRoutes } from "../../src/http/RpcRoutes.ts"
 import { HttpRoutes, layerServer, serve } from "../../src/http/Server.ts"
 import { SocketRoute } from "../../src/http/SocketRoute.ts"
 import { makeLogger } from "../../src/layers/Logging.ts"
@@ -116,7 +117,7 @@ export const gatewayService = (overrides: SettingsOverrides = {}) => {
     })
   )
   return address.pipe(
-    Layer.provideMerge(serve(Layer.mergeAll(HttpRoutes, SocketRoute))),
+    Layer.provideMerge(serve(Layer.mergeAll(HttpRoutes, SocketRoute, RpcRoutes))),
     Layer.provide(layerServer),
     Layer.provideMerge(Realtime),
     Layer.provideMerge(services),

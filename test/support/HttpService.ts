@@ -4,6 +4,7 @@ import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import { Issue } from "../../src/domain/Problem.ts"
 import { EventStreams } from "../../src/http/EventStreams.ts"
+import { RpcRoutes } from "../../src/http/RpcRoutes.ts"
 import * as Server from "../../src/http/Server.ts"
 import { makeLogger } from "../../src/layers/Logging.ts"
 import { AccessTokens } from "../../src/services/AccessTokens.ts"
@@ -155,7 +156,7 @@ export const fakeServices = (overrides: SettingsOverrides = {}) =>
 
 /** Every route, on the fakes. */
 export const fakeService = (overrides: SettingsOverrides = {}) =>
-  httpService(Server.HttpRoutes).pipe(Layer.provideMerge(fakeServices(overrides)))
+  httpService(Layer.merge(Server.HttpRoutes, RpcRoutes)).pipe(Layer.provideMerge(fakeServices(overrides)))
 
 /** A user who has registered and signed in over HTTP. */
 export const newcomer = Effect.fnUntraced(function* (name?: string) {

@@ -1,0 +1,66 @@
+import { Cause, Context, Effect, Layer } from "effect"
+import { Headers, HttpServerRequest } from "effect/http"
+import { Internal } from "../domain/Problem.ts"
+import { Anybody, CurrentDevice, SignedIn } from "../rpc/Callers.ts"
+import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
+import { makeAdmission } from "./Admission.ts"
+import { CurrentRequest } from "./CurrentRequest.ts"
+import { CurrentRpcSocket } from "./RpcSocket.ts"
+
+const bearer = /^bearer +(\S+)$/i
+
+/** Hides a defect behind the id of its request, which finds it in the log. */
+const hideDefects = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E | Internal, R> =>
+  Effect.catchDefect(call, (defect) =>
+    Effect.flatMap(CurrentRequest, ({ id }) =>
+      Effect.andThen(Effect.logError("call failed", Cause.die(defect)), Effect.fail(new Internal({ id })))
+    )
+  )
+
+const counted = <A, E, R>(call: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(CurrentRpcSocket, (socket) => {
+    if (socket === undefined) return call
+    socket.inFlight++
+    return Effect.ensuring(
+      call,
+      Effect.sync(() => {
+        socket.inFlight--
+      })
+    )
+  })
+
+const signedIn = Layer.effect(
+  SignedIn,
+  Effect.gen(function* () {
+    const admit = yield* makeAdmission
+    return SignedIn.of((call, { headers }) =>
+      Effect.withFiber((fiber) => {
+        const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+        const own = Headers.get(headers, "authorization")
+        const token = own._tag === "Some" ? (bearer.exec(own.value)?.[1] ?? "") : ""
+        return admit(token).pipe(
+          Effect.provideService(HttpServerRequest.HttpServerRequest, request),
+          Effect.flatMap((principal) => {
+            fiber.getRef(CurrentRpcSocket)?.sessions.add(principal.sessionId)
+            return Effect.provideService(call, CurrentPrincipal, principal)
+          }),
+          hideDefects,
+          counted
+        )
+      })
+    )
+  })
+)
+
+const anybody = Layer.succeed(
+  Anybody,
+  Anybody.of((call) =>
+    Effect.withFiber((fiber) => {
+      const { headers } = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+      const device = { userAgent: headers["user-agent"] ?? "", ip: fiber.getRef(CurrentRequest).address }
+      return call.pipe(Effect.provideService(CurrentDevice, device), hideDefects, counted)
+    })
+  )
+)
+
+export const layer = Layer.merge(signedIn, anybody)

@@ -1,0 +1,83 @@
+import { Effect, Layer, Result, Schema } from "effect"
+import { RpcSerialization, RpcServer } from "effect/rpc"
+import { deeperThan } from "../domain/Json.ts"
+import { invalidData, Problem } from "../domain/Problem.ts"
+import { AllOperations } from "../rpc/Operations.ts"
+import { Settings } from "../services/Settings.ts"
+
+const Id = Schema.Union([Schema.String, Schema.Finite])
+
+/** What a client may say: the messages of Effect's RPC protocol. */
+const ClientMessage = Schema.Union([
+  Schema.Struct({
+    _tag: Schema.Literal("Request"),
+    id: Id,
+    tag: Schema.String,
+    payload: Schema.optionalKey(Schema.Unknown),
+    headers: Schema.Array(Schema.Tuple([Schema.String, Schema.String])).pipe(
+      Schema.withDecodingDefaultKey(Effect.succeed([]))
+    ),
+    isNotification: Schema.optionalKey(Schema.Literal(true)),
+    discard: Schema.optionalKey(Schema.Literal(true)),
+    traceId: Schema.optionalKey(Schema.String),
+    spanId: Schema.optionalKey(Schema.String),
+    sampled: Schema.optionalKey(Schema.Boolean)
+  }),
+  Schema.Struct({ _tag: Schema.Literals(["Ack", "Interrupt"]), requestId: Id }),
+  Schema.Struct({ _tag: Schema.Literals(["Ping", "Eof"]) })
+])
+const decodeMessages = Schema.decodeUnknownSync(Schema.Array(ClientMessage))
+
+/** The serialization, but for what no client of ours says: that is answered with a defect of the protocol. */
+const strict = (inner: RpcSerialization.RpcSerialization["Service"], jsonDepth: number) =>
+  RpcSerialization.RpcSerialization.of({
+    ...inner,
+    makeUnsafe: () => {
+      const parser = inner.makeUnsafe()
+      return {
+        encode: parser.encode,
+        decode: (data) => {
+          const text = typeof data === "string" ? data : Buffer.from(data).toString("latin1")
+          if (deeperThan(text, jsonDepth)) throw new RangeError(`must not nest deeper than ${jsonDepth} levels`)
+          return decodeMessages(parser.decode(data))
+        }
+      }
+    }
+  })
+
+const layerOf = (inner: RpcSerialization.RpcSerialization["Service"]) =>
+  Layer.effect(
+    RpcSerialization.RpcSerialization,
+    Effect.map(Settings, ({ limits }) => strict(inner, limits.jsonDepth))
+  )
+
+/** One JSON object a line. */
+export const layerNdjson = layerOf(RpcSerialization.ndjson)
+
+/** One JSON object, or an array of them, a frame. */
+export const layerJson = layerOf(RpcSerialization.json)
+
+const encodeProblem = Schema.encodeSync(Problem)
+const payloads = new Map(
+  [...AllOperations.requests.values()].map((rpc) => [
+    rpc._tag as string,
+    Schema.decodeUnknownResult(Schema.toCodecJson(rpc.payloadSchema))
+  ])
+)
+
+/** Answers a payload that its Schema refuses with `InvalidRequest`, where Effect's server would tell a defect. */
+export const withInvalidRequests = (protocol: RpcServer.Protocol["Service"]) =>
+  RpcServer.Protocol.of({
+    ...protocol,
+    run: (serve) =>
+      protocol.run((clientId, message) => {
+        if (message._tag !== "Request") return serve(clientId, message)
+        const payload = payloads.get(message.tag)?.(message.payload)
+        if (payload === undefined || Result.isSuccess(payload)) return serve(clientId, message)
+        return protocol.send(clientId, {
+          _tag: "Exit",
+          requestId: message.id,
+          exit: { _tag: "Failure", cause: [{ _tag: "Fail", error: encodeProblem(invalidData(payload.failure)) }] }
+        })
+      })
+  })

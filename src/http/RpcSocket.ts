@@ -1,0 +1,107 @@
+import { IncomingMessage } from "node:http"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import { Context, Deferred, Effect, Schedule } from "effect"
+import { HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Socket } from "effect/socket"
+import type { SessionId } from "../domain/Ids.ts"
+import { RateLimited, Unavailable } from "../domain/Problem.ts"
+import { Drain } from "../services/Drain.ts"
+import { Sessions } from "../services/Sessions.ts"
+import { Settings } from "../services/Settings.ts"
+import { CloseCode } from "../ws/Protocol.ts"
+import { CurrentRequest } from "./CurrentRequest.ts"
+
+/** What is known of a socket that carries calls. */
+export interface RpcSocket {
+  /** Those who have called over it. */
+  readonly sessions: Set<SessionId>
+  /** How many calls are being served. */
+  inFlight: number
+}
+
+/** The socket over which the call came, if it came over one. */
+export const CurrentRpcSocket = Context.Reference<RpcSocket | undefined>("chat/http/CurrentRpcSocket", {
+  defaultValue: () => undefined
+})
+
+/** How long calls in flight may take when the session has ended, and when the node goes away. */
+const graceMs = { ended: 500, draining: 3000 }
+
+/** How long a peer has to answer our close. */
+const closeMs = 2000
+
+/** How often the kernel asks whether the peer of a silent connection is still there. */
+const keepAliveMs = 30_000
+
+/**
+ * Keeps the sockets of RPC: each ends when a session that has called over it ends, and when the node goes away. The
+ * returned function serves one, given what speaks RPC over the socket of the request.
+ */
+export const makeRpcSockets = Effect.gen(function* () {
+  const drain = yield* Drain
+  const sessions = yield* Sessions
+  const { limits } = yield* Settings
+  const open = new Map<RpcSocket, { readonly address: string; readonly ended: Deferred.Deferred<void> }>()
+
+  yield* sessions.onEnded((ids) => {
+    for (const [socket, { ended }] of open)
+      if (ids.some((id) => socket.sessions.has(id))) Deferred.doneUnsafe(ended, Effect.void)
+  })
+
+  const admit = (address: string) => {
+    if (drain.isDraining()) return Effect.fail(new Unavailable({ detail: "This node is going away" }))
+    let others = 0
+    for (const each of open.values()) if (each.address === address) others++
+    return others < limits.socketsPerAddress
+      ? Effect.void
+      : Effect.fail(new RateLimited({ retryAfterMs: 1000, detail: "Too many sockets" }))
+  }
+
+  /** Waits until the answers have been given, a logout's own too. */
+  const answered = (socket: RpcSocket, patienceMs: number) =>
+    Effect.void.pipe(
+      Effect.repeat({ schedule: Schedule.spaced("20 millis"), until: () => socket.inFlight === 0 }),
+      Effect.timeoutOption(patienceMs)
+    )
+
+  /** How to close the socket, once there is a reason. */
+  const reasonToClose = (socket: RpcSocket, ended: Deferred.Deferred<void>) =>
+    Effect.raceFirst(
+      Deferred.await(ended).pipe(
+        Effect.andThen(answered(socket, graceMs.ended)),
+        Effect.as(new Socket.CloseEvent(CloseCode.sessionRevoked, "session ended"))
+      ),
+      drain.started.pipe(
+        Effect.andThen(answered(socket, graceMs.draining)),
+        Effect.as(new Socket.CloseEvent(CloseCode.draining, "draining"))
+      )
+    )
+
+  return Effect.fnUntraced(function* <R>(serve: Effect.Effect<unknown, never, R>) {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const { address } = yield* CurrentRequest
+    yield* admit(address)
+    const socket = yield* Effect.orDie(request.upgrade)
+    const incoming = NodeHttpServerRequest.toIncomingMessage(request)
+    if (incoming instanceof IncomingMessage) incoming.socket.setKeepAlive(true, keepAliveMs)
+    const state: RpcSocket = { sessions: new Set(), inFlight: 0 }
+    const ended = Deferred.makeUnsafe<void>()
+    yield* Effect.acquireRelease(
+      Effect.sync(() => open.set(state, { address, ended })),
+      () => Effect.sync(() => open.delete(state))
+    )
+    const { write } = yield* socket.writer
+    const close = reasonToClose(state, ended).pipe(
+      Effect.flatMap((event) => Effect.ignore(write(event))),
+      Effect.andThen(Effect.sleep(closeMs))
+    )
+    const upgraded: HttpServerRequest.HttpServerRequest = Object.create(request, {
+      upgrade: { value: Effect.succeed(socket) }
+    })
+    yield* Effect.raceFirst(serve, close).pipe(
+      Effect.provideService(HttpServerRequest.HttpServerRequest, upgraded),
+      Effect.provideService(CurrentRpcSocket, state)
+    )
+    return HttpServerResponse.empty()
+  })
+})

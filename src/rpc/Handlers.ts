@@ -1,0 +1,9 @@
+import { Layer } from "effect"
+import * as Auth from "./AuthHandlers.ts"
+import * as Conversation from "./ConversationHandlers.ts"
+import * as Message from "./MessageHandlers.ts"
+import * as Presence from "./PresenceHandlers.ts"
+import * as User from "./UserHandlers.ts"
+
+/** What each of `AllOperations` does. */
+export const layer = Layer.mergeAll(Auth.layer, User.layer, Conversation.layer, Message.layer, Presence.layer)

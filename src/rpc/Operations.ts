@@ -1,0 +1,14 @@
+import { AccountRpcs, SessionRpcs } from "./AuthRpcs.ts"
+import { ConversationRpcs } from "./ConversationRpcs.ts"
+import { MessageRpcs } from "./MessageRpcs.ts"
+import { PresenceRpcs } from "./PresenceRpcs.ts"
+import { UserRpcs } from "./UserRpcs.ts"
+
+/**
+ * What a signed-in user can ask for, each operation declared once: RPC serves them, and the commands of a WebSocket are
+ * the same ones. Their names are the operation ids of the HTTP API, their data its bodies plus the ids of its paths.
+ */
+export const Operations = SessionRpcs.merge(UserRpcs, ConversationRpcs, MessageRpcs, PresenceRpcs)
+
+/** With those that need no session. */
+export const AllOperations = AccountRpcs.merge(Operations)

@@ -1,0 +1,25 @@
+import { Schema } from "effect"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { Unread } from "../domain/Conversation.ts"
+import { UserId } from "../domain/Ids.ts"
+import { Page } from "../domain/Page.ts"
+import { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { Me, ProfileChange, User, UserQuery } from "../domain/User.ts"
+import { SignedIn } from "./Callers.ts"
+import { pageFields } from "./Paging.ts"
+
+export const UserRpcs = RpcGroup.make(
+  Rpc.make("user.me", { success: Me, error: Schema.Union([NotFound, Unavailable]) }),
+  Rpc.make("user.update", {
+    payload: ProfileChange,
+    success: Me,
+    error: Schema.Union([InvalidRequest, NotFound, Unavailable])
+  }),
+  Rpc.make("user.unread", { success: Unread, error: Unavailable }),
+  Rpc.make("user.search", {
+    payload: { query: UserQuery, ...pageFields },
+    success: Page(User),
+    error: Schema.Union([InvalidRequest, Unavailable])
+  }),
+  Rpc.make("user.get", { payload: { userId: UserId }, success: User, error: Schema.Union([NotFound, Unavailable]) })
+).middleware(SignedIn)

@@ -1,0 +1,200 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { ClientMessageId, ConversationId, UserId } from "../../src/domain/Ids.ts"
+import { someone } from "../support/Accounts.ts"
+import { connect } from "../support/Client.ts"
+import { fakeService, HttpService, newcomer } from "../support/HttpService.ts"
+import { rpcClient, type transports, withToken } from "../support/Rpc.ts"
+
+const clientMessageId = ClientMessageId.make
+
+for (const transport of ["http", "websocket"] as const satisfies ReadonlyArray<keyof typeof transports>) {
+  layer(fakeService({ limits: { requestsPerMinute: 50 } }), { excludeTestServices: true })(
+    `RPC over ${transport}`,
+    (it) => {
+      const client = HttpService.use(({ url }) => rpcClient(url, transport))
+
+      it.effect("does what HTTP does, with the same answers and the same ids", () =>
+        Effect.gen(function* () {
+          const rpc = yield* client
+          const { ask } = yield* HttpService
+          const { ip: _, ...person } = someone("rpc")
+          const me = yield* rpc["auth.register"](person)
+          const tokens = yield* rpc["auth.login"]({ login: person.username, password: person.password })
+          assert.deepStrictEqual(tokens.user, me)
+          const bob = yield* newcomer("bob")
+          const asMe = withToken(tokens.accessToken)
+          const dm = yield* asMe(rpc["conversation.create"]({ kind: "dm", userId: UserId.make(bob.id) }))
+          const conversationId = dm.id
+          const sent = yield* asMe(
+            rpc["message.send"]({ conversationId, clientMessageId: clientMessageId("1"), body: "hello" })
+          )
+          assert.isFalse(sent.duplicate)
+          yield* withToken(bob.token)(rpc["read.mark"]({ conversationId, seq: sent.message.seq }))
+          const overHttp = yield* ask(`/v1/conversations/${conversationId}/messages/${sent.message.id}`, {
+            token: bob.token
+          })
+          assert.deepStrictEqual(
+            yield* asMe(rpc["message.get"]({ conversationId, messageId: sent.message.id })),
+            overHttp.json as unknown
+          )
+          const { items } = yield* asMe(rpc["member.list"]({ conversationId }))
+          assert.deepStrictEqual(
+            items.map(({ readSeq, user }) => [user.id, readSeq]),
+            [
+              [me.id, sent.message.seq],
+              [bob.id, sent.message.seq]
+            ]
+          )
+        })
+      )
+
+      it.effect("fails with the typed problems of the services", () =>
+        Effect.gen(function* () {
+          const rpc = yield* client
+          const { token } = yield* newcomer("ann")
+          const call = withToken(token)
+          const conversationId = ConversationId.make("00000000-0000-7000-8000-000000000000")
+          const tagOf = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A, E>) =>
+            Effect.match(effect, { onFailure: ({ _tag }) => _tag, onSuccess: () => "ok" })
+          assert.strictEqual(yield* tagOf(call(rpc["conversation.get"]({ conversationId }))), "NotFound")
+          assert.strictEqual(yield* tagOf(call(rpc["conversation.list"]({ limit: 1000 }))), "InvalidRequest")
+          assert.strictEqual(yield* tagOf(rpc["user.me"]()), "Unauthenticated")
+          assert.strictEqual(yield* tagOf(withToken("nonsense")(rpc["user.me"]())), "Unauthenticated")
+          assert.strictEqual(
+            yield* tagOf(rpc["auth.login"]({ login: "nobody", password: "12345678" })),
+            "Unauthenticated"
+          )
+        })
+      )
+
+      it.effect("counts the calls of a session together with its requests", () =>
+        Effect.gen(function* () {
+          const rpc = yield* client
+          const { ask } = yield* HttpService
+          const { token } = yield* newcomer("busy")
+          for (let i = 0; i < 49; i++) yield* withToken(token)(rpc["user.unread"]())
+          assert.strictEqual((yield* ask("/v1/users/me", { token })).status, 200)
+          const refused = yield* Effect.flip(withToken(token)(rpc["user.unread"]()))
+          assert.strictEqual(refused._tag, "RateLimited")
+        })
+      )
+
+      it.effect("refuses a session that has ended", () =>
+        Effect.gen(function* () {
+          const rpc = yield* client
+          const { token } = yield* newcomer("gone")
+          const call = withToken(token)
+          yield* call(rpc["auth.logout"]())
+          const refused = yield* Effect.flip(call(rpc["user.me"]()))
+          assert.deepStrictEqual(refused._tag === "Unauthenticated" ? refused.code : refused._tag, "session-ended")
+        })
+      )
+    }
+  )
+}
+
+const line = (message: object) => `${JSON.stringify(message)}\n`
+const ndjson = { "content-type": "application/x-ndjson" }
+const request = (tag: string, payload: unknown, token?: string) => ({
+  _tag: "Request",
+  id: "1",
+  tag,
+  payload,
+  headers: token === undefined ? [] : [["authorization", `Bearer ${token}`]]
+})
+
+layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 8 } }), { excludeTestServices: true })(
+  "RPC by hand",
+  (it) => {
+    const post = (body: string, headers: Record<string, string> = ndjson) =>
+      HttpService.use(({ ask }) => ask("/rpc", { method: "POST", body, headers }))
+
+    it.effect("a payload that is not valid is a typed problem, which names the field", () =>
+      Effect.gen(function* () {
+        const { token } = yield* newcomer()
+        const { json } = yield* post(line(request("message.list", { conversationId: "x", limit: "many" }, token)))
+        assert.nestedInclude(json, {
+          _tag: "Exit",
+          "exit.cause[0]._tag": "Fail",
+          "exit.cause[0].error.type": "/problems/invalid-request",
+          "exit.cause[0].error.errors[0].path": "limit"
+        })
+      })
+    )
+
+    it.effect("what is no message of the protocol is told, and is no fault of ours", () =>
+      Effect.gen(function* () {
+        const { log } = yield* HttpService
+        for (const body of [
+          "nonsense\n",
+          line({}),
+          line({ _tag: "Request" }),
+          "null\n",
+          line({ ...request("user.me", null), headers: [1] })
+        ]) {
+          const { json, status } = yield* post(body)
+          assert.deepStrictEqual([status, json._tag], [200, "Defect"], body)
+        }
+        assert.isEmpty(log.filter(({ level }) => level === "ERROR"))
+      })
+    )
+
+    it.effect("bodies and methods are refused as over HTTP", () =>
+      Effect.gen(function* () {
+        const { ask } = yield* HttpService
+        const statuses = [
+          yield* post("x".repeat(20_001)),
+          yield* post(line({ a: [[[[[[[[[1]]]]]]]]] })),
+          yield* post("", { "content-type": "text/plain" }),
+          yield* ask("/rpc"),
+          yield* ask("/rpc/ws")
+        ].map(({ status }) => status)
+        assert.deepStrictEqual(statuses, [413, 400, 415, 405, 426])
+      })
+    )
+
+    it.effect("the cookie is for pages of an allowed origin alone, whatever the call says", () =>
+      Effect.gen(function* () {
+        const { token } = yield* newcomer()
+        const asked = (origin: string, headers: ReadonlyArray<ReadonlyArray<string>> = []) =>
+          Effect.map(
+            post(line({ ...request("user.me", null), headers }), {
+              ...ndjson,
+              cookie: `access_token=${token}`,
+              origin
+            }),
+            ({ text }) => /"_tag":"Success"|\/problems\/[a-z-]+/.exec(text)?.[0]
+          )
+        assert.strictEqual(yield* asked("http://localhost:8080"), '"_tag":"Success"')
+        assert.strictEqual(yield* asked("https://evil.example"), "/problems/forbidden")
+        assert.strictEqual(
+          yield* asked("https://evil.example", [["origin", "http://localhost:8080"]]),
+          "/problems/forbidden"
+        )
+      })
+    )
+
+    it.effect("a socket is closed when a session that has called over it ends", () =>
+      Effect.gen(function* () {
+        const { ask, url } = yield* HttpService
+        const { token } = yield* newcomer()
+        const socket = yield* connect(url, { path: "/rpc/ws" })
+        socket.send(request("user.me", null, token))
+        yield* socket.next(() => true)
+        yield* ask("/v1/auth/logout", { method: "POST", token })
+        assert.deepStrictEqual(yield* socket.closed, { code: 4503, reason: "session ended" })
+      })
+    )
+
+    it.effect("a page of another origin cannot connect", () =>
+      Effect.gen(function* () {
+        const { url } = yield* HttpService
+        const refused = yield* Effect.flip(
+          connect(url, { path: "/rpc/ws", headers: { origin: "https://evil.example" } })
+        )
+        assert.strictEqual(refused.status, 403)
+      })
+    )
+  }
+)
