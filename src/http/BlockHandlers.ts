@@ -1,9 +1,9 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Blocks } from "../services/Blocks.ts"
+import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Settings } from "../services/Settings.ts"
 import { Api } from "./Api.ts"
-import { CurrentPrincipal } from "./Middleware.ts"
 import { toPageRequest } from "./Paging.ts"
 
 export const layer = HttpApiBuilder.group(
