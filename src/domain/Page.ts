@@ -20,3 +20,9 @@ export interface PageRequest {
   readonly limit: number
   readonly cursor?: string | undefined
 }
+
+/** The page that is asked for, with the usual limit unless one is given. */
+export const toPage = (
+  { cursor, limit }: { readonly cursor?: string; readonly limit?: number },
+  maximum: number
+): PageRequest => ({ cursor, limit: limitOf(limit, maximum) })

@@ -11,7 +11,7 @@ import {
 } from "../domain/Conversation.ts"
 import { ConversationId } from "../domain/Ids.ts"
 import { Page } from "../domain/Page.ts"
-import { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { SignedIn } from "./Callers.ts"
 import { pageFields } from "./Paging.ts"
 
@@ -24,7 +24,7 @@ export const ConversationRpcs = RpcGroup.make(
       Schema.Struct({ ...NewGroup.fields, idempotencyKey: Schema.optionalKey(IdempotencyKey) })
     ]),
     success: Conversation,
-    error: Schema.Union([InvalidRequest, NotFound, Conflict, Unavailable])
+    error: Schema.Union([InvalidRequest, Forbidden, NotFound, Conflict, Unavailable])
   }),
   Rpc.make("conversation.list", {
     payload: pageFields,

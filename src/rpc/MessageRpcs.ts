@@ -3,7 +3,7 @@ import { Rpc, RpcGroup } from "effect/rpc"
 import { EventPage } from "../domain/Event.ts"
 import { ConversationId, MessageId, Seq } from "../domain/Ids.ts"
 import { Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
-import { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { Synced, SyncRequest } from "../domain/Sync.ts"
 import { SignedIn } from "./Callers.ts"
 import { limitFields } from "./Paging.ts"
@@ -15,7 +15,7 @@ export const MessageRpcs = RpcGroup.make(
   Rpc.make("message.send", {
     payload: { conversationId, ...NewMessage.fields },
     success: Sent,
-    error: Schema.Union([InvalidRequest, NotFound, Conflict, Unavailable])
+    error: Schema.Union([InvalidRequest, Forbidden, NotFound, Conflict, Unavailable])
   }),
   Rpc.make("message.list", {
     payload: { conversationId, ...limitFields, before: seq, after: seq, around: seq },

@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { Block } from "../domain/Block.ts"
 import { Unread } from "../domain/Conversation.ts"
 import { UserId } from "../domain/Ids.ts"
 import { Page } from "../domain/Page.ts"
@@ -21,5 +22,15 @@ export const UserRpcs = RpcGroup.make(
     success: Page(User),
     error: Schema.Union([InvalidRequest, Unavailable])
   }),
-  Rpc.make("user.get", { payload: { userId: UserId }, success: User, error: Schema.Union([NotFound, Unavailable]) })
+  Rpc.make("user.get", { payload: { userId: UserId }, success: User, error: Schema.Union([NotFound, Unavailable]) }),
+  Rpc.make("block.add", {
+    payload: { userId: UserId },
+    error: Schema.Union([InvalidRequest, NotFound, Unavailable])
+  }),
+  Rpc.make("block.remove", { payload: { userId: UserId }, error: Unavailable }),
+  Rpc.make("block.list", {
+    payload: pageFields,
+    success: Page(Block),
+    error: Schema.Union([InvalidRequest, Unavailable])
+  })
 ).middleware(SignedIn)
