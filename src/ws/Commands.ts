@@ -58,18 +58,21 @@ const send =
     })
   }
 
+type Declared = RpcGroup.Rpcs<typeof Operations>
+
+const isVoid = (schema: Schema.Top) => schema.ast._tag === "Void"
+
 /** An operation that is declared for RPC: its payload is the data, and its answer is encoded as HTTP has it. */
-const declared = Effect.fnUntraced(function* (rpc: RpcGroup.Rpcs<typeof Operations>) {
-  const handler = yield* Operations.accessHandler(rpc._tag)
-  const isVoid = (schema: Schema.Top) => schema.ast._tag === "Void"
+const declared = Effect.fnUntraced(function* (rpc: Declared) {
+  const { context, handler } = yield* Context.Service<Rpc.ToHandler<Declared>, Rpc.Handler<string>>(rpc.key)
   const decode = Schema.decodeUnknownResult(rpc.payloadSchema)
   const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(rpc.successSchema))
-  const call = (payload: Rpc.Payload<typeof rpc>): Effect.Effect<unknown, Problem> =>
-    handler(payload, {
-      client: new Rpc.ServerClient(0),
-      requestId: RpcMessage.RequestId(0),
-      headers: Headers.empty
-    })
+  const call = (payload: Rpc.Payload<Declared>): Effect.Effect<unknown, Problem, CurrentPrincipal> => {
+    const client = new Rpc.ServerClient(0)
+    const answer = handler(payload, { client, rpc, requestId: RpcMessage.RequestId(0), headers: Headers.empty })
+    if (!Effect.isEffect(answer)) return Effect.die(new Error(`${rpc._tag} is a stream`))
+    return Effect.updateContext(answer, (own: Context.Context<CurrentPrincipal>) => Context.merge(context, own))
+  }
   const command: Decode = (data) =>
     Result.map(isVoid(rpc.payloadSchema) ? Result.succeed(undefined) : decode(data), (payload) => ({
       conversationId: payload !== undefined && "conversationId" in payload ? payload.conversationId : undefined,
