@@ -6,6 +6,8 @@ import type { Principal } from "../domain/Session.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { Drain } from "../services/Drain.ts"
 import { EventCursors, type Vector } from "../services/EventCursors.ts"
+import { eventStreams, limitHits } from "../services/MetricDefinitions.ts"
+import { Metrics } from "../services/Metrics.ts"
 import { Presence } from "../services/Presence.ts"
 import type { Published } from "../services/PubSub.ts"
 import { Sessions } from "../services/Sessions.ts"
@@ -62,12 +64,17 @@ export class EventStreams extends Context.Service<
         })
 
       const open = new Map<UserId, number>()
+      const metrics = yield* Metrics
+      metrics.read(eventStreams, () => [...open.values()].reduce((sum, count) => sum + count, 0))
+      const tooMany = metrics.counter(limitHits, { limit: "streams" })
       const count = ({ userId }: Principal) =>
         Effect.acquireRelease(
           Effect.suspend(() => {
             const others = open.get(userId) ?? 0
-            if (others >= limits.socketsPerUser)
+            if (others >= limits.socketsPerUser) {
+              tooMany()
               return Effect.fail(new RateLimited({ retryAfterMs: 1000, detail: "Too many streams are open" }))
+            }
             return Effect.succeed(open.set(userId, others + 1))
           }),
           () =>

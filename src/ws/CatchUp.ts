@@ -5,6 +5,8 @@ import type { Unavailable } from "../domain/Problem.ts"
 import type { SyncRequest } from "../domain/Sync.ts"
 import { Conversations, type Place } from "../services/Conversations.ts"
 import { Log } from "../services/Log.ts"
+import * as Definitions from "../services/MetricDefinitions.ts"
+import { Metrics } from "../services/Metrics.ts"
 import { compare } from "../services/Sync.ts"
 import { makeComparison } from "./Comparison.ts"
 import { type Cursor, type Follower, Frame, Hub } from "./Hub.ts"
@@ -67,6 +69,10 @@ export class CatchUp extends Context.Service<
       const conversations = yield* Conversations
       const hub = yield* Hub
       const log = yield* Log
+      const metrics = yield* Metrics
+      const resumed = metrics.counter(Definitions.resumes)
+      const replayed = metrics.counter(Definitions.replayedEvents)
+      const wasReset = metrics.counter(Definitions.resets)
 
       const send = (receiver: Receiver, event: string, id: ConversationId, data: unknown, head?: number) =>
         Effect.map(receiver.room, () =>
@@ -83,6 +89,7 @@ export class CatchUp extends Context.Service<
       const reset = (receiver: Receiver, cursor: Cursor, head: number) =>
         Effect.suspend(() => {
           cursor.nextSeq = head + 1
+          wasReset()
           return send(receiver, "conversation.reset", cursor.conversationId, { seq: head }, head)
         })
 
@@ -107,6 +114,7 @@ export class CatchUp extends Context.Service<
         if (page.head - after > replayLimit.conversation) {
           yield* reset(receiver, cursor, page.head)
         } else {
+          replayed(page.items.length)
           for (const event of page.items) {
             yield* receiver.room
             receiver.send(event)
@@ -202,6 +210,7 @@ export class CatchUp extends Context.Service<
       ) {
         const { added: joined, changed, kept, removed } = compare(places, from)
         let budget = replayLimit.hello
+        resumed()
         for (const { conversationId, seen, seq, visibleFromSeq } of kept) {
           const { cursor, head: handedOn } = followed.get(conversationId) ?? {}
           if (cursor === undefined || handedOn === undefined) continue

@@ -47,6 +47,11 @@ export class Connection implements Receiver {
   inFlight = 0
   received = 0
   sent = 0
+  /** Ephemeral events that were not sent, and how often bodies were stopped: it was too slow to take them. */
+  dropped = 0
+  stopped = 0
+  /** Why we close it, once we do: what the peer says of it may be anything. */
+  closedWith: CloseCode | undefined
   principal: Principal | undefined
   private readonly ws: WebSocket
   private readonly settings: SettingsShape
@@ -165,7 +170,11 @@ export class Connection implements Receiver {
   }
 
   offer(frame: Frame): boolean {
-    if (this.isClosing || this.outbox.load >= loads.dropEphemeral) return false
+    if (this.isClosing) return false
+    if (this.outbox.load >= loads.dropEphemeral) {
+      this.dropped++
+      return false
+    }
     this.write(frame.bytes)
     return true
   }
@@ -181,6 +190,7 @@ export class Connection implements Receiver {
     if (cursor === undefined) return false
     // Only a live cursor starts to catch up; one that is catching up notices by itself.
     if (cursor.live) {
+      this.stopped++
       const data = { seq: frame.seq }
       this.send({ event: "conversation.dirty", conversationId: cursor.conversationId, data })
       this.outbox.onceBelow(loads.resumeBodies, () => this.catchUp(cursor))
@@ -219,6 +229,7 @@ export class Connection implements Receiver {
   close(code: CloseCode, reason: string): void {
     if (this.isClosing) return
     this.state = "closing"
+    this.closedWith = code
     this.closingSince = this.now
     // The protocol may have closed by itself.
     if (this.ws.readyState === this.ws.OPEN) this.outbox.flush()

@@ -26,6 +26,7 @@ import { Commands, type Operation } from "./Commands.ts"
 import { Connection } from "./Connection.ts"
 import { Frame, Hub } from "./Hub.ts"
 import { ClientFrame, CloseCode, type Command, Hello, subprotocol } from "./Protocol.ts"
+import { makeSocketMetrics } from "./SocketMetrics.ts"
 
 /** What the protocol itself found wrong, under our close codes (RFC 6455 §7.4.1 has the others). */
 const closeCodes = new Map<number, CloseCode>([
@@ -108,6 +109,8 @@ export class Gateway extends Context.Service<
       const users = yield* Users
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const connections = new Set<Connection>()
+      const counts = yield* makeSocketMetrics(connections)
+      for (const op of ["hello", "auth.token"]) counts.knows(op)
       const frames = new WeakMap<Published, Frame>()
       const perAddress = makeTally()
       const unauthenticated = makeTally()
@@ -169,8 +172,10 @@ export class Gateway extends Context.Service<
         const user = yield* Effect.catchTag(users.me(principal.userId), "NotFound", () => Effect.fail(unknownUser))
         if (connection.isClosing) return
         // Here, where nothing can come between the look and the count.
-        if (perUser.of(principal.userId) >= limits.socketsPerUser)
+        if (perUser.of(principal.userId) >= limits.socketsPerUser) {
+          counts.limited("sockets-per-user")
           return connection.close(CloseCode.tooManyConnections, "too many connections")
+        }
         connection.principal = principal
         unauthenticated.add(connection.address, -1)
         perUser.add(principal.userId, 1)
@@ -178,6 +183,7 @@ export class Gateway extends Context.Service<
         yield* sessions.authenticate(hello.token)
         const onStart = (userSeq: number) => {
           connection.state = "open"
+          fork(Effect.logInfo("socket opened", { connectionId: connection.id, userId: principal.userId }))
           connection.answer(id, greeting(connection, principal, user, userSeq))
           for (const frame of connection.early.splice(0)) command(connection, frame)
         }
@@ -202,7 +208,7 @@ export class Gateway extends Context.Service<
         if (op !== "hello") return connection.close(CloseCode.badFrame, "the first frame must be hello")
         connection.state = "greeting"
         fork(
-          hideDefects(greet(connection, id, data)).pipe(
+          hideDefects(counts.timed("hello", greet(connection, id, data))).pipe(
             Effect.catch((error) => Effect.sync(() => refuseHello(connection, id, error)))
           )
         )
@@ -237,13 +243,14 @@ export class Gateway extends Context.Service<
       const run = (connection: Connection, principal: Principal, { data, op }: Command) => {
         if (op === "auth.token") return renew(connection, data)
         if (op === "hello") return Effect.fail(invalid("op", "must not be hello: this socket has said it"))
-        return Effect.flatMap(commands.decode(op, data), (operation) =>
-          Effect.callback<unknown, Problem>((resume) =>
+        return Effect.flatMap(commands.decode(op, data), (operation) => {
+          counts.knows(op)
+          return Effect.callback<unknown, Problem>((resume) =>
             connection.inTurn(operation.conversationId, operation.kind, (done) =>
               resume(Effect.ensuring(inRoom(connection, principal, operation), Effect.sync(done)))
             )
           )
-        )
+        })
       }
 
       const command = (connection: Connection, frame: Command) => {
@@ -256,9 +263,12 @@ export class Gateway extends Context.Service<
           return connection.refuse(frame.id, new RateLimited({ retryAfterMs: 100, detail: "Too many before hello" }))
         }
         const limited = connection.overLimit()
-        if (limited !== undefined) return connection.refuse(frame.id, limited)
+        if (limited !== undefined) {
+          counts.limited("commands")
+          return connection.refuse(frame.id, limited)
+        }
         fork(
-          hideDefects(run(connection, principal, frame)).pipe(
+          hideDefects(counts.timed(frame.op, run(connection, principal, frame))).pipe(
             Effect.match({
               onFailure: (error) => connection.refuse(frame.id, error),
               onSuccess: (ok) => connection.answer(frame.id, ok)
@@ -283,6 +293,7 @@ export class Gateway extends Context.Service<
 
       const closed = (connection: Connection, code: number) => {
         connections.delete(connection)
+        counts.closed(connection, code)
         perAddress.add(connection.address, -1)
         if (connection.principal === undefined) unauthenticated.add(connection.address, -1)
         else perUser.add(connection.principal.userId, -1)
@@ -296,7 +307,8 @@ export class Gateway extends Context.Service<
               code,
               durationMs: now() - connection.openedAt,
               received: connection.received,
-              sent: connection.sent
+              sent: connection.sent,
+              dropped: connection.dropped
             })
           )
         )
@@ -331,7 +343,7 @@ export class Gateway extends Context.Service<
             // The close that follows says all there is to say.
             ws.on("error", () => connection.close(CloseCode.badFrame, "broken protocol"))
             ws.on("close", (code) => {
-              closed(connection, code)
+              closed(connection, connection.closedWith ?? code)
               resume(Effect.void)
             })
             if (ws.protocol !== "" && ws.protocol !== subprotocol)
@@ -378,13 +390,16 @@ export class Gateway extends Context.Service<
       })
 
       return Gateway.of({
-        refusal: (address) =>
-          drain.isDraining()
-            ? "draining"
-            : perAddress.of(address) >= limits.socketsPerAddress ||
-                unauthenticated.of(address) >= limits.unauthenticatedSocketsPerAddress
-              ? "too-many"
-              : undefined,
+        refusal: (address) => {
+          if (drain.isDraining()) return "draining"
+          if (
+            perAddress.of(address) < limits.socketsPerAddress &&
+            unauthenticated.of(address) < limits.unauthenticatedSocketsPerAddress
+          )
+            return undefined
+          counts.limited("sockets-per-address")
+          return "too-many"
+        },
         accept,
         drain: drainSockets,
         size: () => connections.size

@@ -1,4 +1,4 @@
-import { Context, Deferred, Effect, Exit, Layer, Option, Schedule, Schema, Scope } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Layer, Option, Schedule, Schema, Scope } from "effect"
 import { Event } from "../domain/Event.ts"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Unavailable } from "../domain/Problem.ts"
@@ -136,7 +136,10 @@ export class Cursor {
   }
 }
 
-/** One followed conversation on this node: its events in `seq` order, whatever the bus loses or swaps. */
+/**
+ * One followed conversation on this node: its events in `seq` order, whatever the bus loses or swaps. `onHand` is told
+ * to how many an event was handed.
+ */
 class Feed {
   readonly cursors = new Set<Cursor>()
   readonly early = new Map<number, Frame>()
@@ -145,6 +148,11 @@ class Feed {
   /** The last seq handed on; undefined until the head is known. */
   last: number | undefined
   repairing = false
+  private readonly onHand: (cursors: number) => void
+
+  constructor(onHand: (cursors: number) => void) {
+    this.onHand = onHand
+  }
 
   start(head: number): void {
     if (this.last === undefined) {
@@ -175,6 +183,7 @@ class Feed {
 
   private hand(frame: Frame): void {
     this.last = frame.seq
+    this.onHand(this.cursors.size)
     for (const cursor of this.cursors) cursor.receive(frame)
   }
 
@@ -226,9 +235,17 @@ export class Hub extends Context.Service<
         hole: metrics.counter(Definitions.repairedEvents, { cause: "hole" }),
         head: metrics.counter(Definitions.repairedEvents, { cause: "head" })
       }
+      const fanOut = metrics.histogram(Definitions.fanOut)
+      let delivered = 0
+      const onHand = (cursors: number) => {
+        delivered += cursors
+      }
+      metrics.read(Definitions.deliveries, () => delivered)
+      const clock = yield* Clock.Clock
       const comparing = yield* makeComparison
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const feeds = new Map<ConversationId, Feed>()
+      metrics.read(Definitions.followed, () => feeds.size)
       const retry = { schedule: Schedule.spaced(timers.repairDegraded) }
 
       /** Reads what lies between the feed and `head`; one read per conversation at a time. */
@@ -271,6 +288,7 @@ export class Hub extends Context.Service<
       }
 
       const onEvents = (id: ConversationId, feed: Feed) => (events: ReadonlyArray<Published>) => {
+        const since = clock.currentTimeNanosUnsafe()
         for (const event of events) {
           if (event.seq !== null) {
             feed.take(new Frame(event))
@@ -279,6 +297,7 @@ export class Hub extends Context.Service<
             for (const { follower } of feed.cursors) if (follower.userId !== event.except) follower.offer(frame)
           }
         }
+        fanOut(Number(clock.currentTimeNanosUnsafe() - since) / 1e9)
         watchForHole(id, feed)
       }
 
@@ -313,7 +332,7 @@ export class Hub extends Context.Service<
         const followed = conversationIds.map((id) => {
           const cursor = new Cursor(id, follower)
           const known = feeds.get(id)
-          const feed = known ?? new Feed()
+          const feed = known ?? new Feed(onHand)
           if (known === undefined) {
             feeds.set(id, feed)
             opened.set(id, feed)

@@ -2,26 +2,19 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Layer, Tracer } from "effect"
 import { MetricsRoute } from "../../src/http/MetricsServer.ts"
 import { HttpRoutes } from "../../src/http/Server.ts"
-import * as PrometheusMetrics from "../../src/layers/PrometheusMetrics.ts"
-import { Settings } from "../../src/services/Settings.ts"
 import { fakeServices, HttpService, httpService, newcomer } from "../support/HttpService.ts"
+import { counting, sampleOf } from "../support/Samples.ts"
 
 /** As a tracer that keeps every trace. */
 const tracer = Tracer.make({ span: (options) => new Tracer.NativeSpan({ ...options, sampled: true }) })
 
 const Service = httpService(Layer.merge(HttpRoutes, MetricsRoute)).pipe(
   Layer.provideMerge(fakeServices()),
-  Layer.provideMerge(Layer.provide(PrometheusMetrics.layer, Settings.layerTest())),
+  Layer.provideMerge(counting),
   Layer.provide(Layer.succeed(Tracer.Tracer, tracer))
 )
 
 const openMetrics = { accept: "application/openmetrics-text; version=1.0.0" }
-
-/** The value of one series, as it stands in the text; undefined when there is none. */
-const sampleOf = (text: string, series: string) => {
-  const line = text.split("\n").find((each) => each.startsWith(`${series} `))
-  return line === undefined ? undefined : Number(line.slice(series.length + 1).split(" ")[0])
-}
 
 describe("metrics over HTTP", () => {
   layer(Service, { excludeTestServices: true })((it) => {
