@@ -69,10 +69,14 @@ const readMachine = () => {
 }
 
 /**
- * Reads the use of a server's process tree, of this process, and of PostgreSQL: its sessions and autovacuum workers in
- * `database`, and its checkpointer and writers, which it shares with whoever else uses it.
+ * Reads the use of the process trees of servers, of this process, and of PostgreSQL: its sessions and autovacuum workers in
+ * `database`, and its checkpointer and writers, which it shares with whoever else uses it. Without a database none of it counts.
  */
-export const sampleCpu = (serverPid: number, postmasterPid: number, database: string): CpuSample => {
+export const sampleCpu = (
+  serverPids: ReadonlyArray<number>,
+  postmasterPid: number,
+  database: string | undefined
+): CpuSample => {
   const processes = everyProcess()
   const postgres = new Map<number, number>()
   let server = 0
@@ -81,9 +85,9 @@ export const sampleCpu = (serverPid: number, postmasterPid: number, database: st
     server += own + reaped
     for (const [pid, { parent }] of processes) if (parent === root) addTree(pid)
   }
-  addTree(serverPid)
+  for (const pid of serverPids) addTree(pid)
   for (const [pid, { own, parent }] of processes) {
-    if (parent !== postmasterPid) continue
+    if (database === undefined || parent !== postmasterPid) continue
     const title = readTitle(pid)
     if (title.includes(` ${database} `) || background.test(title)) postgres.set(pid, own)
   }

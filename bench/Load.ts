@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto"
 import { setTimeout as sleep } from "node:timers/promises"
 import { clientIdOf, type Dialect, type Heard, type Member } from "./Dialects.ts"
 import { Socket } from "./Socket.ts"
+import type { Target } from "./Targets.ts"
 
 /** Two people: the first writes, the second reads. The message goes to both, and the first gets an answer too. */
 export interface Pair {
@@ -29,7 +30,7 @@ interface Flight {
   seq: number | undefined
 }
 
-const body = "All work and no play makes Jack a dull boy. ".repeat(5).slice(0, 200)
+export const body = "All work and no play makes Jack a dull boy. ".repeat(5).slice(0, 200)
 const drainMs = 10_000
 
 /** What all conversations of a run share. */
@@ -40,6 +41,32 @@ interface Tally {
   readonly ack: Array<number>
   readonly delivery: Array<number>
   readonly faults: Faults
+}
+
+/** A socket of that member, greeted; from then on `take` is told what it hears. */
+export const join = async (
+  url: string,
+  dialect: Dialect,
+  member: Member,
+  onFailure: (error: Error) => void,
+  take: (heard: Heard) => void
+): Promise<Socket> => {
+  const socket = await Socket.open(url, dialect.path(member), onFailure)
+  const opening = dialect.opening(member)
+  if (opening !== undefined) socket.send(opening)
+  await new Promise<void>((resolve) => {
+    socket.onText = (text) => {
+      const { answer, ready } = dialect.greet(text, member)
+      if (answer !== undefined) socket.send(answer)
+      if (ready) resolve()
+    }
+  })
+  socket.onText = (text) => {
+    const heard = dialect.hear(text)
+    if (typeof heard === "string") socket.send(heard)
+    else if (heard !== undefined) take(heard)
+  }
+  return socket
 }
 
 /** One pair at work: `width` messages in flight, each released when it was acknowledged and delivered. */
@@ -60,10 +87,13 @@ class Conversation {
     this.copySeq = pair.seq
   }
 
-  async open(url: string, onFailure: (error: Error) => void): Promise<void> {
-    await this.join(url, this.pair.receiver, onFailure, (heard) => this.onDelivery(heard))
-    await this.join(url, this.pair.sender, onFailure, (heard) =>
-      heard.kind === "ack" ? this.onAck(heard) : this.onCopy(heard)
+  async open(urls: Target["urls"], onFailure: (error: Error) => void): Promise<void> {
+    const { dialect, pair, sockets } = this
+    sockets.push(await join(urls.receiver, dialect, pair.receiver, onFailure, (heard) => this.onDelivery(heard)))
+    sockets.push(
+      await join(urls.sender, dialect, pair.sender, onFailure, (heard) =>
+        heard.kind === "ack" ? this.onAck(heard) : this.onCopy(heard)
+      )
     )
   }
 
@@ -81,31 +111,6 @@ class Conversation {
 
   close(): void {
     for (const socket of this.sockets) socket.close()
-  }
-
-  private async join(
-    url: string,
-    member: Member,
-    onFailure: (error: Error) => void,
-    take: (heard: Heard) => void
-  ): Promise<void> {
-    const { dialect } = this
-    const socket = await Socket.open(url, dialect.path(member), onFailure)
-    this.sockets.push(socket)
-    const opening = dialect.opening(member)
-    if (opening !== undefined) socket.send(opening)
-    await new Promise<void>((resolve) => {
-      socket.onText = (text) => {
-        const { answer, ready } = dialect.greet(text, member)
-        if (answer !== undefined) socket.send(answer)
-        if (ready) resolve()
-      }
-    })
-    socket.onText = (text) => {
-      const heard = dialect.hear(text)
-      if (typeof heard === "string") socket.send(heard)
-      else if (heard !== undefined) take(heard)
-    }
   }
 
   private onAck({ n, seq }: Heard) {
@@ -149,7 +154,7 @@ class Conversation {
 
 /** Direct messages as fast as the target takes them, `width` in flight per pair. Rejects when a socket fails. */
 export const runLoad = async <A>(options: {
-  readonly url: string
+  readonly urls: Target["urls"]
   readonly dialect: Dialect
   readonly pairs: ReadonlyArray<Pair>
   readonly width: number
@@ -173,7 +178,7 @@ export const runLoad = async <A>(options: {
   const run = async () => {
     for (let at = 0; at < conversations.length; at += 20) {
       await Promise.all(
-        conversations.slice(at, at + 20).map((conversation) => conversation.open(options.url, failed.reject))
+        conversations.slice(at, at + 20).map((conversation) => conversation.open(options.urls, failed.reject))
       )
     }
     for (const conversation of conversations) for (let i = 0; i < options.width; i++) conversation.send()

@@ -22,12 +22,12 @@ const withRange = ({ max, median, min }: Spread, show: (value: number) => string
   `${show(median)} [${show(min)}..${show(max)}]`
 
 /** A Markdown table of medians over the rounds, with least and most where they matter. */
-export const table = (names: ReadonlyArray<string>, rounds: Rounds): string => {
+export const table = (names: ReadonlyArray<string>, rounds: Rounds, unit: string): string => {
   const rows = names.map((name) => {
     const of = (field: Exclude<keyof Run, "faults">) =>
       spread(rounds.flatMap((round) => round.get(name)?.[field] ?? []))
     const ms = (p50: Spread, p99: Spread) => `${p50.median.toFixed(1)} / ${p99.median.toFixed(1)}`
-    const whole = (value: number) => value.toFixed(0)
+    const whole = (value: number) => value.toFixed(value < 20 ? 1 : 0)
     return [
       name,
       withRange(of("stackCpu"), whole),
@@ -42,9 +42,9 @@ export const table = (names: ReadonlyArray<string>, rounds: Rounds): string => {
   })
   const head = [
     "target",
-    "CPU µs/message",
+    `CPU µs/${unit}`,
     "server + PostgreSQL",
-    "messages/s",
+    `${unit}s/s`,
     "ack p50 / p99 ms",
     "delivery p50 / p99 ms",
     "generator µs",
@@ -75,34 +75,39 @@ export interface Gate {
 const gate = (pass: boolean, text: string): Gate => ({ pass, line: `${pass ? "PASS" : "FAIL"}  ${text}` })
 const note = (text: string): Gate => ({ pass: true, line: `      ${text}` })
 
-/** What must hold: nothing lost, doubled or out of order, and the two ratios of medians inside the rounds. */
-export const gates = (names: ReadonlyArray<string>, rounds: Rounds, all: Rounds): ReadonlyArray<Gate> => {
-  const two = (value: number) => value.toFixed(2)
-  const cpu = ratio(rounds, "stackCpu", "service", "sketch")
-  const floor = ratio(rounds, "stackCpu", "service", "floor")
-  const throughput = ratio(rounds, "perSecond", "service", "socket.io")
-  return [
-    ...names.map((name) => {
-      const runs = all.flatMap((round) => round.get(name) ?? [])
-      const sum = (fault: "lost" | "doubled" | "disordered") =>
-        runs.reduce((total, run) => total + run.faults[fault], 0)
-      const [lost, doubled, disordered] = [sum("lost"), sum("doubled"), sum("disordered")]
-      return gate(
-        lost + doubled + disordered === 0,
-        `${name}: lost ${lost}, doubled ${doubled}, out of order ${disordered}`
-      )
-    }),
-    ...(Number.isNaN(cpu.median)
-      ? []
-      : [gate(cpu.median <= 2.2, `CPU per message, service / sketch: ${withRange(cpu, two)}, must be <= 2.2`)]),
-    ...(Number.isNaN(floor.median) ? [] : [note(`CPU per message, service / floor: ${withRange(floor, two)}`)]),
-    ...(Number.isNaN(throughput.median)
-      ? []
-      : [
-          gate(
-            throughput.median >= 1.5,
-            `messages/s, service / socket.io: ${withRange(throughput, two)}, must be >= 1.5`
-          )
-        ])
-  ]
+/** A ratio of two targets that is to stay on one side of a bound; without a bound it is only told. */
+export interface Goal {
+  readonly field: "stackCpu" | "perSecond"
+  readonly of: string
+  readonly to: string
+  readonly atMost?: number
+  readonly atLeast?: number
 }
+
+/** What must hold: nothing lost, doubled or out of order, and the goals, as medians of the ratios inside the rounds. */
+export const gates = (
+  names: ReadonlyArray<string>,
+  rounds: Rounds,
+  all: Rounds,
+  goals: ReadonlyArray<Goal>,
+  unit: string
+): ReadonlyArray<Gate> => [
+  ...names.map((name) => {
+    const runs = all.flatMap((round) => round.get(name) ?? [])
+    const sum = (fault: "lost" | "doubled" | "disordered") => runs.reduce((total, run) => total + run.faults[fault], 0)
+    const [lost, doubled, disordered] = [sum("lost"), sum("doubled"), sum("disordered")]
+    return gate(
+      lost + doubled + disordered === 0,
+      `${name}: lost ${lost}, doubled ${doubled}, out of order ${disordered}`
+    )
+  }),
+  ...goals.flatMap(({ atLeast, atMost, field, of, to }) => {
+    const taken = ratio(rounds, field, of, to)
+    if (Number.isNaN(taken.median)) return []
+    const what = field === "stackCpu" ? `CPU per ${unit}` : `${unit}s/s`
+    const text = `${what}, ${of} / ${to}: ${withRange(taken, (value) => value.toFixed(2))}`
+    if (atMost !== undefined) return [gate(taken.median <= atMost, `${text}, must be <= ${atMost}`)]
+    if (atLeast !== undefined) return [gate(taken.median >= atLeast, `${text}, must be >= ${atLeast}`)]
+    return [note(text)]
+  })
+]

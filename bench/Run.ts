@@ -1,8 +1,9 @@
-import { Effect, Schema } from "effect"
-import { cpuBetween, sampleCpu } from "./Cpu.ts"
+import { Console, Effect, Schema } from "effect"
+import { type CpuSample, cpuBetween, sampleCpu } from "./Cpu.ts"
 import { type Faults, runLoad } from "./Load.ts"
 import { BenchError, query } from "./Postgres.ts"
-import type { Target } from "./Targets.ts"
+import { runRoom } from "./Room.ts"
+import type { RoomTarget, Target } from "./Targets.ts"
 
 /** One run against one target. CPU in microseconds per message, latencies in milliseconds, `others` in cores. */
 export interface Run {
@@ -41,40 +42,106 @@ const countFaults = Effect.fnUntraced(function* (target: Target, seen: Faults) {
   return faults
 })
 
+/** What a load did between two samples of the CPU. */
+interface Loaded {
+  readonly from: CpuSample
+  readonly to: CpuSample
+  readonly released: number
+  readonly ack: ReadonlyArray<number>
+  readonly delivery: ReadonlyArray<number>
+  readonly faults: Faults
+}
+
+const toRun = ({ ack, delivery, faults, from, released, to }: Loaded): Run => {
+  const cpu = cpuBetween(from, to)
+  const acks = Float64Array.from(ack).sort()
+  const deliveries = Float64Array.from(delivery).sort()
+  return {
+    messages: released,
+    perSecond: released / (cpu.wall / 1_000_000),
+    serverCpu: cpu.server / released,
+    postgresCpu: cpu.postgres / released,
+    stackCpu: (cpu.server + cpu.postgres) / released,
+    generatorCpu: cpu.generator / released,
+    ackP50: quantile(acks, 0.5),
+    ackP99: quantile(acks, 0.99),
+    deliveryP50: quantile(deliveries, 0.5),
+    deliveryP99: quantile(deliveries, 0.99),
+    others: cpu.others,
+    steal: cpu.steal,
+    faults
+  }
+}
+
+export interface LoadOptions {
+  readonly warmMs: number
+  readonly measureMs: number
+}
+
+/** Every run begins behind a checkpoint, so that none pays for the pages of another. */
+const load = <A>(
+  target: Pick<RoomTarget, "name" | "pids" | "database">,
+  postmaster: number,
+  run: (sample: () => CpuSample) => Promise<A>
+) =>
+  Effect.andThen(
+    query("CHECKPOINT"),
+    Effect.tryPromise({
+      try: () => run(() => sampleCpu(target.pids, postmaster, target.database)),
+      catch: (error) =>
+        new BenchError({ message: `${target.name}: ${error instanceof Error ? error.message : "the load broke off"}` })
+    })
+  )
+
 /** Loads a target for a while, and looks at what it cost and whether every message is where it belongs. */
 export const measure = Effect.fnUntraced(function* (
   target: Target,
   postmaster: number,
-  options: { readonly width: number; readonly warmMs: number; readonly measureMs: number }
+  options: LoadOptions & { readonly width: number }
 ) {
-  // Every run begins behind a checkpoint, so that none pays for the pages of another.
-  yield* query("CHECKPOINT")
-  const result = yield* Effect.tryPromise({
-    try: () => runLoad({ ...target, ...options, sample: () => sampleCpu(target.pid, postmaster, target.database) }),
-    catch: (error) =>
-      new BenchError({ message: `${target.name}: ${error instanceof Error ? error.message : "the load broke off"}` })
-  })
-  const cpu = cpuBetween(result.from, result.to)
-  const ack = Float64Array.from(result.ack).sort()
-  const delivery = Float64Array.from(result.delivery).sort()
-  const messages = result.released
-  const run: Run = {
-    messages,
-    perSecond: messages / (cpu.wall / 1_000_000),
-    serverCpu: cpu.server / messages,
-    postgresCpu: cpu.postgres / messages,
-    stackCpu: (cpu.server + cpu.postgres) / messages,
-    generatorCpu: cpu.generator / messages,
-    ackP50: quantile(ack, 0.5),
-    ackP99: quantile(ack, 0.99),
-    deliveryP50: quantile(delivery, 0.5),
-    deliveryP99: quantile(delivery, 0.99),
-    others: cpu.others,
-    steal: cpu.steal,
-    faults: yield* countFaults(target, result.faults)
-  }
-  return run
+  const result = yield* load(target, postmaster, (sample) => runLoad({ ...target, ...options, sample }))
+  return toRun({ ...result, faults: yield* countFaults(target, result.faults) })
 })
 
+/** The same for a room; a delivery is what is counted as a message. */
+export const measureRoom = Effect.fnUntraced(function* (
+  target: RoomTarget,
+  postmaster: number,
+  options: LoadOptions & { readonly senders: number; readonly rate: number }
+) {
+  return toRun(yield* load(target, postmaster, (sample) => runRoom({ ...target, ...options, sample })))
+})
+
+/**
+ * One run per target and round. A neighbour may never be quiet: after two rounds more than `wanted` the figures of all
+ * must do.
+ */
+export const takeRounds = Effect.fnUntraced(function* <T extends { readonly name: string }>(
+  running: ReadonlyArray<T>,
+  wanted: number,
+  most: number,
+  run: (target: T) => Effect.Effect<Run, BenchError>
+) {
+  const calm: Array<ReadonlyMap<string, Run>> = []
+  const all: Array<ReadonlyMap<string, Run>> = []
+  while (calm.length < wanted && all.length < most) {
+    yield* Console.log(`round ${all.length + 1}`)
+    const round = new Map<string, Run>()
+    for (const target of running) {
+      const taken = yield* run(target)
+      round.set(target.name, taken)
+      yield* Console.log(`  ${describe(target.name, taken)}`)
+    }
+    all.push(round)
+    if (![...round.values()].some(isDisturbed)) calm.push(round)
+  }
+  return { all, counted: calm.length >= wanted ? calm : all, calm: calm.length }
+})
+
+const describe = (name: string, run: Run) =>
+  `${name.padEnd(10)} ${run.perSecond.toFixed(0).padStart(6)}/s  CPU ${run.serverCpu.toFixed(1)} + ${run.postgresCpu.toFixed(1)} µs  ` +
+  `delivery ${run.deliveryP50.toFixed(1)} / ${run.deliveryP99.toFixed(1)} ms  ` +
+  `others ${run.others.toFixed(2)}  steal ${(run.steal * 100).toFixed(0)} %${isDisturbed(run) ? "  disturbed" : ""}`
+
 /** Strangers took so much that the figures say little. */
-export const isDisturbed = ({ others, steal }: Run) => others > 0.5 || steal > 0.1
+const isDisturbed = ({ others, steal }: Run) => others > 0.5 || steal > 0.1

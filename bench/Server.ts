@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
+import { createServer } from "node:net"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import { BenchError } from "./Postgres.ts"
@@ -30,6 +31,13 @@ const listening = (name: string, child: ChildProcess) =>
     })
   })
 
+const freePort = Effect.callback<number>((resume) => {
+  const server = createServer().listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
 const stop = (child: ChildProcess) =>
   Effect.promise(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
@@ -39,6 +47,11 @@ const stop = (child: ChildProcess) =>
     await gone
     clearTimeout(impatient)
   })
+
+export interface Server {
+  readonly pid: number
+  readonly url: string
+}
 
 /** Runs a script with this Node from the root of the project until the scope closes. */
 export const startServer = Effect.fnUntraced(function* (
@@ -63,5 +76,30 @@ export const startServer = Effect.fnUntraced(function* (
     }),
     Effect.mapError(({ message }) => new BenchError({ message: `${name} does not start: ${message}` }))
   )
-  return { pid: child.pid ?? 0, url }
+  const server: Server = { pid: child.pid ?? 0, url }
+  return server
+})
+
+/** A NATS server of its own, so that its CPU can be told from that of others. */
+export const startNats = Effect.gen(function* () {
+  const port = yield* freePort
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn("nats-server", ["-a", "127.0.0.1", "-p", String(port)], {
+        env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
+        stdio: ["ignore", "ignore", "pipe"]
+      })
+    ),
+    stop
+  )
+  yield* Effect.callback<void, BenchError>((resume) => {
+    let output = ""
+    child.stderr.on("data", (chunk: Buffer) => {
+      output += chunk
+      if (output.includes("Server is ready")) resume(Effect.void)
+    })
+    child.once("error", ({ message }) => resume(Effect.fail(new BenchError({ message: `nats-server: ${message}` }))))
+    child.once("exit", () => resume(Effect.fail(new BenchError({ message: `nats-server ended: ${output}` }))))
+  })
+  return { pid: child.pid ?? 0, address: `nats://127.0.0.1:${port}` }
 })

@@ -3,13 +3,15 @@ import { Effect, Schema } from "effect"
 import { type Dialect, type Member, serviceDialect, sketchDialect, socketIoDialect } from "./Dialects.ts"
 import type { Pair } from "./Load.ts"
 import { BenchError, freshDatabase } from "./Postgres.ts"
-import { startServer } from "./Server.ts"
+import { type Server, startNats, startServer } from "./Server.ts"
 
 /** A chat that runs, with people who are ready to talk. */
 export interface Target {
   readonly name: string
-  readonly pid: number
-  readonly url: string
+  /** The processes whose CPU counts, with all their children. */
+  readonly pids: ReadonlyArray<number>
+  /** Where senders and receivers connect to. */
+  readonly urls: { readonly sender: string; readonly receiver: string }
   readonly database: string
   readonly dialect: Dialect
   readonly pairs: ReadonlyArray<Pair>
@@ -24,12 +26,14 @@ const strangers = (count: number) =>
     return { conversation, sender: member(), receiver: member(), sent: 0, seq: 0 }
   })
 
+const single = ({ pid, url }: Server) => ({ pids: [pid], urls: { sender: url, receiver: url } })
+
 const sketch = (name: string, numbering: "database" | "memory") =>
   Effect.fnUntraced(function* (pairs: number) {
     const database = yield* freshDatabase(`chat_bench_${name}`)
     return {
       name,
-      ...(yield* startServer(name, ["bench/sketch.ts", database, numbering])),
+      ...single(yield* startServer(name, ["bench/sketch.ts", database, numbering])),
       database,
       dialect: sketchDialect,
       pairs: strangers(pairs),
@@ -42,12 +46,33 @@ const socketIo = Effect.fnUntraced(function* (pairs: number) {
   const database = yield* freshDatabase("chat_bench_socket_io")
   return {
     name: "socket.io",
-    ...(yield* startServer("socket.io", ["bench/socketIo.ts", database])),
+    ...single(yield* startServer("socket.io", ["bench/socketIo.ts", database])),
     database,
     dialect: socketIoDialect,
     pairs: strangers(pairs),
     count: `SELECT conversation, count(*)::int AS rows, count(DISTINCT client_id)::int AS ids,
       count(*)::int AS span FROM messages GROUP BY 1`
+  }
+})
+
+/** A target with one room of everybody in the pairs, of whom the first ones write. */
+export interface RoomTarget extends Omit<Target, "pairs" | "count" | "database"> {
+  /** Undefined when it stores nothing. */
+  readonly database: string | undefined
+  readonly conversation: string
+  readonly members: ReadonlyArray<Member>
+}
+
+/** A bare loop that writes one shared frame to every socket, and stores nothing. */
+const loop = Effect.fnUntraced(function* (members: number) {
+  const conversation = randomUUID()
+  return {
+    name: "loop",
+    ...single(yield* startServer("loop", ["bench/loop.ts"])),
+    database: undefined,
+    dialect: sketchDialect,
+    conversation,
+    members: Array.from({ length: members }, (): Member => ({ user: randomUUID(), conversation, token: "" }))
   }
 })
 
@@ -57,6 +82,7 @@ const limits = {
   CHAT_LIMITS__COMMANDS_PER_SECOND: "100000",
   CHAT_LIMITS__COMMANDS_BURST: "100000",
   CHAT_LIMITS__COMMANDS_IN_FLIGHT: "100",
+  CHAT_LIMITS__MEMBERS_PER_REQUEST: "1000",
   CHAT_LIMITS__SOCKETS_PER_ADDRESS: "100000",
   CHAT_LIMITS__UNAUTHENTICATED_SOCKETS_PER_ADDRESS: "100000"
 }
@@ -116,37 +142,73 @@ const acquaint = Effect.fnUntraced(function* (url: string, index: number) {
   return pair
 })
 
-const service = Effect.fnUntraced(function* (pairs: number, nodeOptions: ReadonlyArray<string>) {
-  const database = yield* freshDatabase("chat_bench_service")
-  const server = yield* startServer("service", [...nodeOptions, "src/main.ts"], {
+/** A node of the service on that database. */
+const startNode = (
+  name: string,
+  database: string,
+  nodeOptions: ReadonlyArray<string>,
+  environment: Readonly<Record<string, string>> = {}
+) =>
+  startServer(name, [...nodeOptions, "src/main.ts"], {
     ...limits,
     CHAT_SERVER__PORT: "0",
     CHAT_POSTGRES__HOST: "127.0.0.1",
     CHAT_POSTGRES__USERNAME: "postgres",
     CHAT_POSTGRES__DATABASE: database,
-    CHAT_JWT__SECRET: randomUUID()
+    CHAT_JWT__SECRET: "a secret of the benchmark, long enough to be accepted",
+    ...environment
   })
+
+const ofService = Effect.fnUntraced(function* (url: string, pairs: number) {
   return {
-    name: "service",
-    ...server,
-    database,
     dialect: serviceDialect,
     // Two at a time: each costs two password hashes, which take all cores.
     pairs: yield* Effect.forEach(
-      Array.from({ length: pairs }, (_, index) => acquaint(server.url, index)),
+      Array.from({ length: pairs }, (_, index) => acquaint(url, index)),
       (pair) => pair,
-      {
-        concurrency: 2
-      }
+      { concurrency: 2 }
     ),
     count: `SELECT conversation_id AS conversation, count(*)::int AS rows, count(DISTINCT client_message_id)::int AS ids,
       (max(seq) - min(seq) + 1)::int AS span FROM messages GROUP BY 1`
   }
 })
 
+const service = Effect.fnUntraced(function* (pairs: number, nodeOptions: ReadonlyArray<string> = []) {
+  const database = yield* freshDatabase("chat_bench_service")
+  const node = yield* startNode("service", database, nodeOptions)
+  return { name: "service", ...single(node), database, ...(yield* ofService(node.url, pairs)) }
+})
+
+/** All who send are on one node, all who receive on the other; the NATS server between them counts too. */
+const twoNodes = Effect.fnUntraced(function* (pairs: number) {
+  const database = yield* freshDatabase("chat_bench_nodes")
+  const nats = yield* startNats
+  const first = yield* startNode("first node", database, [], { CHAT_NATS__ADDRESS: nats.address })
+  const second = yield* startNode("second node", database, [], { CHAT_NATS__ADDRESS: nats.address })
+  return {
+    name: "two nodes",
+    pids: [first.pid, second.pid, nats.pid],
+    urls: { sender: first.url, receiver: second.url },
+    database,
+    ...(yield* ofService(first.url, pairs))
+  }
+})
+
+const serviceRoom = Effect.fnUntraced(function* (size: number, nodeOptions: ReadonlyArray<string>) {
+  const { pairs, ...target } = yield* service(size / 2, nodeOptions)
+  const members = pairs.flatMap(({ receiver, sender }) => [sender, receiver])
+  const [owner, ...others] = members
+  const group = { kind: "group", title: "Everybody", memberIds: others.map(({ user }) => user) }
+  const { id } = yield* post(Started, target.urls.sender, "/v1/conversations", group, owner?.token)
+  return { ...target, conversation: id, members }
+})
+
+export const roomTargets = { loop, service: serviceRoom }
+
 export const targets = {
   sketch: sketch("sketch", "database"),
   floor: sketch("floor", "memory"),
   "socket.io": socketIo,
-  service
+  service,
+  "two nodes": twoNodes
 }

@@ -181,9 +181,11 @@ export class Connection implements Receiver {
 
   deliver(frame: Frame): boolean {
     if (this.isClosing) return false
+    const { bytes } = frame
     // A body that would fill it all the way waits too.
-    if (this.outbox.load < loads.stopBodies && this.outbox.loadWith(frame.bytes.length) < loads.full) {
-      this.write(frame.bytes)
+    if (this.outbox.load < loads.stopBodies && this.outbox.loadWith(bytes.length) < loads.full) {
+      this.sent++
+      this.outbox.push(bytes)
       return true
     }
     const cursor = frame.conversationId === null ? undefined : this.cursors.get(frame.conversationId)

@@ -1,0 +1,94 @@
+import { randomUUID } from "node:crypto"
+import { setTimeout as sleep } from "node:timers/promises"
+import { clientIdOf, type Dialect, type Heard, type Member } from "./Dialects.ts"
+import { body, type Faults, join } from "./Load.ts"
+import type { Socket } from "./Socket.ts"
+import type { Target } from "./Targets.ts"
+
+interface Flight {
+  readonly sentAt: number
+  due: number
+}
+
+/**
+ * One room in which the first `senders` members write `rate` messages a second each, and everybody reads. The pace is
+ * the same for every target, since a write costs the kernel less while its reader is awake. Counts deliveries, and takes
+ * the time until the last one of a message.
+ */
+export const runRoom = async <A>(options: {
+  readonly urls: Target["urls"]
+  readonly dialect: Dialect
+  readonly conversation: string
+  readonly members: ReadonlyArray<Member>
+  readonly senders: number
+  readonly rate: number
+  readonly warmMs: number
+  readonly measureMs: number
+  /** Called at the start and at the end of what is measured. */
+  readonly sample: () => A
+}) => {
+  const { conversation, dialect, members, urls } = options
+  const faults: Faults = { lost: 0, doubled: 0, disordered: 0 }
+  const prefix = randomUUID().slice(0, 24)
+  const flights = new Map<number, Flight>()
+  const sockets: Array<Socket> = []
+  const timers: Array<NodeJS.Timeout> = []
+  const ack: Array<number> = []
+  const delivery: Array<number> = []
+  const failed = Promise.withResolvers<never>()
+  let recording = false
+  let deliveries = 0
+  let sent = 0
+
+  const send = (sender: number) => {
+    const n = ++sent
+    flights.set(n, { sentAt: performance.now(), due: members.length })
+    sockets[sender]?.send(dialect.send(n, { conversation, clientId: clientIdOf(prefix, n), body }))
+  }
+
+  const hear = () => {
+    let last: number | undefined
+    return ({ kind, n, seq }: Heard) => {
+      const flight = flights.get(n)
+      if (kind === "ack") {
+        if (recording && flight !== undefined) ack.push(performance.now() - flight.sentAt)
+        return
+      }
+      deliveries++
+      if (seq !== undefined && last !== undefined && seq !== last + 1) faults.disordered++
+      last = seq
+      if (flight === undefined) faults.doubled++
+      else if (--flight.due === 0) {
+        flights.delete(n)
+        if (recording) delivery.push(performance.now() - flight.sentAt)
+      }
+    }
+  }
+
+  const run = async () => {
+    for (const member of members) sockets.push(await join(urls.receiver, dialect, member, failed.reject, hear()))
+    for (let sender = 0; sender < options.senders; sender++) {
+      await sleep(1000 / options.rate / options.senders)
+      timers.push(setInterval(() => send(sender), 1000 / options.rate))
+    }
+    await sleep(options.warmMs)
+    const before = deliveries
+    const from = options.sample()
+    recording = true
+    await sleep(options.measureMs)
+    recording = false
+    const to = options.sample()
+    const released = deliveries - before
+    for (const timer of timers) clearInterval(timer)
+    for (let waited = 0; flights.size > 0 && waited < 10_000; waited += 20) await sleep(20)
+    for (const { due } of flights.values()) faults.lost += due
+    return { from, to, released, ack, delivery, faults }
+  }
+
+  try {
+    return await Promise.race([run(), failed.promise])
+  } finally {
+    for (const timer of timers) clearInterval(timer)
+    for (const socket of sockets) socket.close()
+  }
+}
