@@ -4,10 +4,11 @@ import { App, Database } from "./App.ts"
 import { commandLine } from "./layers/CommandLine.ts"
 import * as Logging from "./layers/Logging.ts"
 import { runMain } from "./layers/Process.ts"
+import * as Tracing from "./layers/Tracing.ts"
 import { version } from "./layers/Version.ts"
 
 /** Runs the service until it is interrupted. */
-const serve = Layer.launch(App).pipe(Effect.provide(Logging.layer))
+const serve = Layer.launch(App).pipe(Effect.provide(Tracing.layer(version).pipe(Layer.provideMerge(Logging.layer))))
 
 /** Brings the database up to date. */
 const migrate = Layer.build(Database).pipe(Effect.scoped, Effect.asVoid, Effect.provide(Logging.layer))

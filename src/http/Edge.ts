@@ -5,12 +5,14 @@ import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { InvalidRequest } from "../domain/Problem.ts"
 import { traceOf } from "../services/Metrics.ts"
 import { Settings } from "../services/Settings.ts"
+import { currentTraceparent, sampledSpan, Tracing } from "../services/Tracing.ts"
 import { clientAddressOf } from "./ClientAddress.ts"
 import { corsOf } from "./Cors.ts"
 import { CurrentRequest, type RequestInfo } from "./CurrentRequest.ts"
 import { type Answer, answerTo } from "./ProblemOfCause.ts"
 import { makeRequestLog } from "./RequestLog.ts"
 import { makeRequestMetrics } from "./RequestMetrics.ts"
+import { describeAnswer, isTraced, requestSpan } from "./RequestTrace.ts"
 import { recordRoutes } from "./RouteTable.ts"
 
 type Request = HttpServerRequest.HttpServerRequest
@@ -54,16 +56,24 @@ const allowanceHeaders = ({ allowance }: RequestInfo): Record<string, string> | 
 export const layer = Layer.effect(
   HttpRouter.HttpRouter,
   Effect.gen(function* () {
-    const { metrics, server } = yield* Settings
+    const settings = yield* Settings
+    const { metrics, server } = settings
     const counts = yield* makeRequestMetrics
     const logRequest = makeRequestLog(metrics.path)
+    const tracing = yield* Tracing
+    const traced = isTraced(settings)
     const inner = yield* HttpRouter.HttpRouter
     const { router, ...table } = recordRoutes(inner)
     const addressOf = clientAddressOf(server.trustedProxies)
     const cors = corsOf(server.allowedOrigins)
     const security = securityHeaders(server.origin)
 
-    const complete = (request: Request, info: RequestInfo, response: Response): Response =>
+    const complete = (
+      request: Request,
+      info: RequestInfo,
+      traceresponse: string | undefined,
+      response: Response
+    ): Response =>
       HttpServerResponse.setHeaders(response, {
         ...security,
         ...cors.answer(request.headers.origin),
@@ -74,6 +84,8 @@ export const layer = Layer.effect(
         ...(response.headers["content-type"]?.startsWith("text/event-stream") && { "x-accel-buffering": "no" }),
         // A refused upgrade is the last that its connection carries.
         ...(wantsSocket(request) && { connection: "close" }),
+        // Trace Context, level 2: where the caller finds what became of it.
+        ...(traceresponse !== undefined && { traceresponse }),
         "x-request-id": info.id
       })
 
@@ -82,7 +94,8 @@ export const layer = Layer.effect(
         const info = fiber.getRef(CurrentRequest)
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const answer = toAnswer(request, info.id)
-        const response = complete(request, info, answer.response)
+        describeAnswer(sampledSpan(fiber), info, answer)
+        const response = complete(request, info, currentTraceparent(fiber), answer.response)
         if (!wantsSocket(request)) counts.ended(info.route)
         if (isSocket(request, answer)) return Effect.succeed(response)
         const nanos = Number(fiber.getRef(Clock.Clock).currentTimeNanosUnsafe() - info.since)
@@ -118,9 +131,11 @@ export const layer = Layer.effect(
         if (!wantsSocket(request)) counts.began(info.route)
         const annotations = { ...fiber.getRef(References.CurrentLogAnnotations), requestId: id }
         // Added one by one: merging contexts would copy every service of the program for each request.
-        return Effect.updateContext(answered, (context: Context.Context<never>) =>
+        const annotated = Effect.updateContext(answered, (context: Context.Context<never>) =>
           context.pipe(Context.add(CurrentRequest, info), Context.add(References.CurrentLogAnnotations, annotations))
         )
+        if (!traced(request)) return annotated
+        return tracing.incoming(annotated, request.headers.traceparent, () => requestSpan(request, info))
       })
     })
     return router

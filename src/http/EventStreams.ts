@@ -12,6 +12,7 @@ import { Presence } from "../services/Presence.ts"
 import type { Published } from "../services/PubSub.ts"
 import { Sessions } from "../services/Sessions.ts"
 import { Settings } from "../services/Settings.ts"
+import { untraced } from "../services/Tracing.ts"
 import { CatchUp } from "../ws/CatchUp.ts"
 import { Frame, Hub } from "../ws/Hub.ts"
 import { EventStream, type ServerSentEvent } from "./EventStream.ts"
@@ -156,7 +157,8 @@ export class EventStreams extends Context.Service<
         return Stream.fromQueue(queue).pipe(Stream.tap((event) => Effect.sync(() => stream.taken(event))))
       })
 
-      return EventStreams.of({ open: start })
+      // What a stream does in its life is no part of the request that opened it.
+      return EventStreams.of({ open: (principal, lastEventId) => untraced(start(principal, lastEventId)) })
     })
   )
 }

@@ -1,5 +1,6 @@
-import { Array as Arr, Cause, Context, Effect, Formatter, Layer, Logger, References, Tracer } from "effect"
+import { Array as Arr, Cause, Effect, Formatter, Layer, Logger, References } from "effect"
 import { Settings, type SettingsShape } from "../services/Settings.ts"
+import { sampledSpan } from "../services/Tracing.ts"
 
 const levelNames = {
   All: "DEBUG",
@@ -21,7 +22,7 @@ const words = (value: unknown) => (typeof value === "string" ? value : Formatter
 
 const entryOf = ({ cause, date, fiber, logLevel, message }: Logger.Options<unknown>) => {
   const parts = Arr.ensure(message)
-  const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+  const span = sampledSpan(fiber)
   const base = {
     time: date.toISOString(),
     level: levelNames[logLevel],

@@ -16,7 +16,7 @@ const closeGraceMs = 800
 
 interface Interest {
   readonly subject: string
-  readonly onPayload: (payload: Uint8Array) => void
+  readonly onPayload: (payload: Uint8Array, traceparent: string | undefined) => void
   subscription: Subscription | undefined
 }
 
@@ -35,7 +35,10 @@ export class Nats extends Context.Service<
      * Hands on what others publish on the subject, from now on and after each reconnect; gives back what ends it.
      * `onPayload` must be quick and must not throw.
      */
-    readonly subscribe: (subject: string, onPayload: (payload: Uint8Array) => void) => () => void
+    readonly subscribe: (
+      subject: string,
+      onPayload: (payload: Uint8Array, traceparent: string | undefined) => void
+    ) => () => void
     /** Returns when the server has taken all that came before, at once while NATS is away, after a second at most. */
     readonly confirm: Effect.Effect<void>
     /** Whether there is a link that answers, with all subscriptions on it; looked at each second. */
@@ -67,7 +70,7 @@ const make = Effect.fnUntraced(function* (
   const noAnswer = (of: NatsLink) => () =>
     Effect.fail(new NatsError({ message: `nats.address: NATS at ${of.server} does not answer; restart it` }))
 
-  const subscribe = (subject: string, onPayload: (payload: Uint8Array) => void) => {
+  const subscribe = (subject: string, onPayload: (payload: Uint8Array, traceparent: string | undefined) => void) => {
     const interest = { subject, onPayload, subscription: link?.subscribe(subject, onPayload, onError) }
     interests.add(interest)
     return () => {

@@ -86,13 +86,13 @@ export class NatsLink {
 
   subscribe(
     subject: string,
-    onPayload: (payload: Uint8Array) => void,
+    onPayload: (payload: Uint8Array, traceparent: string | undefined) => void,
     onError: (error: Error) => void
   ): Subscription | undefined {
     if (this.connection.isClosed()) return undefined
     return this.connection.subscribe(subject, {
       callback: (error, message) => {
-        if (error === null) onPayload(message.data)
+        if (error === null) onPayload(message.data, message.headers?.get("traceparent"))
         else onError(error)
       }
     })

@@ -1,8 +1,9 @@
-import { Cause, Context, Effect, type Fiber, Layer, Tracer } from "effect"
+import { Cause, Effect, Layer } from "effect"
 import { listenerFailed, type Published, PubSub, type Subject } from "../services/PubSub.ts"
 import { makeRareLog } from "../services/RareLog.ts"
 import { Settings, type SettingsShape } from "../services/Settings.ts"
 import { Subjects } from "../services/Subjects.ts"
+import { currentTraceparent, Tracing } from "../services/Tracing.ts"
 import * as Nats from "./Nats.ts"
 import { decodeEvents, encodeEvents } from "./NatsFrames.ts"
 import type { NatsPatience } from "./NatsLink.ts"
@@ -15,10 +16,18 @@ const wellFormed = /^[a-z]+(\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0
 
 const illFormed = (subject: Subject) => new Error(`${JSON.stringify(subject)} is no subject`)
 
-const traceparentOf = (fiber: Fiber.Fiber<unknown, unknown>) => {
-  const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
-  return span?.sampled === true ? `00-${span.traceId}-${span.spanId}-01` : undefined
-}
+/** By the conventions for messaging: the subject without the id is the same for many. */
+const publishSpan = (prefix: string, subject: Subject, events: ReadonlyArray<Published>) => () => ({
+  name: `publish ${prefix}.${subject.split(".", 1)[0]}`,
+  kind: "producer" as const,
+  attributes: {
+    "messaging.system.name": "nats",
+    "messaging.operation.name": "publish",
+    "messaging.operation.type": "send",
+    "messaging.destination.name": `${prefix}.${subject}`,
+    "messaging.batch.message_count": events.length
+  }
+})
 
 /**
  * The bus between nodes. Subscribers of this node are handed events at once, whatever NATS does; other nodes get them
@@ -27,6 +36,7 @@ const traceparentOf = (fiber: Fiber.Fiber<unknown, unknown>) => {
  */
 const make = Effect.fnUntraced(function* (prefix: string) {
   const nats = yield* Nats.Nats
+  const tracing = yield* Tracing
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const rarely = yield* makeRareLog
   const onMalformed = rarely((subject: Subject) => Effect.logWarning("a NATS message is not one of ours", { subject }))
@@ -78,10 +88,10 @@ const make = Effect.fnUntraced(function* (prefix: string) {
   const join = (subject: Subject, onEvents: (events: ReadonlyArray<Published>) => void) => {
     const leave = subjects.add(subject, onEvents)
     if (!remote.has(subject)) {
-      const onPayload = (payload: Uint8Array) => {
+      const onPayload = (payload: Uint8Array, traceparent: string | undefined) => {
         const events = decodeEvents(payload)
         if (events === undefined) onMalformed(subject)
-        else subjects.deliver(subject, events)
+        else subjects.deliver(subject, events, traceparent)
       }
       remote.set(subject, nats.subscribe(`${prefix}.${subject}`, onPayload))
     }
@@ -96,9 +106,13 @@ const make = Effect.fnUntraced(function* (prefix: string) {
     publish: (subject, events) =>
       Effect.withFiberSucceed((fiber) => {
         if (events.length === 0) return
-        subjects.deliver(subject, events)
+        const traceparent = currentTraceparent(fiber)
+        subjects.deliver(subject, events, traceparent)
         if (!wellFormed.test(subject)) return onIllFormed(subject)
-        if (sendOrMiss(subject, events, traceparentOf(fiber)) && missed.size > 0) sendMissed()
+        const sent = tracing.step(traceparent, publishSpan(prefix, subject, events), (own) =>
+          sendOrMiss(subject, events, own)
+        )
+        if (sent && missed.size > 0) sendMissed()
       }),
     subscribe: (subject, onEvents) =>
       Effect.acquireRelease(

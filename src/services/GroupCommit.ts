@@ -1,13 +1,16 @@
-import { Cause, Clock, Effect, Schedule } from "effect"
+import { Cause, Clock, Effect, Schedule, type Tracer } from "effect"
 import { Unavailable } from "../domain/Problem.ts"
 import { every } from "./Background.ts"
 import { commitBatch, commitDuration, commitQueue } from "./MetricDefinitions.ts"
 import { Metrics } from "./Metrics.ts"
+import { sampledSpan } from "./Tracing.ts"
 
 /** One thing to commit, and who waits for it. Only the first answer counts. */
 export interface Pending<In, Out, E> {
   readonly input: In
   readonly since: number
+  /** In which it waits, when that is traced: the commit is no part of it by itself. */
+  readonly span: Tracer.AnySpan | undefined
   readonly answer: (result: Effect.Effect<Out, E | Unavailable>) => void
 }
 
@@ -105,11 +108,15 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
 
   /** Answers when the entry is committed. */
   const submit = (input: In): Effect.Effect<Out, E | Unavailable> =>
+    Effect.withFiber((fiber) => enqueue(input, sampledSpan(fiber)))
+
+  const enqueue = (input: In, span: Tracer.AnySpan | undefined) =>
     Effect.callback<Out, E | Unavailable>((resume) => {
       if (closed) return resume(tooLate)
       if (waiting.size >= options.capacity) return resume(tooBusy)
       const pending: Pending<In, Out, E> = {
         input,
+        span,
         since: clock.currentTimeMillisUnsafe(),
         answer: (result) => {
           if (waiting.delete(pending)) resume(result)

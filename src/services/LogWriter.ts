@@ -1,4 +1,4 @@
-import { Cause, Effect, Semaphore } from "effect"
+import { Cause, Effect, Semaphore, type Tracer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
@@ -12,6 +12,7 @@ import { makeMessageCounts } from "./MessageCounts.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub } from "./PubSub.ts"
 import { makeRareLog } from "./RareLog.ts"
 import { isRetryable, isUnavailable } from "./Sql.ts"
+import { Tracing, within } from "./Tracing.ts"
 
 type Entry = Pending<NewEntry, Appended, NotFound | Forbidden | Conflict>
 
@@ -25,6 +26,12 @@ interface Row {
   readonly replySenderId: UserId
   readonly replyExcerpt: string
   readonly replyDeleted: boolean
+}
+
+/** What one conversation is told after a commit, and the first traced send of it. */
+interface Outgoing {
+  readonly events: Array<Published>
+  readonly span: Tracer.AnySpan | undefined
 }
 
 /** How the writer goes about it; tests make these smaller. */
@@ -43,6 +50,12 @@ export interface LogOptions {
 const plainArray = (values: ReadonlyArray<string | null>) => `{${values.map((value) => value ?? "NULL").join()}}`
 const quotedArray = (values: ReadonlyArray<string>) =>
   `{${values.map((value) => `"${value.replaceAll(/["\\]/g, "\\$&")}"`).join()}}`
+
+const commitSpan = (batch: ReadonlyArray<Entry>) => () => ({
+  name: "Log.commit",
+  kind: "internal" as const,
+  attributes: { "chat.batch.size": batch.length }
+})
 
 const idOf = (entry: NewEntry) => `${entry.conversationId} ${entry.senderId} ${entry.clientMessageId}`
 
@@ -91,6 +104,7 @@ export const makeLogWriter = Effect.fnUntraced(function* (
   const sql = yield* SqlClient.SqlClient
   const pubsub = yield* PubSub
   const countMessages = yield* makeMessageCounts
+  const tracing = yield* Tracing
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const lanes = new Map<ConversationId, Array<Entry>>()
   // Each holds a connection while it waits: the rest of the pool is for those who need not.
@@ -165,20 +179,26 @@ export const makeLogWriter = Effect.fnUntraced(function* (
   /** Answers the entries of a committed batch and publishes what it stored. */
   const settle = (batch: ReadonlyArray<Entry>, rows: ReadonlyArray<Row>) =>
     Effect.suspend(() => {
-      const published = new Map<ConversationId, Array<Published>>()
+      const outgoing = new Map<ConversationId, Outgoing>()
       for (const row of rows) {
         const entry = batch[row.ord - 1]
         const message = entry === undefined ? null : answer(entry, row)
         if (message === null) continue
-        const events = published.get(message.conversationId)
-        const event = encodeEvent(messageCreated(message))
-        if (events === undefined) published.set(message.conversationId, [event])
-        else events.push(event)
+        const { events = [], span = entry?.span } = outgoing.get(message.conversationId) ?? {}
+        events.push(encodeEvent(messageCreated(message)))
+        outgoing.set(message.conversationId, { events, span })
       }
-      for (const [id, events] of published) countMessages(id, events.length)
-      return Effect.forEach(published, ([id, events]) => pubsub.publish(conversationSubject(id), events), {
-        discard: true
-      })
+      for (const [id, { events }] of outgoing) countMessages(id, events.length)
+      const traced = batch.some(({ span }) => span !== undefined)
+      return Effect.forEach(
+        outgoing,
+        ([id, { events, span }]) => {
+          const published = pubsub.publish(conversationSubject(id), events)
+          // In the trace of the send, and of one that is not traced in none.
+          return traced ? within(span)(published) : published
+        },
+        { discard: true }
+      )
     }).pipe(
       Effect.catchCause((cause) =>
         Effect.sync(() => {
@@ -221,7 +241,13 @@ export const makeLogWriter = Effect.fnUntraced(function* (
       Effect.catchCause((cause) => {
         for (const entry of batch) entry.answer(Effect.failCause(Cause.die(Cause.squash(cause))))
         return Effect.succeed([])
-      })
+      }),
+      (committed) =>
+        tracing.batch(
+          committed,
+          batch.map(({ span }) => span),
+          commitSpan(batch)
+        )
     )
 
   /** One after the other, without what belongs to a conversation found locked on the way: its order must stay. */

@@ -14,6 +14,7 @@ import {
 import { longerThan } from "../domain/Text.ts"
 import { type Appended, Log, type NewEntry, type Place } from "./Log.ts"
 import { Settings } from "./Settings.ts"
+import { spanned } from "./Tracing.ts"
 
 /** Where in a conversation's history a page lies: at most one of the three, all of them seqs. */
 export interface HistoryQuery {
@@ -118,7 +119,10 @@ export class Messages extends Context.Service<
 
       return Messages.of({
         send: (senderId, conversationId, message) =>
-          Effect.map(append(senderId, conversationId, message), (appended) => appended.ack),
+          append(senderId, conversationId, message).pipe(
+            Effect.map((appended) => appended.ack),
+            spanned("Messages.send")
+          ),
         post: Effect.fn("Messages.post")(function* (senderId, conversationId, message) {
           const { ack, message: stored } = yield* append(senderId, conversationId, message)
           return {

@@ -1,4 +1,5 @@
-import { Context, Effect, type Fiber, Tracer } from "effect"
+import { Context, Effect, type Fiber } from "effect"
+import { sampledSpan } from "./Tracing.ts"
 
 /** The labels of a metric: the values that one can have, or `open` where whoever records sees to it that they are few. */
 export type Labels = Readonly<Record<string, ReadonlyArray<string> | "open">>
@@ -57,7 +58,4 @@ export const Metrics = Context.Reference<MetricsShape>("chat/services/Metrics", 
 })
 
 /** The trace that the fiber is part of, when it is one that is kept. */
-export const traceOf = (fiber: Fiber.Fiber<unknown, unknown>): string | undefined => {
-  const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
-  return span?.sampled === true ? span.traceId : undefined
-}
+export const traceOf = (fiber: Fiber.Fiber<unknown, unknown>): string | undefined => sampledSpan(fiber)?.traceId

@@ -4,6 +4,7 @@ import type { ConversationId, SessionId, UserId } from "../domain/Ids.ts"
 import { lowestReference } from "../domain/Visibility.ts"
 import type { Sighting } from "./PresenceStore.ts"
 import { Subjects } from "./Subjects.ts"
+import { currentTraceparent } from "./Tracing.ts"
 
 /** Where events go: one subject per conversation and one per user. Ids are UUIDs, so none can form a wildcard. */
 export type Subject =
@@ -89,11 +90,12 @@ export class PubSub extends Context.Service<
     /**
      * Calls `onEvents` for all that is published on `subject` after this returned (confirmed: nothing later is
      * missed by a healthy bus) until the scope closes. While the bus is away it returns within a second, and the
-     * events of other nodes begin when the bus is back. `onEvents` must be quick and must not throw.
+     * events of other nodes begin when the bus is back. `onEvents` must be quick and must not throw. A `traceparent` is
+     * there when what published the events is traced.
      */
     readonly subscribe: (
       subject: Subject,
-      onEvents: (events: ReadonlyArray<Published>) => void
+      onEvents: (events: ReadonlyArray<Published>, traceparent?: string) => void
     ) => Effect.Effect<void, never, Scope.Scope>
     /** False while events of other nodes may be missing. */
     readonly healthy: () => boolean
@@ -111,7 +113,8 @@ export class PubSub extends Context.Service<
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const subjects = new Subjects((defect) => fork(listenerFailed(defect)))
       return PubSub.of({
-        publish: (subject, events) => Effect.sync(() => subjects.deliver(subject, events)),
+        publish: (subject, events) =>
+          Effect.withFiberSucceed((fiber) => subjects.deliver(subject, events, currentTraceparent(fiber))),
         subscribe: (subject, onEvents) =>
           Effect.acquireRelease(
             Effect.sync(() => subjects.add(subject, onEvents)),

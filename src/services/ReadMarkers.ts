@@ -8,6 +8,7 @@ import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
 import { noConversation } from "./LogReader.ts"
 import { conversationSubject, encodeEphemeral, PubSub, userSubject } from "./PubSub.ts"
 import { int8s, isRetryable, orUnavailable } from "./Sql.ts"
+import { Tracing } from "./Tracing.ts"
 
 interface Mark {
   readonly conversationId: ConversationId
@@ -26,10 +27,17 @@ interface Marked {
 
 type PendingMark = Pending<Mark, Marked, NotFound>
 
+const commitSpan = (batch: ReadonlyArray<PendingMark>) => () => ({
+  name: "ReadMarkers.commit",
+  kind: "internal" as const,
+  attributes: { "chat.batch.size": batch.length }
+})
+
 /** How far members have read and received, on PostgreSQL: committed together, without a timer. */
 export const makeReadMarkers = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const pubsub = yield* PubSub
+  const tracing = yield* Tracing
 
   const makeMarks = (
     queue: "reads" | "deliveries",
@@ -53,7 +61,13 @@ export const makeReadMarkers = Effect.gen(function* () {
         orUnavailable,
         Effect.catch((error) =>
           Effect.forEach(batch, ({ answer }) => Effect.sync(() => answer(Effect.fail(error))), { discard: true })
-        )
+        ),
+        (committed) =>
+          tracing.batch(
+            committed,
+            batch.map(({ span }) => span),
+            commitSpan(batch)
+          )
       )
     return makeGroupCommit<Mark, Marked, NotFound>({
       queue,

@@ -2,6 +2,7 @@ import { Effect, Fiber, Predicate } from "effect"
 import { SqlClient } from "effect/sql"
 import { SqlError } from "effect/sql/SqlError"
 import { Unavailable } from "../domain/Problem.ts"
+import { untraced } from "./Tracing.ts"
 
 /** The SQLSTATE that the server gave, or the code of the socket's error (`ECONNREFUSED`, …). */
 export const sqlState = (reason: { readonly cause: unknown }): string | undefined =>
@@ -70,7 +71,7 @@ export const makeProbe: Effect.Effect<Effect.Effect<boolean>, never, SqlClient.S
   let flight: Fiber.Fiber<boolean> | undefined
   return Effect.gen(function* () {
     const current =
-      flight?.pollUnsafe() === undefined && flight !== undefined ? flight : yield* Effect.forkDetach(query)
+      flight?.pollUnsafe() === undefined && flight !== undefined ? flight : yield* Effect.forkDetach(untraced(query))
     flight = current
     return yield* Fiber.join(current).pipe(
       Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.succeed(false) })

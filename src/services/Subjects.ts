@@ -1,6 +1,6 @@
 import type { Published, Subject } from "./PubSub.ts"
 
-type Listener = (events: ReadonlyArray<Published>) => void
+type Listener = (events: ReadonlyArray<Published>, traceparent?: string) => void
 
 /** Who listens to what on this node. A listener that throws is reported to `onDefect`, and the others get theirs. */
 export class Subjects {
@@ -14,7 +14,7 @@ export class Subjects {
   /** Gives back what takes the listener off again and says whether it was the last one of its subject. */
   add(subject: Subject, onEvents: Listener): () => boolean {
     // A set holds a function once, but the same function may subscribe twice.
-    const listener: Listener = (events) => onEvents(events)
+    const listener: Listener = (events, traceparent) => onEvents(events, traceparent)
     const listeners = this.listeners.get(subject) ?? new Set()
     this.listeners.set(subject, listeners.add(listener))
     return () => {
@@ -24,10 +24,10 @@ export class Subjects {
     }
   }
 
-  deliver(subject: Subject, events: ReadonlyArray<Published>): void {
+  deliver(subject: Subject, events: ReadonlyArray<Published>, traceparent?: string): void {
     for (const listener of this.listeners.get(subject) ?? []) {
       try {
-        listener(events)
+        listener(events, traceparent)
       } catch (defect) {
         this.onDefect(defect)
       }

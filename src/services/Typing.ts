@@ -3,6 +3,7 @@ import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { NotFound, Unavailable } from "../domain/Problem.ts"
 import { Conversations } from "./Conversations.ts"
 import { Settings } from "./Settings.ts"
+import { untraced } from "./Tracing.ts"
 
 interface Typist {
   sentAt: number
@@ -62,7 +63,7 @@ export class Typing extends Context.Service<
               })
             )
           )
-          if (known === undefined) yield* Effect.forkIn(expire(userId, conversationId, typist), scope)
+          if (known === undefined) yield* Effect.forkIn(untraced(expire(userId, conversationId, typist)), scope)
         }),
         stop: Effect.fn("Typing.stop")(function* (userId, conversationId) {
           typists.delete(keyOf(userId, conversationId))

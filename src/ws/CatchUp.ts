@@ -8,6 +8,7 @@ import { Log } from "../services/Log.ts"
 import * as Definitions from "../services/MetricDefinitions.ts"
 import { Metrics } from "../services/Metrics.ts"
 import { compare } from "../services/Sync.ts"
+import { untraced } from "../services/Tracing.ts"
 import { makeComparison } from "./Comparison.ts"
 import { type Cursor, type Follower, Frame, Hub } from "./Hub.ts"
 import { replayLimit } from "./Protocol.ts"
@@ -330,6 +331,7 @@ export class CatchUp extends Context.Service<
           Effect.flatMap((id) => Effect.retry(membershipChanged(receiver, id), Schedule.spaced("1 second"))),
           Effect.catchDefect((defect) => Effect.logError("membership change failed", Cause.die(defect))),
           Effect.forever,
+          untraced,
           Effect.forkScoped
         )
       })

@@ -89,7 +89,11 @@ const declared = Effect.fnUntraced(function* (rpc: Declared) {
 /** The operations that a socket can ask for, by name: the data are the HTTP bodies plus the ids of the path. */
 export class Commands extends Context.Service<
   Commands,
-  { readonly decode: (op: string, data: unknown) => Effect.Effect<Operation, InvalidRequest> }
+  {
+    readonly decode: (op: string, data: unknown) => Effect.Effect<Operation, InvalidRequest>
+    /** Whether it is the name of an operation, and so one of a few. */
+    readonly knows: (op: string) => boolean
+  }
 >()("chat/ws/Commands") {
   static readonly layer = Layer.effect(
     Commands,
@@ -128,7 +132,8 @@ export class Commands extends Context.Service<
           if (decode === undefined) return Effect.fail(invalid("op", "must be the name of an operation"))
           const decoded = decode(data ?? {})
           return Result.isFailure(decoded) ? Effect.fail(invalidData(decoded.failure)) : Effect.succeed(decoded.success)
-        }
+        },
+        knows: (op) => operations.has(op)
       })
     })
   )

@@ -20,9 +20,11 @@ import { Presence } from "../services/Presence.ts"
 import type { Published } from "../services/PubSub.ts"
 import { Sessions } from "../services/Sessions.ts"
 import { Settings } from "../services/Settings.ts"
+import { Tracing } from "../services/Tracing.ts"
 import { Users } from "../services/Users.ts"
 import { CatchUp } from "./CatchUp.ts"
 import { Commands, type Operation } from "./Commands.ts"
+import { commandSpan, markFault } from "./CommandTrace.ts"
 import { Connection } from "./Connection.ts"
 import { Frame, Hub } from "./Hub.ts"
 import { ClientFrame, CloseCode, type Command, Hello, subprotocol } from "./Protocol.ts"
@@ -106,6 +108,7 @@ export class Gateway extends Context.Service<
       const hub = yield* Hub
       const presence = yield* Presence
       const sessions = yield* Sessions
+      const tracing = yield* Tracing
       const users = yield* Users
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const connections = new Set<Connection>()
@@ -204,14 +207,14 @@ export class Gateway extends Context.Service<
         else connection.close(CloseCode.internal, "the greeting failed")
       }
 
-      const hello = (connection: Connection, { data, id, op }: Command) => {
+      const hello = (connection: Connection, { data, id, op, traceparent }: Command) => {
         if (op !== "hello") return connection.close(CloseCode.badFrame, "the first frame must be hello")
         connection.state = "greeting"
-        fork(
-          hideDefects(counts.timed("hello", greet(connection, id, data))).pipe(
-            Effect.catch((error) => Effect.sync(() => refuseHello(connection, id, error)))
-          )
+        const greeted = hideDefects(counts.timed("hello", greet(connection, id, data))).pipe(
+          Effect.tapError(markFault),
+          Effect.catch((error) => Effect.sync(() => refuseHello(connection, id, error)))
         )
+        fork(tracing.incoming(greeted, traceparent, () => commandSpan(op, connection)))
       }
 
       const renew = Effect.fnUntraced(function* (connection: Connection, data: unknown) {
@@ -267,14 +270,16 @@ export class Gateway extends Context.Service<
           counts.limited("commands")
           return connection.refuse(frame.id, limited)
         }
-        fork(
-          hideDefects(counts.timed(frame.op, run(connection, principal, frame))).pipe(
-            Effect.match({
-              onFailure: (error) => connection.refuse(frame.id, error),
-              onSuccess: (ok) => connection.answer(frame.id, ok)
-            })
-          )
+        const answered = hideDefects(counts.timed(frame.op, run(connection, principal, frame))).pipe(
+          Effect.tapError(markFault),
+          Effect.match({
+            onFailure: (error) => connection.refuse(frame.id, error),
+            onSuccess: (ok) => connection.answer(frame.id, ok)
+          })
         )
+        const { op, traceparent } = frame
+        const name = op === "auth.token" || commands.knows(op) ? op : "unknown"
+        fork(tracing.incoming(answered, traceparent, () => commandSpan(name, connection)))
       }
 
       const receive = (connection: Connection, data: RawData, isBinary: boolean) => {

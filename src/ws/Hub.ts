@@ -8,6 +8,7 @@ import * as Definitions from "../services/MetricDefinitions.ts"
 import { Metrics } from "../services/Metrics.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub, userSubject } from "../services/PubSub.ts"
 import { Settings } from "../services/Settings.ts"
+import { Tracing } from "../services/Tracing.ts"
 import { makeComparison } from "./Comparison.ts"
 import { encodeFrame } from "./Protocol.ts"
 
@@ -242,6 +243,7 @@ export class Hub extends Context.Service<
       }
       metrics.read(Definitions.deliveries, () => delivered)
       const clock = yield* Clock.Clock
+      const tracing = yield* Tracing
       const comparing = yield* makeComparison
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const feeds = new Map<ConversationId, Feed>()
@@ -287,7 +289,7 @@ export class Hub extends Context.Service<
         fork(fillHole(id, feed))
       }
 
-      const onEvents = (id: ConversationId, feed: Feed) => (events: ReadonlyArray<Published>) => {
+      const hand = (id: ConversationId, feed: Feed, events: ReadonlyArray<Published>) => {
         const since = clock.currentTimeNanosUnsafe()
         for (const event of events) {
           if (event.seq !== null) {
@@ -300,6 +302,23 @@ export class Hub extends Context.Service<
         fanOut(Number(clock.currentTimeNanosUnsafe() - since) / 1e9)
         watchForHole(id, feed)
       }
+
+      const deliverySpan = (id: ConversationId, feed: Feed, events: ReadonlyArray<Published>) => () => ({
+        name: "deliver conversation",
+        kind: "consumer" as const,
+        attributes: {
+          "messaging.operation.name": "deliver",
+          "messaging.operation.type": "process",
+          "messaging.destination.name": conversationSubject(id),
+          "messaging.batch.message_count": events.length,
+          "chat.receivers": feed.cursors.size
+        }
+      })
+
+      /** One span for all receivers, and only in a sampled trace. */
+      const onEvents =
+        (id: ConversationId, feed: Feed) => (events: ReadonlyArray<Published>, traceparent: string | undefined) =>
+          tracing.step(traceparent, deliverySpan(id, feed, events), () => hand(id, feed, events))
 
       const unfollow = (cursor: Cursor) => {
         const feed = feeds.get(cursor.conversationId)

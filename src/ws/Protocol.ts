@@ -25,11 +25,15 @@ export const subprotocol = "chat.v1.json"
 /** At most this many missed events are replayed for one conversation, and for all of them at one hello. */
 export const replayLimit = { conversation: 200, hello: 2000 }
 
-/** What every client frame is: a command, answered under the same `id`. */
+/**
+ * What every client frame is: a command, answered under the same `id`. A `traceparent` (W3C Trace Context) makes it part
+ * of the client's trace.
+ */
 export const Command = Schema.Struct({
   id: Schema.Union([Schema.Finite, Schema.String.check(Schema.isMaxLength(64))]),
   op: Schema.String.check(Schema.isMaxLength(64)),
-  data: Schema.optionalKey(Schema.Unknown)
+  data: Schema.optionalKey(Schema.Unknown),
+  traceparent: Schema.optionalKey(Schema.String)
 })
 export type Command = typeof Command.Type
 

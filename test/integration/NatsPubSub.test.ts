@@ -180,7 +180,7 @@ describe.skipIf(!natsServerIsThere)(natsServerIsThere ? "PubSub on NATS" : "PubS
       yield* publish
       yield* Effect.withSpan(publish, "send", {
         parent: Tracer.externalSpan({ traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" })
-      })
+      }).pipe(Effect.withTracer(Tracer.nativeTracer))
       const [without, within] = yield* Queue.takeN(carried, 2)
       assert.isUndefined(without)
       assert.match(within?.get("traceparent") ?? "", /^00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-01$/)

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Redacted, References, Schema } from "effect"
+import { Effect, Layer, Logger, Redacted, References, Schema, Tracer } from "effect"
 import { makeLogger } from "../../src/layers/Logging.ts"
 
 const entry = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
@@ -54,7 +54,8 @@ describe("json", () => {
         return yield* Effect.die(new Error("broken"))
       }).pipe(
         Effect.withSpan("work"),
-        Effect.tapCause((cause) => Effect.logError("failed", cause))
+        Effect.tapCause((cause) => Effect.logError("failed", cause)),
+        Effect.withTracer(Tracer.nativeTracer)
       )
       const [inside, failed] = yield* entries(program)
       assert.match(String(inside?.traceId), /^[0-9a-f]{32}$/)

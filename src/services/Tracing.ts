@@ -1,0 +1,141 @@
+import { type Clock, Context, Effect, Exit, type Fiber, Option, Random, Tracer } from "effect"
+
+/** What a span is called and what is said of it, by OpenTelemetry's semantic conventions. Never a body or a secret. */
+export interface SpanStart {
+  readonly name: string
+  readonly kind: Tracer.SpanKind
+  readonly attributes: Readonly<Record<string, string | number | boolean>>
+}
+
+const wellFormed = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
+
+/** The caller's span that a W3C `traceparent` names, or undefined when it is not one (then it must be ignored). */
+export const parseTraceparent = (text: string): Tracer.ExternalSpan | undefined => {
+  const [, version, traceId, spanId, flags = "", more] = wellFormed.exec(text) ?? []
+  // Later versions may append fields.
+  if (traceId === undefined || spanId === undefined || (version === "00" && more !== undefined)) return undefined
+  return Tracer.externalSpan({ traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1 })
+}
+
+/** The span as others are told of it, in a header or a frame. */
+export const traceparentOf = (span: Tracer.AnySpan): string => `00-${span.traceId}-${span.spanId}-01`
+
+/**
+ * The span that a fiber works in, if its trace is sampled. Only then has the fiber a tracer of its own: the spans that
+ * Effect makes elsewhere go nowhere.
+ */
+export const sampledSpan = ({ cache }: Fiber.Fiber<unknown, unknown>): Tracer.AnySpan | undefined =>
+  cache.tracer !== undefined && cache.tracerEnabled && cache.span?.sampled === true ? cache.span : undefined
+
+/** How the fiber's span is named to others; undefined where nothing is traced. */
+export const currentTraceparent = (fiber: Fiber.Fiber<unknown, unknown>): string | undefined => {
+  const span = sampledSpan(fiber)
+  return span && traceparentOf(span)
+}
+
+/** A span for `self` where there is a sampled trace; elsewhere it costs nothing, as a hot path needs it. */
+export const spanned =
+  (name: string) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.withFiber((fiber) =>
+      sampledSpan(fiber) === undefined ? self : Effect.withSpan(self, name, { captureStackTrace: false })
+    )
+
+/** For what outlives the request that starts it: it belongs to no trace. */
+export const untraced = Effect.withTracerEnabled(false)
+
+/** Goes on in a given span, or in none. */
+export const within =
+  (span: Tracer.AnySpan | undefined) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    span === undefined ? untraced(self) : Effect.withParentSpan(self, span, { captureStackTrace: false })
+
+/**
+ * Where traces come in and where they change fibers or nodes. Whether a trace is sampled is decided once: by the caller
+ * who sends a `traceparent`, or else at its root by `tracing.sample_rate`. Only then has what runs inside a tracer, so
+ * that everything else pays nothing for it.
+ */
+export interface TracingShape {
+  /** Runs `self` in a span that goes on with the caller's trace or begins one; as it is, if that is not sampled. */
+  readonly incoming: <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    traceparent: string | undefined,
+    start: () => SpanStart
+  ) => Effect.Effect<A, E, R>
+  /**
+   * Runs work that is done for several at a time in one span: it belongs to the trace of the first who waits for it,
+   * and is linked with the others.
+   */
+  readonly batch: <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    waiting: ReadonlyArray<Tracer.AnySpan | undefined>,
+    start: () => SpanStart
+  ) => Effect.Effect<A, E, R>
+  /** Calls `work` in a span that goes on with a sampled `traceparent`, and hands it that span's own. */
+  readonly step: <A>(
+    traceparent: string | undefined,
+    start: () => SpanStart,
+    work: (traceparent: string | undefined) => A
+  ) => A
+}
+
+/** Traces into `tracer`. */
+export const makeTracing = (tracer: Tracer.Tracer, sampleRate: number, clock: Clock.Clock): TracingShape => {
+  const on = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.provideService(self, Tracer.Tracer, tracer)
+
+  return {
+    incoming: (self, traceparent, start) =>
+      Effect.withFiber((fiber) => {
+        const parent = traceparent === undefined ? undefined : parseTraceparent(traceparent)
+        const sampled = parent?.sampled ?? fiber.getRef(Random.Random).nextDoubleUnsafe() < sampleRate
+        if (!sampled) return self
+        const { name, ...options } = start()
+        return on(Effect.withSpan(self, name, { ...options, parent, root: parent === undefined }))
+      }),
+
+    batch: (self, waiting, start) => {
+      const [parent, ...others] = waiting.filter((span) => span !== undefined)
+      if (parent === undefined) return self
+      const { name, ...options } = start()
+      const links = others.map((span) => ({ span, attributes: {} }))
+      return on(
+        Effect.useSpan(name, { ...options, parent, links }, (span) => {
+          for (const other of others) if (other._tag === "Span") other.addLinks([{ span, attributes: {} }])
+          return within(span)(self)
+        })
+      )
+    },
+
+    step: (traceparent, start, work) => {
+      const parent = traceparent === undefined ? undefined : parseTraceparent(traceparent)
+      if (parent?.sampled !== true) return work(undefined)
+      const { attributes, kind, name } = start()
+      const span = tracer.span({
+        name,
+        kind,
+        parent: Option.some(parent),
+        annotations: Context.empty(),
+        links: [],
+        startTime: clock.currentTimeNanosUnsafe(),
+        root: false,
+        sampled: true
+      })
+      for (const [key, value] of Object.entries(attributes)) span.attribute(key, value)
+      try {
+        return work(traceparentOf(span))
+      } finally {
+        span.end(clock.currentTimeNanosUnsafe(), Exit.void)
+      }
+    }
+  }
+}
+
+/** No traces, as by default: what comes in is passed on. */
+const off: TracingShape = {
+  incoming: (self) => self,
+  batch: (self) => self,
+  step: (traceparent, _start, work) => work(traceparent)
+}
+
+export const Tracing = Context.Reference<TracingShape>("chat/services/Tracing", { defaultValue: () => off })
