@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { ClientMessageId, ConversationId, MessageId, Seq, Timestamp, UserId } from "./Ids.ts"
+import { Payload } from "./Payload.ts"
 import { Text } from "./Text.ts"
 
 export const MessageType = Schema.Literals([
@@ -47,8 +48,10 @@ export const Reaction = Schema.Struct({
 }).annotate({ identifier: "Reaction" })
 
 /**
- * `seq` is that of the event that created it; `changedSeq` that of the last event that changed it in any way. A deleted
- * message keeps its place with an empty `body`.
+ * `seq` is that of the event that created it; `changedSeq` that of the last event that changed it in any way: a reply
+ * changes the root of its thread. A deleted message keeps its place with an empty `body`; `threadReplyCount` counts
+ * deleted replies too. `mentionsAll`: an owner or admin wrote `@all`. `payload` by the type, `votes` of a poll by its
+ * options, and `myVote` the options that I chose: as with `me` of a reaction, it is absent in events and in replay.
  */
 export const Message = Schema.Struct({
   id: MessageId,
@@ -62,6 +65,10 @@ export const Message = Schema.Struct({
   threadRootId: Schema.NullOr(MessageId),
   threadReplyCount: Schema.Int,
   mentions: Schema.Array(UserId),
+  mentionsAll: Schema.Boolean,
+  payload: Schema.NullOr(Payload),
+  votes: Schema.NullOr(Schema.Array(Schema.Int)),
+  myVote: Schema.optionalKey(Schema.Array(Schema.Int)),
   attachments: Schema.Array(Attachment),
   reactions: Schema.Array(Reaction),
   pinned: Schema.Boolean,
@@ -73,14 +80,18 @@ export const Message = Schema.Struct({
 }).annotate({ identifier: "Message" })
 export type Message = typeof Message.Type
 
-/** What a client sends. The limit on the body's length is a setting and checked by Messages. */
+/**
+ * What a client sends. The limit on the body's length is a setting and checked by Messages, as is that `payload` is the
+ * one of its `type`.
+ */
 export const NewMessage = Schema.Struct({
   clientMessageId: ClientMessageId,
   body: Text,
   replyTo: Schema.optionalKey(Schema.NullOr(MessageId)),
   threadRoot: Schema.optionalKey(Schema.NullOr(MessageId)),
   attachments: Schema.optionalKey(Schema.Array(Schema.String)),
-  type: Schema.optionalKey(MessageType)
+  type: Schema.optionalKey(MessageType),
+  payload: Schema.optionalKey(Schema.NullOr(Payload))
 }).annotate({ identifier: "NewMessage" })
 export type NewMessage = typeof NewMessage.Type
 

@@ -49,7 +49,9 @@ export const ConflictCode = Schema.Literals([
   "message-id-reused",
   "not-a-group",
   "last-owner",
-  "idempotency-key-reused"
+  "idempotency-key-reused",
+  "not-a-poll",
+  "poll-closed"
 ])
 
 export class Conflict extends HttpApiError.Problem<Conflict>()(

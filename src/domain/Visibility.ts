@@ -3,7 +3,7 @@ import type { MessageId } from "./Ids.ts"
 import type { Message } from "./Message.ts"
 
 /** What a member is shown in place of a message that lies before what he may see. */
-const hidden = (messageId: MessageId, seq: number) =>
+export const hidden = (messageId: MessageId, seq: number) =>
   ({ messageId, seq, senderId: null, excerpt: "", deleted: false, hidden: true }) as const
 
 /** A message as a member is shown it who sees from `visibleFromSeq` on, which must not be after it. */

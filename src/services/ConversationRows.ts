@@ -19,6 +19,7 @@ export interface ConversationRow extends Omit<MembershipRow, "userId" | "leftSeq
   readonly lastActivityAt: Date
   readonly memberCount: number
   readonly unreadCount: number
+  readonly mentionCount: number
   readonly peerId: UserId | null
   readonly peerUsername: string
   readonly peerDisplayName: string
@@ -58,7 +59,7 @@ export const toConversation = (row: ConversationRow, lastMessage: MessageRow | u
     readSeq: row.readSeq,
     deliveredSeq: row.deliveredSeq,
     unreadCount: row.unreadCount,
-    mentionCount: 0,
+    mentionCount: row.mentionCount,
     mutedUntil: row.mutedUntil?.toISOString() ?? null,
     archived: row.archived,
     pinned: row.pinned,

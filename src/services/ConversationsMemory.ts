@@ -2,6 +2,7 @@ import { randomUUIDv7 } from "node:crypto"
 import { Clock, Duration, Effect } from "effect"
 import { unreadCap } from "../domain/Conversation.ts"
 import { ConversationId, type UserId } from "../domain/Ids.ts"
+import { everybody } from "../domain/Mentions.ts"
 import { makeChangesMemory } from "./ChangesMemory.ts"
 import {
   type ConversationRow,
@@ -50,8 +51,20 @@ export const makeConversationsMemory = Effect.gen(function* () {
   const unreadOf = ({ conversation, me }: Mine) =>
     Math.min(
       messagesOf(conversation, me.visibleFromSeq).filter(
-        ({ senderId, seq }) => seq > me.readSeq && senderId !== me.userId
+        ({ deletedAt, senderId, seq, threadRootSeq }) =>
+          seq > me.readSeq && senderId !== me.userId && deletedAt === null && threadRootSeq === null
       ).length,
+      unreadCap
+    )
+
+  const mentionsOf = ({ conversation, me }: Mine) =>
+    Math.min(
+      messagesOf(conversation, me.visibleFromSeq).filter(({ deletedAt, mentions, senderId, seq, threadRootSeq }) => {
+        const readSeq =
+          threadRootSeq === null ? me.readSeq : (conversation.threads.get(threadRootSeq)?.get(me.userId)?.readSeq ?? 0)
+        const forMe = mentions?.includes(me.userId) === true || mentions?.includes(everybody) === true
+        return forMe && seq > readSeq && senderId !== me.userId && deletedAt === null
+      }).length,
       unreadCap
     )
 
@@ -65,6 +78,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
       seq: log.length,
       memberCount: members(conversation).length,
       unreadCount: unreadOf({ conversation, me }),
+      mentionCount: mentionsOf({ conversation, me }),
       peerId: peer?.id ?? null,
       peerUsername: peer?.username ?? "",
       peerDisplayName: peer?.displayName ?? "",
@@ -74,7 +88,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
   }
 
   const show = (mine: Mine) => {
-    const last = messagesOf(mine.conversation, mine.me.visibleFromSeq).at(-1)
+    const last = messagesOf(mine.conversation, mine.me.visibleFromSeq).findLast((one) => one.threadRootSeq === null)
     return toConversation(toRow(mine), last && rowOf(mine.conversation, last, mine.me.userId))
   }
 
@@ -116,6 +130,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
             data: { kind, title, memberCount: memberIds.length }
           }
         ],
+        threads: new Map(),
         lastActivityAt: now
       })
       return { id, created: true }
@@ -235,7 +250,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
     unread: (userId) =>
       Effect.sync(() => ({
         unreadCount: memberOf(userId).reduce((sum, mine) => sum + unreadOf(mine), 0),
-        mentionCount: 0
+        mentionCount: memberOf(userId).reduce((sum, mine) => sum + mentionsOf(mine), 0)
       })),
     typing: Effect.fnUntraced(function* (userId, conversationId, event) {
       const { conversation } = yield* membership(conversations, conversationId, userId)

@@ -1,8 +1,9 @@
 import { hash, randomUUIDv7 } from "node:crypto"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { unreadCap } from "../domain/Conversation.ts"
+import { type Unread, unreadCap } from "../domain/Conversation.ts"
 import { ConversationId, type UserId } from "../domain/Ids.ts"
+import { everybody } from "../domain/Mentions.ts"
 import {
   type ConversationRow,
   keyReused,
@@ -16,7 +17,7 @@ import {
 } from "./ConversationRows.ts"
 import { blocked, checkNewGroup, checkPage } from "./ConversationRules.ts"
 import type { Conversations, Place } from "./Conversations.ts"
-import { type MessageRow, messageColumns, messageTables, myReactions, noConversation } from "./LogReader.ts"
+import { type MessageRow, messageColumns, messageTables, myColumns, noConversation } from "./LogReader.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
 import { makeReadMarkers } from "./ReadMarkers.ts"
 import { Settings } from "./Settings.ts"
@@ -46,13 +47,30 @@ export const makeConversationsSql = Effect.gen(function* () {
       AND x.seq >= me.visible_from_seq AND x.sender_id <> me.user_id AND x.deleted_at IS NULL
       AND x.thread_root_seq IS NULL LIMIT ${unreadCap}) unread`
 
+  /** The messages that mention me or everybody `where` my marker has not passed them. */
+  const mentions = (root: string, where: string) => sql`
+    SELECT FROM mentions x JOIN messages m ON m.conversation_id = x.conversation_id AND m.seq = x.seq
+    WHERE x.conversation_id = me.conversation_id AND x.user_id IN (me.user_id, ${everybody}::uuid)
+      AND x.thread_root_seq ${sql.literal(root)} AND x.seq >= me.visible_from_seq AND ${sql.literal(where)}
+      AND m.sender_id <> me.user_id AND m.deleted_at IS NULL`
+
+  const mentionsOf = sql`SELECT count(*) FROM (
+    ${mentions("= 0", "x.seq > me.read_seq")}
+    UNION ALL
+    ${mentions(
+      "> 0",
+      `NOT EXISTS (SELECT FROM thread_members t WHERE t.conversation_id = x.conversation_id
+        AND t.root_seq = x.thread_root_seq AND t.user_id = me.user_id AND t.read_seq >= x.seq)`
+    )}
+    LIMIT ${unreadCap}) mentioned`
+
   const mine = (userId: UserId) => sql`
     SELECT c.id, c.kind, c.title, c.avatar_url, c.created_by, c.created_at, h.seq, h.last_activity_at,
       (SELECT x.seq FROM messages x WHERE x.conversation_id = c.id AND x.seq >= me.visible_from_seq
         AND x.thread_root_seq IS NULL ORDER BY x.seq DESC LIMIT 1) AS last_seq,
       (SELECT count(*) FROM conversation_members x WHERE x.conversation_id = c.id AND x.left_seq IS NULL)
         AS member_count,
-      (${unreadOf}) AS unread_count,
+      (${unreadOf}) AS unread_count, (${mentionsOf}) AS mention_count,
       me.role, me.joined_seq, me.visible_from_seq, me.read_seq,
       GREATEST(me.delivered_seq, me.read_seq) AS delivered_seq, me.muted_until, me.archived, me.pinned, me.notify, peer.id AS peer_id, peer.username AS peer_username,
       peer.display_name AS peer_display_name, peer.avatar_url AS peer_avatar_url, peer.created_at AS peer_created_at
@@ -67,7 +85,7 @@ export const makeConversationsSql = Effect.gen(function* () {
     const found = rows.filter((row) => row.lastSeq !== null)
     if (found.length === 0) return rows.map((row) => toConversation(row, undefined))
     const messages = yield* sql<MessageRow>`
-      SELECT ${sql.literal(messageColumns)}, ${sql.literal(myReactions)} FROM ${sql.literal(messageTables)}
+      SELECT ${sql.literal(messageColumns)}, ${sql.literal(myColumns)} FROM ${sql.literal(messageTables)}
       CROSS JOIN (SELECT ${userId}::uuid AS user_id) me
       JOIN unnest(${found.map((row) => row.id)}::uuid[], ${found.map((row) => row.lastSeq)}::bigint[])
         AS last(conversation_id, seq) ON m.conversation_id = last.conversation_id AND m.seq = last.seq`
@@ -171,10 +189,11 @@ export const makeConversationsSql = Effect.gen(function* () {
   }, orUnavailable)
 
   const unread: Conversations["Service"]["unread"] = Effect.fn("Conversations.unread")(function* (userId) {
-    const [row] = yield* sql<{ unreadCount: number }>`
-      SELECT COALESCE(sum((${unreadOf})), 0)::bigint AS unread_count
+    const [row] = yield* sql<Unread>`
+      SELECT COALESCE(sum((${unreadOf})), 0)::bigint AS unread_count,
+        COALESCE(sum((${mentionsOf})), 0)::bigint AS mention_count
       FROM conversation_members me WHERE me.user_id = ${userId}::uuid AND me.left_seq IS NULL`
-    return { unreadCount: row?.unreadCount ?? 0, mentionCount: 0 }
+    return row ?? { unreadCount: 0, mentionCount: 0 }
   }, orUnavailable)
 
   const typing: Conversations["Service"]["typing"] = Effect.fn("Conversations.typing")(function* (

@@ -1,7 +1,9 @@
 import { Context, Effect, Layer } from "effect"
 import type { Event, EventPage } from "../domain/Event.ts"
 import type { ClientMessageId, ConversationId, MessageId, UserId } from "../domain/Ids.ts"
+import type { namesIn } from "../domain/Mentions.ts"
 import type { Ack, Message, MessagePage, MessageType } from "../domain/Message.ts"
+import type { Payload } from "../domain/Payload.ts"
 import type { Conflict, Forbidden, NotFound, Unavailable } from "../domain/Problem.ts"
 import { makeMemoryLog } from "./LogMemory.ts"
 import { makeLogReader } from "./LogReader.ts"
@@ -17,6 +19,15 @@ export interface NewEntry {
   readonly type: MessageType
   readonly body: string
   readonly replyTo: MessageId | null
+  /** Null for a plain message. */
+  readonly extra: Extra | null
+}
+
+/** What a message may have beyond its text. `names`: those in it that may be of members, as `namesIn` gives them. */
+export interface Extra {
+  readonly threadRoot?: MessageId
+  readonly names?: ReturnType<typeof namesIn>
+  readonly payload?: Payload
 }
 
 /** `message` is null for a duplicate: the original may have changed since, so it must be read. */
@@ -42,8 +53,8 @@ export class Log extends Context.Service<
     /**
      * Appends a message under the next `seq`, once for ever per (conversation, sender, clientMessageId): the same again
      * answers with the original, another request under that id is a `Conflict` ("message-id-reused"). `NotFound` when
-     * the sender is not a member or the reply target is not a message that he may see, `Forbidden` when the other one
-     * of a DM has blocked him.
+     * the sender is not a member, or the reply target or thread root is not a message that he may see, `Forbidden` when
+     * the other one of a DM has blocked him.
      */
     readonly append: (entry: NewEntry) => Effect.Effect<Appended, NotFound | Forbidden | Conflict | Unavailable>
     /** What `append` would answer for an id that is known already; null for one that is not. */
@@ -67,12 +78,13 @@ export class Log extends Context.Service<
     readonly heads: (
       conversationIds: ReadonlyArray<ConversationId>
     ) => Effect.Effect<ReadonlyMap<ConversationId, number>, Unavailable>
-    /** A page of the history that the member may see, in ascending `seq`. */
+    /** A page of the history that the member may see, in ascending `seq`; without replies, with all, or of one thread. */
     readonly messages: (query: {
       readonly conversationId: ConversationId
       readonly userId: UserId
       readonly place: Place
       readonly limit: number
+      readonly replies?: "all" | { readonly to: number } | undefined
     }) => Effect.Effect<MessagePage, NotFound | Unavailable>
     readonly message: (
       conversationId: ConversationId,

@@ -1,13 +1,21 @@
 import { Clock, Effect } from "effect"
 import type { Event } from "../domain/Event.ts"
-import type { ConversationId, UserId } from "../domain/Ids.ts"
+import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import { excerptLength } from "../domain/Message.ts"
 import { seenFrom } from "../domain/Visibility.ts"
 import { blocked } from "./ConversationRules.ts"
 import type { Log } from "./Log.ts"
 import { type MessageRow, messageCreated, noConversation, noMessage, reused, split, toMessage } from "./LogReader.ts"
-import { noReplyTarget } from "./LogWriter.ts"
-import { isBlocked, type LoggedEvent, type LoggedMessage, Memory, type StoredConversation } from "./Memory.ts"
+import { noReplyTarget, noThreadRoot } from "./LogWriter.ts"
+import {
+  isBlocked,
+  type LoggedEvent,
+  type LoggedMessage,
+  Memory,
+  type StoredConversation,
+  type ThreadMemberRow
+} from "./Memory.ts"
+import { mentionedBy } from "./MentionsMemory.ts"
 import { conversationSubject, encodeEvent, PubSub } from "./PubSub.ts"
 
 /** A conversation and the user's place in it; `NotFound` when he is no member. */
@@ -26,6 +34,24 @@ export const membership = (
 export const messagesOf = ({ log }: StoredConversation, visibleFromSeq: number): Array<LoggedMessage> =>
   log.flatMap((logged) => (logged.event === "message.created" && logged.seq >= visibleFromSeq ? [logged] : []))
 
+const votesOf = ({ ballots, payload }: LoggedMessage) =>
+  payload !== null && "options" in payload
+    ? payload.options.map(
+        (_, option) => Array.from(ballots.values()).filter((chosen) => chosen.includes(option)).length
+      )
+    : null
+
+/** The root of a thread that is named by the root or by any reply, when the member may see that or a reply to it. */
+export const threadRootOf = (conversation: StoredConversation, visibleFromSeq: number, messageId: MessageId) => {
+  const all = messagesOf(conversation, 1)
+  const named = all.find(({ id }) => id === messageId)
+  const seen =
+    named !== undefined &&
+    (named.seq >= visibleFromSeq ||
+      all.some(({ seq, threadRootSeq }) => seq >= visibleFromSeq && threadRootSeq === named.seq))
+  return seen ? all.find(({ seq }) => seq === (named.threadRootSeq ?? named.seq)) : undefined
+}
+
 /** `readerId`: whose own reactions are marked, in a view of a member. */
 export const rowOf = (conversation: StoredConversation, message: LoggedMessage, readerId?: UserId): MessageRow => {
   const original = message.replySeq === null ? undefined : conversation.log[message.replySeq - 1]
@@ -42,7 +68,9 @@ export const rowOf = (conversation: StoredConversation, message: LoggedMessage, 
     replyDeleted: reply?.deletedAt !== null && reply !== undefined,
     reactions: message.reactions.map(({ emoji, userIds }) => ({ emoji, count: userIds.length })),
     pinned: message.pinnedAt !== null,
+    votes: votesOf(message),
     ...(readerId !== undefined && {
+      myVote: votesOf(message) && (message.ballots.get(readerId) ?? []),
       mine: message.reactions.flatMap(({ emoji, userIds }) => (userIds.includes(readerId) ? [emoji] : []))
     })
   }
@@ -50,7 +78,7 @@ export const rowOf = (conversation: StoredConversation, message: LoggedMessage, 
 
 /** An entry of the log as the event that it is now. */
 export const eventOf = (conversation: StoredConversation, logged: LoggedMessage | LoggedEvent): Event => {
-  if (logged.event === "message.created") return messageCreated(toMessage(rowOf(conversation, logged), 1))
+  if (logged.event === "message.created") return messageCreated(rowOf(conversation, logged))
   if (logged.event !== "message.edited" || "message" in logged.data) return logged
   const message = conversation.log[logged.data.messageSeq - 1]
   return message?.event === "message.created"
@@ -61,7 +89,7 @@ export const eventOf = (conversation: StoredConversation, logged: LoggedMessage 
 /** The log in `Memory`. */
 export const makeMemoryLog = Effect.gen(function* () {
   const memory = yield* Memory
-  const { atomically, conversations } = memory
+  const { atomically, conversations, users } = memory
   const pubsub = yield* PubSub
 
   const ackOf = ({ createdAt, id: messageId, seq }: LoggedMessage, duplicate: boolean) => ({
@@ -89,6 +117,10 @@ export const makeMemoryLog = Effect.gen(function* () {
       if (isBlocked(memory, conversation, entry.senderId)) return yield* blocked
       const reply = messagesOf(conversation, me.visibleFromSeq).find(({ id }) => id === entry.replyTo)
       if (entry.replyTo !== null && reply === undefined) return yield* noReplyTarget
+      const { names = [], payload = null, threadRoot } = entry.extra ?? {}
+      const root = threadRoot && threadRootOf(conversation, me.visibleFromSeq, threadRoot)
+      if (threadRoot !== undefined && root === undefined) return yield* noThreadRoot
+      const mentions = mentionedBy(conversation, users, me, names)
       const seq = conversation.log.length + 1
       const createdAt = new Date(yield* Clock.currentTimeMillis)
       const logged: LoggedMessage = {
@@ -102,11 +134,25 @@ export const makeMemoryLog = Effect.gen(function* () {
         revision: 1,
         changedSeq: seq,
         pinnedAt: null,
-        reactions: []
+        reactions: [],
+        threadRootId: root?.id ?? null,
+        threadRootSeq: root?.seq ?? null,
+        threadPlace: root === undefined ? null : root.threadReplyCount + 1,
+        threadReplyCount: 0,
+        mentions: mentions.length === 0 ? null : mentions,
+        payload,
+        ballots: new Map()
       }
       conversation.log.push(logged)
       conversation.lastActivityAt = createdAt
-      conversation.members.set(entry.senderId, { ...me, readSeq: Math.max(me.readSeq, seq) })
+      if (root === undefined) {
+        conversation.members.set(entry.senderId, { ...me, readSeq: Math.max(me.readSeq, seq) })
+      } else {
+        conversation.log[root.seq - 1] = { ...root, threadReplyCount: root.threadReplyCount + 1, changedSeq: seq }
+        const thread = conversation.threads.get(root.seq) ?? new Map<UserId, ThreadMemberRow>()
+        thread.set(entry.senderId, { readSeq: seq, lastReplySeq: seq })
+        conversation.threads.set(root.seq, thread)
+      }
       yield* publish(logged)
       return { ack: ackOf(logged, false), message: toMessage(rowOf(conversation, logged), 1) }
     },
@@ -140,10 +186,12 @@ export const makeMemoryLog = Effect.gen(function* () {
             })
           )
       ),
-    messages: ({ conversationId, limit, place, userId }) =>
+    messages: ({ conversationId, limit, place, replies, userId }) =>
       Effect.map(membership(conversations, conversationId, userId), ({ conversation, me: { visibleFromSeq } }) => {
         const { from, newer, older } = split(place, limit)
-        const all = messagesOf(conversation, visibleFromSeq)
+        const all = messagesOf(conversation, visibleFromSeq).filter(
+          ({ threadRootSeq }) => replies === "all" || threadRootSeq === (replies?.to ?? null)
+        )
         const before = all.filter(({ seq }) => seq < from)
         const after = all.slice(before.length)
         const page = all.slice(Math.max(0, before.length - older), before.length + newer)

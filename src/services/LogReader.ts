@@ -2,13 +2,18 @@ import { Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { Event } from "../domain/Event.ts"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
+import { everybody } from "../domain/Mentions.ts"
 import type { Message, MessageType } from "../domain/Message.ts"
+import type { Payload } from "../domain/Payload.ts"
 import { Conflict, NotFound } from "../domain/Problem.ts"
 import { messageSeenFrom, seenFrom } from "../domain/Visibility.ts"
 import type { Log, Place } from "./Log.ts"
 import { orUnavailable } from "./Sql.ts"
 
-/** `mine` are the emoji with which the reader reacted, and absent where one encoding serves everybody. */
+/**
+ * A message as it comes from storage. `threadPlace`: the n-th reply of its thread. `mine` are the emoji with which the
+ * reader reacted and `myVote` the options that he chose, both absent where one encoding serves everybody.
+ */
 export interface MessageRow {
   readonly id: MessageId
   readonly conversationId: ConversationId
@@ -29,7 +34,15 @@ export interface MessageRow {
   readonly replyDeleted: boolean
   readonly reactions: ReadonlyArray<{ readonly emoji: string; readonly count: number }> | null
   readonly pinned: boolean
+  readonly threadRootId: MessageId | null
+  readonly threadRootSeq: number | null
+  readonly threadPlace: number | null
+  readonly threadReplyCount: number
+  readonly mentions: ReadonlyArray<UserId> | null
+  readonly payload: Payload | null
+  readonly votes: ReadonlyArray<number> | null
   readonly mine?: ReadonlyArray<string>
+  readonly myVote?: ReadonlyArray<number> | null
 }
 
 /** An entry of the log, with the message that it carries. */
@@ -63,9 +76,13 @@ const messageOf = (row: MessageRow): Message => ({
           excerpt: row.replyExcerpt,
           deleted: row.replyDeleted
         },
-  threadRootId: null,
-  threadReplyCount: 0,
-  mentions: [],
+  threadRootId: row.threadRootId,
+  threadReplyCount: row.threadReplyCount,
+  mentions: row.mentions?.filter((id) => id !== everybody) ?? [],
+  mentionsAll: row.mentions?.includes(everybody) ?? false,
+  payload: row.payload,
+  votes: row.votes,
+  ...(row.myVote && { myVote: row.myVote }),
   attachments: [],
   reactions: (row.reactions ?? []).map(({ count, emoji }) =>
     row.mine === undefined ? { emoji, count } : { emoji, count, me: row.mine.includes(emoji) }
@@ -78,20 +95,27 @@ const messageOf = (row: MessageRow): Message => ({
   changedSeq: row.changedSeq
 })
 
-/** The event that created a message. */
-export const messageCreated = (message: Message): Event => ({
-  event: "message.created",
-  conversationId: message.conversationId,
-  seq: message.seq,
-  at: message.createdAt,
-  actorId: message.senderId,
-  data: { message }
-})
+/** The event that created a message; that of a reply with the count to which it brought its thread. */
+export const messageCreated = (row: MessageRow) => {
+  const message = messageOf(row)
+  const { threadPlace, threadRootId, threadRootSeq } = row
+  return {
+    event: "message.created",
+    conversationId: message.conversationId,
+    seq: message.seq,
+    at: message.createdAt,
+    actorId: message.senderId,
+    data:
+      threadRootId === null || threadRootSeq === null || threadPlace === null
+        ? { message }
+        : { message, threadRoot: { messageId: threadRootId, seq: threadRootSeq, threadReplyCount: threadPlace } }
+  } as const
+}
 
 const decodeEvent = Schema.decodeUnknownSync(Event)
 
 const eventOf = (conversationId: ConversationId, row: EventRow): Event => {
-  if (row.id !== null && row.event === "message.created") return messageCreated(messageOf(row))
+  if (row.id !== null && row.event === "message.created") return messageCreated(row)
   const { actorId, event, logSeq: seq } = row
   const data = row.id === null ? row.data : { message: messageOf(row) }
   return decodeEvent({ event, conversationId, seq, at: row.at.toISOString(), actorId, data })
@@ -101,12 +125,16 @@ const eventOf = (conversationId: ConversationId, row: EventRow): Event => {
 export const messageColumns = `m.id, m.conversation_id, m.seq, m.sender_id, m.client_message_id, m.type, m.body,
   m.created_at, m.edited_at, m.deleted_at, m.revision, m.changed_seq, r.id AS reply_id, r.seq AS reply_seq,
   r.sender_id AS reply_sender_id, left(r.body, 140) AS reply_excerpt, r.deleted_at IS NOT NULL AS reply_deleted,
-  m.reactions, m.pinned_at IS NOT NULL AS pinned`
+  m.reactions, m.pinned_at IS NOT NULL AS pinned, m.thread_root_id, m.thread_root_seq, m.thread_place,
+  m.thread_reply_count, m.mentions, m.payload, m.votes`
 
-/** The column `mine`, for the membership `me` of the reader. */
-export const myReactions = `CASE WHEN m.reactions IS NULL THEN '{}' ELSE ARRAY(
+/** The columns `mine` and `my_vote`, for the membership `me` of the reader. */
+export const myColumns = `CASE WHEN m.reactions IS NULL THEN '{}' ELSE ARRAY(
   SELECT x.emoji FROM message_reactions x WHERE x.conversation_id = m.conversation_id AND x.message_seq = m.seq
-    AND x.user_id = me.user_id) END AS mine`
+    AND x.user_id = me.user_id) END AS mine,
+  CASE WHEN m.votes IS NOT NULL THEN COALESCE((SELECT x.options FROM poll_votes x
+    WHERE x.conversation_id = m.conversation_id AND x.message_seq = m.seq AND x.user_id = me.user_id), '{}')
+  END AS my_vote`
 
 export const messageTables = `messages m
   LEFT JOIN messages r ON r.conversation_id = m.conversation_id AND r.seq = m.reply_to_seq`
@@ -143,7 +171,7 @@ export const makeLogReader = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const columns = sql.literal(messageColumns)
   const tables = sql.literal(messageTables)
-  const mine = sql.literal(myReactions)
+  const mine = sql.literal(myColumns)
   const joined = sql.literal(joinedUser)
 
   const known: Log["Service"]["known"] = Effect.fn("Log.known")(function* (entry) {
@@ -218,6 +246,13 @@ export const makeLogReader = Effect.gen(function* () {
 
   const messages: Log["Service"]["messages"] = Effect.fn("Log.messages")(function* (query) {
     const { from, newer, older } = split(query.place, query.limit)
+    const { replies } = query
+    const shown =
+      replies === undefined
+        ? sql`m.thread_root_seq IS NULL`
+        : replies === "all"
+          ? sql`true`
+          : sql`m.thread_root_seq = ${replies.to}::bigint`
     const rows = yield* sql<
       { visibleFromSeq: number; hasBefore: boolean; hasAfter: boolean } & (MessageRow | { id: null })
     >`
@@ -226,19 +261,19 @@ export const makeLogReader = Effect.gen(function* () {
         WHERE conversation_id = ${query.conversationId}::uuid AND user_id = ${query.userId}::uuid AND left_seq IS NULL
       ), page AS MATERIALIZED (
         (SELECT ${columns}, ${mine} FROM me JOIN ${tables} ON m.conversation_id = me.conversation_id
-          WHERE m.seq >= me.visible_from_seq AND m.seq < ${from}::bigint AND m.thread_root_seq IS NULL
+          WHERE m.seq >= me.visible_from_seq AND m.seq < ${from}::bigint AND ${shown}
           ORDER BY m.seq DESC LIMIT ${older})
         UNION ALL
         (SELECT ${columns}, ${mine} FROM me JOIN ${tables} ON m.conversation_id = me.conversation_id
-          WHERE m.seq >= me.visible_from_seq AND m.seq >= ${from}::bigint AND m.thread_root_seq IS NULL
+          WHERE m.seq >= me.visible_from_seq AND m.seq >= ${from}::bigint AND ${shown}
           ORDER BY m.seq LIMIT ${newer})
       ), span AS (
         SELECT COALESCE(min(seq), ${from}::bigint) AS low, COALESCE(max(seq), ${from}::bigint - 1) AS high FROM page
       )
       SELECT me.visible_from_seq, page.*,
-        EXISTS (SELECT FROM messages m WHERE m.conversation_id = me.conversation_id AND m.thread_root_seq IS NULL
+        EXISTS (SELECT FROM messages m WHERE m.conversation_id = me.conversation_id AND ${shown}
           AND m.seq >= me.visible_from_seq AND m.seq < span.low) AS has_before,
-        EXISTS (SELECT FROM messages m WHERE m.conversation_id = me.conversation_id AND m.thread_root_seq IS NULL
+        EXISTS (SELECT FROM messages m WHERE m.conversation_id = me.conversation_id AND ${shown}
           AND m.seq >= me.visible_from_seq AND m.seq > span.high) AS has_after
       FROM me CROSS JOIN span LEFT JOIN page ON true ORDER BY page.seq`
     const { hasAfter, hasBefore, visibleFromSeq } = yield* first(rows)

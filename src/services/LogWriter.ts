@@ -2,12 +2,11 @@ import { Cause, Effect, Semaphore, type Tracer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
-import type { Message } from "../domain/Message.ts"
 import { type Conflict, type Forbidden, NotFound, Unavailable } from "../domain/Problem.ts"
 import { blocked } from "./ConversationRules.ts"
 import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
 import type { Appended, Log, NewEntry } from "./Log.ts"
-import { messageCreated, noConversation, reused } from "./LogReader.ts"
+import { type MessageRow, messageCreated, noConversation, reused } from "./LogReader.ts"
 import { makeMessageCounts } from "./MessageCounts.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub } from "./PubSub.ts"
 import { makeRareLog } from "./RareLog.ts"
@@ -18,7 +17,15 @@ type Entry = Pending<NewEntry, Appended, NotFound | Forbidden | Conflict>
 
 interface Row {
   readonly ord: number
-  readonly outcome: "stored" | "duplicate" | "reused" | "not-a-member" | "blocked" | "no-reply-target" | "locked"
+  readonly outcome:
+    | "stored"
+    | "duplicate"
+    | "reused"
+    | "not-a-member"
+    | "blocked"
+    | "no-reply-target"
+    | "no-thread-root"
+    | "locked"
   readonly id: MessageId
   readonly seq: number
   readonly createdAt: Date
@@ -26,6 +33,11 @@ interface Row {
   readonly replySenderId: UserId
   readonly replyExcerpt: string
   readonly replyDeleted: boolean
+  readonly threadRootId: MessageId | null
+  readonly threadRootSeq: number | null
+  readonly threadPlace: number | null
+  readonly mentions: ReadonlyArray<UserId> | null
+  readonly votes: ReadonlyArray<number> | null
 }
 
 /** What one conversation is told after a commit, and the first traced send of it. */
@@ -48,8 +60,9 @@ export interface LogOptions {
  * no quotes, such as ids of ours.
  */
 const plainArray = (values: ReadonlyArray<string | null>) => `{${values.map((value) => value ?? "NULL").join()}}`
-const quotedArray = (values: ReadonlyArray<string>) =>
-  `{${values.map((value) => `"${value.replaceAll(/["\\]/g, "\\$&")}"`).join()}}`
+const quotedArray = (values: ReadonlyArray<string | null>) =>
+  `{${values.map((value) => (value === null ? "NULL" : `"${value.replaceAll(/["\\]/g, "\\$&")}"`)).join()}}`
+const extraOf = ({ extra }: NewEntry) => (extra === null ? null : JSON.stringify(extra))
 
 const commitSpan = (batch: ReadonlyArray<Entry>) => () => ({
   name: "Log.commit",
@@ -59,7 +72,7 @@ const commitSpan = (batch: ReadonlyArray<Entry>) => () => ({
 
 const idOf = (entry: NewEntry) => `${entry.conversationId} ${entry.senderId} ${entry.clientMessageId}`
 
-const storedMessage = (entry: NewEntry, row: Row): Message => ({
+const storedRow = (entry: NewEntry, row: Row): MessageRow => ({
   id: row.id,
   conversationId: entry.conversationId,
   seq: row.seq,
@@ -67,29 +80,28 @@ const storedMessage = (entry: NewEntry, row: Row): Message => ({
   clientMessageId: entry.clientMessageId,
   type: entry.type,
   body: entry.body,
-  replyTo:
-    entry.replyTo === null || row.replySeq === null
-      ? null
-      : {
-          messageId: entry.replyTo,
-          seq: row.replySeq,
-          senderId: row.replySenderId,
-          excerpt: row.replyExcerpt,
-          deleted: row.replyDeleted
-        },
-  threadRootId: null,
+  replyId: entry.replyTo,
+  replySeq: row.replySeq ?? 0,
+  replySenderId: row.replySenderId,
+  replyExcerpt: row.replyExcerpt,
+  replyDeleted: row.replyDeleted,
+  threadRootId: row.threadRootId,
+  threadRootSeq: row.threadRootSeq,
+  threadPlace: row.threadPlace,
   threadReplyCount: 0,
-  mentions: [],
-  attachments: [],
-  reactions: [],
+  mentions: row.mentions,
+  payload: entry.extra?.payload ?? null,
+  votes: row.votes,
+  reactions: null,
   pinned: false,
-  createdAt: row.createdAt.toISOString(),
+  createdAt: row.createdAt,
   editedAt: null,
   deletedAt: null,
   revision: 1,
   changedSeq: row.seq
 })
 
+export const noThreadRoot = new NotFound({ detail: "There is no such message to reply to in a thread" })
 export const noReplyTarget = new NotFound({ detail: "There is no such message to reply to" })
 
 /**
@@ -116,22 +128,26 @@ export const makeLogWriter = Effect.fnUntraced(function* (
 
   /** As the row's fields are named, since renaming them row by row costs more than reading them. */
   const columns = sql.literal(`ord, outcome, id, seq, created_at AS "createdAt", reply_seq AS "replySeq",
-    reply_sender_id AS "replySenderId", reply_excerpt AS "replyExcerpt", reply_deleted AS "replyDeleted"`)
+    reply_sender_id AS "replySenderId", reply_excerpt AS "replyExcerpt", reply_deleted AS "replyDeleted",
+    thread_root_id AS "threadRootId", thread_root_seq AS "threadRootSeq", thread_place AS "threadPlace", mentions, votes`)
 
   const call = (batch: ReadonlyArray<NewEntry>, wait: boolean): Effect.Effect<ReadonlyArray<Row>, SqlError> => {
     const [only] = batch
     if (batch.length === 1 && only !== undefined) {
       return sql<Row>`SELECT ${columns} FROM append_message(${wait}::boolean, ${only.conversationId}::uuid,
         ${only.senderId}::uuid, ${only.id}::uuid, ${only.clientMessageId}::text, ${only.requestHash}::bytea,
-        ${only.type}::text, ${only.body}::text, ${only.replyTo}::uuid)`.withoutTransform
+        ${only.type}::text, ${only.body}::text, ${only.replyTo}::uuid,
+        ${extraOf(only)}::json)`.withoutTransform
     }
     const plain = (field: "conversationId" | "senderId" | "id" | "type" | "replyTo") =>
       plainArray(batch.map((entry) => entry[field]))
+    const extras = batch.map(extraOf)
     return sql<Row>`SELECT ${columns} FROM append_messages(${wait}::boolean, ${plain("conversationId")}::uuid[],
       ${plain("senderId")}::uuid[], ${plain("id")}::uuid[],
       ${quotedArray(batch.map((entry) => entry.clientMessageId))}::text[],
       ${batch.map((entry) => entry.requestHash)}::bytea[], ${plain("type")}::text[],
-      ${batch.map((entry) => entry.body)}::text[], ${plain("replyTo")}::uuid[])`.withoutTransform
+      ${batch.map((entry) => entry.body)}::text[], ${plain("replyTo")}::uuid[],
+      ${extras.every((extra) => extra === null) ? null : quotedArray(extras)}::json[])`.withoutTransform
   }
 
   const republish = (id: ConversationId, seq: number) =>
@@ -141,7 +157,7 @@ export const makeLogWriter = Effect.fnUntraced(function* (
     )
 
   /** Answers the entry, and says what to publish. */
-  const answer = (entry: Entry, row: Row): Message | null => {
+  const answer = (entry: Entry, row: Row) => {
     const ack = (duplicate: boolean) => ({
       messageId: row.id,
       seq: row.seq,
@@ -150,9 +166,9 @@ export const makeLogWriter = Effect.fnUntraced(function* (
     })
     switch (row.outcome) {
       case "stored": {
-        const message = storedMessage(entry.input, row)
-        entry.answer(Effect.succeed({ ack: ack(false), message }))
-        return message
+        const event = messageCreated(storedRow(entry.input, row))
+        entry.answer(Effect.succeed({ ack: ack(false), message: event.data.message }))
+        return encodeEvent(event)
       }
       case "duplicate":
         entry.answer(Effect.succeed({ ack: ack(true), message: null }))
@@ -171,6 +187,9 @@ export const makeLogWriter = Effect.fnUntraced(function* (
       case "no-reply-target":
         entry.answer(Effect.fail(noReplyTarget))
         return null
+      case "no-thread-root":
+        entry.answer(Effect.fail(noThreadRoot))
+        return null
       case "locked":
         return null
     }
@@ -182,11 +201,12 @@ export const makeLogWriter = Effect.fnUntraced(function* (
       const outgoing = new Map<ConversationId, Outgoing>()
       for (const row of rows) {
         const entry = batch[row.ord - 1]
-        const message = entry === undefined ? null : answer(entry, row)
-        if (message === null) continue
-        const { events = [], span = entry?.span } = outgoing.get(message.conversationId) ?? {}
-        events.push(encodeEvent(messageCreated(message)))
-        outgoing.set(message.conversationId, { events, span })
+        const event = entry === undefined ? null : answer(entry, row)
+        if (entry === undefined || event === null) continue
+        const { conversationId } = entry.input
+        const { events = [], span = entry.span } = outgoing.get(conversationId) ?? {}
+        events.push(event)
+        outgoing.set(conversationId, { events, span })
       }
       for (const [id, { events }] of outgoing) countMessages(id, events.length)
       const traced = batch.some(({ span }) => span !== undefined)

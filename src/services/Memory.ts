@@ -3,6 +3,7 @@ import type { Kind, Role } from "../domain/Conversation.ts"
 import type { Event } from "../domain/Event.ts"
 import type { ConversationId, MessageId, SessionId, UserId } from "../domain/Ids.ts"
 import type { MessageType } from "../domain/Message.ts"
+import type { Payload } from "../domain/Payload.ts"
 
 /** A row of `users`. `emailKey` and `searchName` are the case-folded forms that are compared. */
 export interface UserRow {
@@ -70,6 +71,20 @@ export interface LoggedMessage {
   readonly changedSeq: number
   readonly pinnedAt: Date | null
   readonly reactions: ReadonlyArray<{ readonly emoji: string; readonly userIds: ReadonlyArray<UserId> }>
+  readonly threadRootId: MessageId | null
+  readonly threadRootSeq: number | null
+  readonly threadPlace: number | null
+  readonly threadReplyCount: number
+  readonly mentions: ReadonlyArray<UserId> | null
+  readonly payload: Payload | null
+  /** Of a poll: who chose which options. */
+  readonly ballots: ReadonlyMap<UserId, ReadonlyArray<number>>
+}
+
+/** A row of `thread_members`. */
+export interface ThreadMemberRow {
+  readonly readSeq: number
+  readonly lastReplySeq: number | null
 }
 
 /** A row of `conversation_events`: what it carries of messages and users is read as it is now. */
@@ -86,6 +101,8 @@ export interface StoredConversation {
   readonly peers: readonly [UserId, UserId] | null
   readonly members: Map<UserId, MembershipRow>
   readonly log: Array<LoggedMessage | LoggedEvent>
+  /** By the seq of the root. */
+  readonly threads: Map<number, Map<UserId, ThreadMemberRow>>
   lastActivityAt: Date
 }
 

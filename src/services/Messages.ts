@@ -2,6 +2,7 @@ import { hash, randomUUIDv7 } from "node:crypto"
 import { Context, Effect, Layer } from "effect"
 import type { EventPage } from "../domain/Event.ts"
 import { type ConversationId, MessageId, type UserId } from "../domain/Ids.ts"
+import { namesIn } from "../domain/Mentions.ts"
 import type { Ack, Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
 import {
   type Conflict,
@@ -11,18 +12,10 @@ import {
   type NotFound,
   type Unavailable
 } from "../domain/Problem.ts"
-import { longerThan } from "../domain/Text.ts"
-import { type Appended, Log, type NewEntry, type Place } from "./Log.ts"
+import { type Appended, Log, type NewEntry } from "./Log.ts"
+import { type HistoryQuery, placeOf, wrongWith } from "./MessageRules.ts"
 import { Settings } from "./Settings.ts"
 import { spanned } from "./Tracing.ts"
-
-/** Where in a conversation's history a page lies: at most one of the three, all of them seqs. */
-export interface HistoryQuery {
-  readonly before?: number | undefined
-  readonly after?: number | undefined
-  readonly around?: number | undefined
-  readonly limit: number
-}
 
 type SendError = InvalidRequest | NotFound | Forbidden | Conflict | Unavailable
 
@@ -51,10 +44,11 @@ export class Messages extends Context.Service<
       conversationId: ConversationId,
       messageId: MessageId
     ) => Effect.Effect<Message, NotFound | Unavailable>
+    /** With `threads`, replies in threads are among them. */
     readonly list: (
       userId: UserId,
       conversationId: ConversationId,
-      query: HistoryQuery
+      query: HistoryQuery & { readonly threads?: boolean | undefined }
     ) => Effect.Effect<MessagePage, InvalidRequest | NotFound | Unavailable>
     /** The member's view of the log itself: every durable event after a cursor. */
     readonly events: (
@@ -70,26 +64,15 @@ export class Messages extends Context.Service<
       const log = yield* Log
       const { limits } = yield* Settings
 
-      const check = (message: NewMessage): InvalidRequest | undefined => {
-        if (message.type === "system") return invalid("type", "must not be system: the service alone writes those")
-        if (message.type !== undefined && message.type !== "text") return invalid("type", "must be text")
-        if (longerThan(message.body, limits.messageLength))
-          return invalid("body", `must have at most ${limits.messageLength} characters`)
-        if (message.body.trim() === "") return invalid("body", "must not be empty")
-        if (message.attachments !== undefined && message.attachments.length > 0)
-          return invalid("attachments", "must be empty: attachments are not supported yet")
-        if (message.threadRoot !== undefined && message.threadRoot !== null)
-          return invalid("threadRoot", "must be absent: threads are not supported yet")
-        return undefined
-      }
-
       const append = (
         senderId: UserId,
         conversationId: ConversationId,
         message: NewMessage
       ): Effect.Effect<Appended, SendError> => {
-        const type = message.type ?? "text"
-        const replyTo = message.replyTo ?? null
+        const { attachments = [], body, replyTo = null, threadRoot = null, type = "text" } = message
+        const payload = message.payload ?? undefined
+        const names = body.includes("@") ? namesIn(body) : []
+        const plain = threadRoot === null && payload === undefined && names.length === 0
         const entry: NewEntry = {
           id: MessageId.make(randomUUIDv7()),
           conversationId,
@@ -97,14 +80,15 @@ export class Messages extends Context.Service<
           clientMessageId: message.clientMessageId,
           requestHash: hash(
             "sha256",
-            JSON.stringify([type, message.body, replyTo, message.threadRoot ?? null, message.attachments ?? []]),
+            JSON.stringify([type, body, replyTo, threadRoot, attachments, ...(payload === undefined ? [] : [payload])]),
             "buffer"
           ),
           type,
-          body: message.body,
-          replyTo
+          body,
+          replyTo,
+          extra: plain ? null : { ...(threadRoot !== null && { threadRoot }), names, ...(payload && { payload }) }
         }
-        const wrong = check(message)
+        const wrong = wrongWith(message, limits)
         if (wrong === undefined) return log.append(entry)
         // What was stored once is answered again, though a limit has been lowered since.
         return Effect.flatMap(log.known(entry), (known) =>
@@ -131,14 +115,11 @@ export class Messages extends Context.Service<
           }
         }),
         get: (userId, conversationId, messageId) => log.message(conversationId, userId, messageId),
-        list: Effect.fn("Messages.list")(function* (userId, conversationId, { limit, ...query }) {
+        list: Effect.fn("Messages.list")(function* (userId, conversationId, query) {
+          const { limit, threads = false } = query
           yield* checkLimit(limit)
-          const places: Array<Place> = []
-          if (query.before !== undefined) places.push({ before: query.before })
-          if (query.after !== undefined) places.push({ after: query.after })
-          if (query.around !== undefined) places.push({ around: query.around })
-          if (places.length > 1) return yield* invalid("before", "must not be combined with after or around")
-          return yield* log.messages({ conversationId, userId, place: places[0] ?? { newest: true }, limit })
+          const place = yield* placeOf(query)
+          return yield* log.messages({ conversationId, userId, place, limit, replies: threads ? "all" : undefined })
         }),
         events: Effect.fn("Messages.events")(function* (userId, conversationId, { after, limit }) {
           yield* checkLimit(limit)

@@ -2,7 +2,8 @@ import { assert, layer as withLayer } from "@effect/vitest"
 import { Array as Arr, Effect, Layer } from "effect"
 import { ClientMessageId, type ConversationId, MessageId, type UserId } from "../../src/domain/Ids.ts"
 import type { NewMessage } from "../../src/domain/Message.ts"
-import { type HistoryQuery, Messages } from "../../src/services/Messages.ts"
+import type { HistoryQuery } from "../../src/services/MessageRules.ts"
+import { Messages } from "../../src/services/Messages.ts"
 import { Settings } from "../../src/services/Settings.ts"
 import { Backstage, type Chat, nowhere, outcome, person, problem, refused, twoOfUs, wholeLog } from "../support/Chat.ts"
 
@@ -89,7 +90,7 @@ export const messagesContract = <E>(layer: Layer.Layer<Chat, E>) => {
         for (const body of ["", " \n\t\u2003", "x".repeat(8001)]) assert.strictEqual(yield* send(body), "body")
         assert.strictEqual(yield* send("x", { type: "system" }), "type")
         assert.strictEqual(yield* send("x", { attachments: ["one"] }), "attachments")
-        assert.strictEqual(yield* send("x", { threadRoot: nothing }), "threadRoot")
+        assert.strictEqual(yield* send("x", { threadRoot: nothing }), "NotFound")
         assert.strictEqual(yield* send("x", { replyTo: nothing }), "NotFound")
         assert.lengthOf(yield* wholeLog(id), 1)
         assert.strictEqual(yield* send("x".repeat(8000)), "ok")

@@ -4,13 +4,16 @@ import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import type { Event } from "../../src/domain/Event.ts"
 import { ClientMessageId, ConversationId, MessageId, type UserId } from "../../src/domain/Ids.ts"
+import type { NewMessage } from "../../src/domain/Message.ts"
 import { Blocks } from "../../src/services/Blocks.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Log, type NewEntry } from "../../src/services/Log.ts"
 import { Memory } from "../../src/services/Memory.ts"
 import { Messages } from "../../src/services/Messages.ts"
+import { Polls } from "../../src/services/Polls.ts"
 import { type Published, PubSub, type Subject } from "../../src/services/PubSub.ts"
 import type { Settings } from "../../src/services/Settings.ts"
+import { Threads } from "../../src/services/Threads.ts"
 import { Users } from "../../src/services/Users.ts"
 import { accounts, someone } from "./Accounts.ts"
 
@@ -65,15 +68,15 @@ export class Backstage extends Context.Service<
 }
 
 /** What `chat` provides. */
-export type Chat = Users | Blocks | Conversations | Messages | Log | PubSub | Settings | Backstage
+export type Chat = Users | Blocks | Conversations | Messages | Threads | Polls | Log | PubSub | Settings | Backstage
 
 /** Everything that conversations stand on, but for the database. */
 export const chat = {
-  fake: Layer.mergeAll(Messages.layer, Blocks.layerTest, Backstage.layerTest).pipe(
+  fake: Layer.mergeAll(Messages.layer, Threads.layerTest, Polls.layerTest, Blocks.layerTest, Backstage.layerTest).pipe(
     Layer.provideMerge(Layer.mergeAll(Log.layerTest, Conversations.layerTest)),
     Layer.provideMerge(accounts.fake)
   ),
-  sql: Layer.mergeAll(Messages.layer, Blocks.layer, Backstage.layer).pipe(
+  sql: Layer.mergeAll(Messages.layer, Threads.layer, Polls.layer, Blocks.layer, Backstage.layer).pipe(
     Layer.provideMerge(Layer.mergeAll(Log.layer, Conversations.layer)),
     Layer.provideMerge(accounts.sql)
   )
@@ -124,9 +127,10 @@ export const entryOf = (
     type: "text" as const,
     body: `message ${entries}`,
     replyTo: null,
+    extra: null,
     ...change
   }
-  return { ...entry, requestHash: hash("sha256", JSON.stringify([entry.body, entry.replyTo]), "buffer") }
+  return { ...entry, requestHash: hash("sha256", JSON.stringify([entry.body, entry.replyTo, entry.extra]), "buffer") }
 }
 
 /** The same request as another attempt makes it: a new message id. */
@@ -139,6 +143,14 @@ export const store = (entry: NewEntry) =>
   Effect.flatMap(append(entry), ({ ack, message }) =>
     message === null ? Effect.die(new Error("a duplicate")) : Effect.succeed({ ack, message })
   )
+
+/** Posts a new message, and gives it as it was stored. */
+export const post = (conversationId: ConversationId, senderId: UserId, change: Partial<NewMessage> = {}) =>
+  Messages.use((messages) => {
+    entries++
+    const message = { clientMessageId: ClientMessageId.make(`p${entries}`), body: `post ${entries}`, ...change }
+    return Effect.map(messages.post(senderId, conversationId, message), (sent) => sent.message)
+  })
 
 /** What is published on a subject from now on. */
 export const listen = Effect.fnUntraced(function* (subject: Subject) {

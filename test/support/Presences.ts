@@ -47,6 +47,7 @@ export const together = (...userIds: ReadonlyArray<UserId>) =>
       peers: null,
       members,
       log: [],
+      threads: new Map(),
       lastActivityAt: new Date(0)
     })
     return {
