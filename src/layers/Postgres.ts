@@ -7,6 +7,7 @@ import { Settings } from "../services/Settings.ts"
 import { sqlState } from "../services/Sql.ts"
 import { startEmbeddedPostgres } from "./EmbeddedPostgres.ts"
 import type { Durability } from "./EmbeddedPostgresFiles.ts"
+import * as PostgresMetrics from "./PostgresMetrics.ts"
 import { postgresTypes } from "./PostgresTypes.ts"
 
 /** The database cannot be used; the message is one line that names the keys to look at. */
@@ -40,6 +41,9 @@ const unverified: ConnectionOptions = { rejectUnauthorized: false }
 
 const tls = { disable: false, prefer: unverified, require: unverified, "verify-full": true } as const
 
+/** How long a connection of a pool may have nothing to do. */
+const idleTimeout = "10 minutes"
+
 /** What every client of ours asks for: limits on the server's side, so that no lock or query outlives its use. */
 export const clientConfig = (target: PostgresTarget, ssl: boolean | ConnectionOptions): PgClient.PgPoolConfig => ({
   host: target.host,
@@ -49,7 +53,7 @@ export const clientConfig = (target: PostgresTarget, ssl: boolean | ConnectionOp
   database: target.database,
   ssl,
   maxConnections: target.maxConnections,
-  idleTimeout: "10 minutes",
+  idleTimeout,
   keepAlive: "30 seconds",
   applicationName: "chat-service",
   startupParameters: {
@@ -168,19 +172,32 @@ const connect = Effect.fn("Postgres.connect")(function* (target: PostgresTarget)
 /** A pool of connections to a server; a missing database is created where that is allowed. */
 export const layerServer = (target: PostgresTarget) => PgClient.layerFrom(connect(target))
 
+const embeddedConnections = 10
+
 /** The embedded PostgreSQL (see `startEmbeddedPostgres`) and a pool of connections to it. */
 export const layerEmbedded = (options: { readonly dataDir: string; readonly durability: Durability }) =>
   PgClient.layerFrom(
     Effect.gen(function* () {
       const server = yield* startEmbeddedPostgres(options)
-      return yield* connect({ ...server, database: "postgres", sslmode: "disable", maxConnections: 10 })
+      return yield* connect({
+        ...server,
+        database: "postgres",
+        sslmode: "disable",
+        maxConnections: embeddedConnections
+      })
     })
   )
 
-/** `SqlClient` and `PgClient` for the settings: the server of the section `postgres`, or else the embedded one. */
+/**
+ * `SqlClient` and `PgClient` for the settings: the server of the section `postgres`, or else the embedded one. What the
+ * `SqlClient` does is counted.
+ */
 export const layer = Layer.unwrap(
   Effect.gen(function* () {
     const { data, postgres } = yield* Settings
-    return postgres === undefined ? layerEmbedded({ dataDir: data.dir, durability: "full" }) : layerServer(postgres)
+    const client =
+      postgres === undefined ? layerEmbedded({ dataDir: data.dir, durability: "full" }) : layerServer(postgres)
+    const maxConnections = postgres?.maxConnections ?? embeddedConnections
+    return PostgresMetrics.layer({ maxConnections, idleTimeout }).pipe(Layer.provideMerge(client))
   })
 )

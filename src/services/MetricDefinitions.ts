@@ -44,7 +44,7 @@ export const eventStreams = gauge("chat_event_streams", "Open streams of Server-
 // PostgreSQL. `operation` names the function that a statement calls, or its verb and table.
 export const databaseConnections = gauge(
   "chat_database_connections",
-  "Statements and transactions that have a connection, or wait for one",
+  "Statements that have a connection, or wait for one",
   { state: ["in-use", "waiting"] }
 )
 export const databaseConnectionsMax = gauge("chat_database_connections_max", "Connections that the pool may open", {})
