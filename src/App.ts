@@ -24,6 +24,8 @@ import * as Nodes from "./services/Nodes.ts"
 import { Passwords } from "./services/Passwords.ts"
 import { Presence } from "./services/Presence.ts"
 import { Readiness } from "./services/Readiness.ts"
+import { Search } from "./services/Search.ts"
+import * as SearchIndex from "./services/SearchIndex.ts"
 import { Sessions } from "./services/Sessions.ts"
 import { Settings } from "./services/Settings.ts"
 import { Sync } from "./services/Sync.ts"
@@ -61,6 +63,7 @@ const Vanishing = Layer.unwrap(
 export const Services = Layer.mergeAll(
   Blocks.layer,
   Messages.layer,
+  Search.layer,
   Sync.layer,
   Typing.layer,
   Users.layer,
@@ -82,7 +85,7 @@ const DrainFirst = Layer.effectDiscard(
 )
 
 /** What only runs beside. */
-const Background = Layer.merge(Nodes.layer, MetricsServer)
+const Background = Layer.mergeAll(Nodes.layer, SearchIndex.layer, MetricsServer)
 
 /** Which program this is, in one line. */
 const Announced = Layer.effectDiscard(

@@ -4,10 +4,12 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { EventPage } from "../domain/Event.ts"
 import { MessageId, Seq } from "../domain/Ids.ts"
 import { Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
+import { Page } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
+import { MessageSearch } from "../domain/Search.ts"
 import { Synced, SyncRequest } from "../domain/Sync.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
-import { conversationParams, limitQuery } from "./Paging.ts"
+import { conversationParams, limitQuery, pageQuery } from "./Paging.ts"
 
 const sent = <Duplicate extends boolean>(duplicate: Duplicate, identifier: string) =>
   Schema.Struct({ ...Sent.fields, duplicate: Schema.Literal(duplicate) }).annotate({ identifier })
@@ -56,8 +58,20 @@ const get = HttpApiEndpoint.get("get", "/v1/conversations/:id/messages/:messageI
   error: [NotFound, Unavailable]
 }).annotateMerge(OpenApi.annotations({ summary: "A message", description: "As it is now." }))
 
+const search = HttpApiEndpoint.get("search", "/v1/search/messages", {
+  query: { ...pageQuery, ...MessageSearch.fields },
+  success: Page(Message),
+  error: [InvalidRequest, NotFound, Unavailable]
+}).annotateMerge(
+  OpenApi.annotations({
+    summary: "Search messages",
+    description:
+      "Full text over what I may see, in all of my conversations or in one (404 when it is not mine). Whole words in any case, without stemming; deleted messages are not found. Ranked a thousand at a time: the newest thousand matches, best first and of two alike the newer, then the thousand before those. A page may have fewer items than `limit` while there is a `nextCursor`."
+  })
+)
+
 export class MessageGroup extends HttpApiGroup.make("message")
-  .add(send, list, get)
+  .add(send, list, get, search)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ description: "Messages of a conversation" })) {}
 

@@ -2,6 +2,7 @@ import { Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Messages } from "../services/Messages.ts"
+import { Search } from "../services/Search.ts"
 import { Settings } from "../services/Settings.ts"
 import { Sync } from "../services/Sync.ts"
 import { Api } from "./Api.ts"
@@ -13,6 +14,7 @@ const message = HttpApiBuilder.group(
   "message",
   Effect.fn(function* (handlers) {
     const messages = yield* Messages
+    const search = yield* Search
     const { limits } = yield* Settings
     return handlers.handleAll({
       send: ({ params, payload }) => CurrentPrincipal.use(({ userId }) => messages.post(userId, params.id, payload)),
@@ -21,7 +23,11 @@ const message = HttpApiBuilder.group(
         const { limit } = yield* toPageRequest(query, limits.pageSize)
         return yield* messages.list(userId, params.id, { ...query, limit })
       }),
-      get: ({ params }) => CurrentPrincipal.use(({ userId }) => messages.get(userId, params.id, params.messageId))
+      get: ({ params }) => CurrentPrincipal.use(({ userId }) => messages.get(userId, params.id, params.messageId)),
+      search: Effect.fnUntraced(function* ({ query }) {
+        const { userId } = yield* CurrentPrincipal
+        return yield* search.messages(userId, query, yield* toPageRequest(query, limits.pageSize))
+      })
     })
   })
 )

@@ -1,6 +1,6 @@
 import { accessTokenCookie } from "./Middleware.ts"
 
-/** The parameters that are numbers, which Effect describes as the strings that they are in a URL. */
+/** The parameters that are numbers, which Effect describes as the strings that they are in a URL; unless they say more. */
 const numbers: Record<string, Readonly<Record<string, unknown>>> = {
   limit: { description: "How many items at most", minimum: 1, maximum: 200, default: 50 },
   before: { description: "Only what comes before this seq", minimum: 0 },
@@ -28,7 +28,7 @@ const withEntries = (record: Json, f: (key: string, value: unknown) => ReadonlyA
 const rewrite = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(rewrite)
   if (!isRecord(value)) return value
-  const number = value.in === "query" ? numbers[String(value.name)] : undefined
+  const number = value.in === "query" && value.description === undefined ? numbers[String(value.name)] : undefined
   if (number !== undefined) {
     const { description, ...bounds } = number
     return { ...value, description, schema: { type: "integer", ...bounds } }

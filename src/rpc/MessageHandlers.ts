@@ -1,7 +1,8 @@
 import { Effect } from "effect"
-import { limitOf } from "../domain/Page.ts"
+import { limitOf, toPage } from "../domain/Page.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Messages } from "../services/Messages.ts"
+import { Search } from "../services/Search.ts"
 import { Settings } from "../services/Settings.ts"
 import { Sync } from "../services/Sync.ts"
 import { MessageRpcs } from "./MessageRpcs.ts"
@@ -9,6 +10,7 @@ import { MessageRpcs } from "./MessageRpcs.ts"
 export const layer = MessageRpcs.toLayer(
   Effect.gen(function* () {
     const messages = yield* Messages
+    const search = yield* Search
     const { sync } = yield* Sync
     const { pageSize } = (yield* Settings).limits
     return MessageRpcs.of({
@@ -20,6 +22,8 @@ export const layer = MessageRpcs.toLayer(
         ),
       "message.get": ({ conversationId, messageId }) =>
         CurrentPrincipal.use(({ userId }) => messages.get(userId, conversationId, messageId)),
+      "message.search": (request) =>
+        CurrentPrincipal.use(({ userId }) => search.messages(userId, request, toPage(request, pageSize))),
       "events.pull": ({ after = 0, conversationId, limit }) =>
         CurrentPrincipal.use(({ userId }) =>
           messages.events(userId, conversationId, { after, limit: limitOf(limit, pageSize) })

@@ -3,10 +3,12 @@ import { Rpc, RpcGroup } from "effect/rpc"
 import { EventPage } from "../domain/Event.ts"
 import { ConversationId, MessageId, Seq } from "../domain/Ids.ts"
 import { Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
+import { Page } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { MessageSearch } from "../domain/Search.ts"
 import { Synced, SyncRequest } from "../domain/Sync.ts"
 import { SignedIn } from "./Callers.ts"
-import { limitFields } from "./Paging.ts"
+import { limitFields, pageFields } from "./Paging.ts"
 
 const conversationId = ConversationId
 const seq = Schema.optionalKey(Seq)
@@ -26,6 +28,11 @@ export const MessageRpcs = RpcGroup.make(
     payload: { conversationId, messageId: MessageId },
     success: Message,
     error: Schema.Union([NotFound, Unavailable])
+  }),
+  Rpc.make("message.search", {
+    payload: { ...MessageSearch.fields, ...pageFields },
+    success: Page(Message),
+    error: Schema.Union([InvalidRequest, NotFound, Unavailable])
   }),
   Rpc.make("events.pull", {
     payload: { conversationId, ...limitFields, after: seq },

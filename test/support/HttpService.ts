@@ -20,6 +20,7 @@ import { Passwords } from "../../src/services/Passwords.ts"
 import { Presence } from "../../src/services/Presence.ts"
 import { PubSub } from "../../src/services/PubSub.ts"
 import { Readiness } from "../../src/services/Readiness.ts"
+import { Search } from "../../src/services/Search.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
 import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
 import { Sync } from "../../src/services/Sync.ts"
@@ -142,7 +143,14 @@ export const httpService = <A, E, R>(routes: Layer.Layer<A, E, R>) => {
 
 /** All services in memory, as their fakes have it. */
 export const fakeServices = (overrides: SettingsOverrides = {}) =>
-  Layer.mergeAll(Blocks.layerTest, Messages.layer, Typing.layer, Users.layerTest, EventStreams.layer).pipe(
+  Layer.mergeAll(
+    Blocks.layerTest,
+    Messages.layer,
+    Search.layerTest,
+    Typing.layer,
+    Users.layerTest,
+    EventStreams.layer
+  ).pipe(
     Layer.provideMerge(CatchUp.layer),
     Layer.provideMerge(Layer.mergeAll(Hub.layer, Sync.layer, Sessions.layerTest, EventCursors.layerTest)),
     Layer.provideMerge(Layer.mergeAll(Conversations.layerTest, Presence.layerTest)),

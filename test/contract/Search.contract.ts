@@ -1,0 +1,200 @@
+import { assert, layer as withLayer } from "@effect/vitest"
+import { Context, Effect, type Layer, Schema } from "effect"
+import type { ConversationId, UserId } from "../../src/domain/Ids.ts"
+import { MessageSearch } from "../../src/domain/Search.ts"
+import { Search } from "../../src/services/Search.ts"
+import {
+  Backstage,
+  type Chat,
+  dmOf,
+  entryOf,
+  groupOf,
+  nowhere,
+  outcome,
+  person,
+  problem,
+  refused,
+  store,
+  twoOfUs
+} from "../support/Chat.ts"
+
+/** Does what the job that indexes does, until nothing is left. */
+export class Indexing extends Context.Service<Indexing, { readonly run: Effect.Effect<void> }>()(
+  "chat/test/Indexing"
+) {}
+
+const say = (conversationId: ConversationId, senderId: UserId, body: string) =>
+  Effect.map(store(entryOf(conversationId, senderId, { body })), ({ message }) => message)
+
+const search = (userId: UserId, query: string, filter: Partial<MessageSearch> = {}, limit = 50, cursor?: string) =>
+  Search.use((service) => service.messages(userId, { query, ...filter }, { limit, cursor }))
+
+/** The bodies that are found, in their order. */
+const found = (userId: UserId, query: string, filter?: Partial<MessageSearch>) =>
+  Effect.map(search(userId, query, filter), ({ items }) => items.map(({ body }) => body))
+
+const pages = Effect.fnUntraced(function* (userId: UserId, query: string, limit: number) {
+  const all: Array<ReadonlyArray<string>> = []
+  let cursor: string | undefined
+  do {
+    const page = yield* search(userId, query, {}, limit, cursor)
+    all.push(page.items.map(({ body }) => body))
+    cursor = page.nextCursor
+  } while (cursor !== undefined)
+  return all
+})
+
+const isSearch = Schema.is(Schema.toEncoded(MessageSearch))
+const decodes = (query: string) => Schema.is(MessageSearch.fields.query)(query)
+
+/** What Search keeps, whether the index is up to date or not. */
+export const searchContract = <E>(layer: Layer.Layer<Chat | Search | Indexing, E>) => {
+  withLayer(layer)("Search", (it) => {
+    /** As it stands, and again when all is indexed. */
+    const twice = <A, E, R>(check: Effect.Effect<A, E, R>) =>
+      check.pipe(Effect.andThen(Indexing.use(({ run }) => run)), Effect.andThen(check))
+
+    it.effect("finds messages by all of their words, in any case", () =>
+      Effect.gen(function* () {
+        const { a, b, id } = yield* twoOfUs
+        yield* say(id, a, "Shall we meet at the harbour?")
+        const harbour = yield* say(id, b, "The HARBOUR is closed")
+        yield* say(id, b, "Übermorgen, am Hafen")
+        yield* twice(
+          Effect.gen(function* () {
+            assert.sameMembers(yield* found(a, "harbour"), ["Shall we meet at the harbour?", "The HARBOUR is closed"])
+            assert.deepStrictEqual(yield* found(a, "closed Harbour"), ["The HARBOUR is closed"])
+            assert.deepStrictEqual(yield* found(a, "ÜBERMORGEN"), ["Übermorgen, am Hafen"])
+            assert.deepStrictEqual(yield* found(a, '"the harbour" -meet'), ["The HARBOUR is closed"])
+            assert.deepStrictEqual(yield* found(a, '"harbour the"'), [])
+            assert.sameMembers(yield* found(a, "closed or hafen"), ["The HARBOUR is closed", "Übermorgen, am Hafen"])
+            assert.deepStrictEqual(yield* found(a, "harb"), [])
+            const { items, ...rest } = yield* search(b, "closed")
+            assert.deepStrictEqual([items, rest], [[harbour], {}])
+          })
+        )
+      })
+    )
+
+    it.effect("what matches better comes first, and of two alike the newer", () =>
+      Effect.gen(function* () {
+        const { a, b, id } = yield* twoOfUs
+        yield* say(id, a, "one tide")
+        yield* say(id, a, "tide tide tide")
+        yield* say(id, b, "two tide")
+        yield* twice(
+          Effect.gen(function* () {
+            assert.deepStrictEqual(yield* found(b, "tide"), ["tide tide tide", "two tide", "one tide"])
+          })
+        )
+      })
+    )
+
+    it.effect("filters by conversation, by sender and by time", () =>
+      Effect.gen(function* () {
+        const [a, b, c] = [yield* person, yield* person, yield* person]
+        const dm = yield* dmOf(a, b)
+        const group = yield* groupOf(a, b, c)
+        const first = yield* say(dm, a, "a lantern in the DM")
+        yield* say(group, b, "a lantern in the group")
+        yield* say(group, c, "another lantern")
+        const at = new Date(first.createdAt)
+        yield* twice(
+          Effect.gen(function* () {
+            assert.lengthOf(yield* found(a, "lantern"), 3)
+            assert.deepStrictEqual(yield* found(a, "lantern", { conversationId: dm }), ["a lantern in the DM"])
+            assert.deepStrictEqual(yield* found(a, "lantern", { senderId: c }), ["another lantern"])
+            assert.lengthOf(yield* found(a, "lantern", { before: at }), 0)
+            assert.lengthOf(yield* found(a, "lantern", { after: new Date(at.getTime() - 1) }), 3)
+            assert.lengthOf(yield* found(a, "lantern", { after: new Date(at.getTime() + 86_400_000) }), 0)
+            assert.lengthOf(yield* found(a, "lantern", { before: new Date(at.getTime() + 86_400_000) }), 3)
+            assert.lengthOf(yield* found(c, "lantern"), 2)
+          })
+        )
+      })
+    )
+
+    it.effect("shows nothing that the member may not see", () =>
+      Effect.gen(function* () {
+        const [a, b, late, stranger] = [yield* person, yield* person, yield* person, yield* person]
+        const id = yield* groupOf(a, b, late)
+        yield* say(id, a, "a secret anchor")
+        const { seq } = yield* say(id, a, "an anchor for all")
+        yield* Backstage.use(({ leave, seeFrom }) => Effect.andThen(seeFrom(id, late, seq), leave(id, b)))
+        yield* twice(
+          Effect.gen(function* () {
+            assert.lengthOf(yield* found(a, "anchor"), 2)
+            assert.deepStrictEqual(yield* found(late, "anchor"), ["an anchor for all"])
+            assert.deepStrictEqual(yield* found(b, "anchor"), [])
+            assert.deepStrictEqual(yield* found(stranger, "anchor"), [])
+            const unknown = yield* problem(search(a, "anchor", { conversationId: nowhere }))
+            assert.deepInclude(unknown, { status: 404 })
+            for (const user of [b, stranger]) {
+              assert.deepStrictEqual(yield* problem(search(user, "anchor", { conversationId: id })), unknown)
+            }
+          })
+        )
+      })
+    )
+
+    it.effect("pages are whole and stay so, whatever is sent meanwhile", () =>
+      Effect.gen(function* () {
+        const { a, b, id } = yield* twoOfUs
+        const other = yield* groupOf(a)
+        for (let n = 0; n < 7; n++) yield* say(n % 2 === 0 ? id : other, a, `wave ${n}${" wave".repeat(n % 3)}`)
+        const { items: all } = yield* search(a, "wave")
+        assert.lengthOf(all, 7)
+        yield* twice(
+          Effect.gen(function* () {
+            const bodies = all.map(({ body }) => body)
+            assert.deepStrictEqual(yield* pages(a, "wave", 3), [
+              bodies.slice(0, 3),
+              bodies.slice(3, 6),
+              bodies.slice(6)
+            ])
+            assert.deepStrictEqual(yield* pages(a, "wave", 7), [bodies])
+          })
+        )
+        const first = yield* search(a, "wave", {}, 3)
+        yield* say(id, b, "wave wave wave wave")
+        yield* Indexing.use(({ run }) => run)
+        const second = yield* search(a, "wave", {}, 50, first.nextCursor)
+        assert.deepStrictEqual([...first.items, ...second.items], all)
+        assert.notProperty(second, "nextCursor")
+      })
+    )
+
+    it.effect("takes any text for a query, and refuses what is no page", () =>
+      Effect.gen(function* () {
+        const { a, id } = yield* twoOfUs
+        yield* say(id, a, "odd: 100% \\ 'quoted' <b> & | ! (x) :*")
+        const odd = [
+          "!!!",
+          "'",
+          "\\",
+          "a & | ! b",
+          '"',
+          '"open',
+          "((",
+          ":*",
+          "-",
+          "- -",
+          "or",
+          "<->",
+          "%_",
+          "😀",
+          "c 1"
+        ]
+        for (const query of [...odd, `${"x ".repeat(127)}y`, "x".repeat(256)]) {
+          assert.strictEqual(yield* outcome(search(a, query)), "ok", query)
+        }
+        assert.deepStrictEqual(yield* found(a, "!!!"), [])
+        assert.lengthOf(yield* found(a, "'quoted' & 100%"), 1)
+        for (const limit of [0, 201]) assert.strictEqual(yield* refused(search(a, "x", {}, limit)), "limit")
+        assert.strictEqual(yield* refused(search(a, "x", {}, 1, "no cursor")), "cursor")
+        assert.isTrue(isSearch({ query: "x" }))
+        for (const query of ["", "  ", "a\u0000b", "x".repeat(257), "\ud800"]) assert.isFalse(decodes(query))
+      })
+    )
+  })
+}
