@@ -3,7 +3,7 @@ import { SqlClient } from "effect/sql"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { MessageSearch } from "../domain/Search.ts"
 import { checkPage } from "./ConversationRules.ts"
-import { type MessageRow, messageColumns, messageTables, myReactions, noConversation, toMessage } from "./LogReader.ts"
+import { type MessageRow, messageColumns, messageTables, myColumns, noConversation, toMessage } from "./LogReader.ts"
 import type { Search } from "./Search.ts"
 import { type Place, type Position, pageOfWindow, searchCursor, windowSize } from "./SearchPages.ts"
 import { Settings } from "./Settings.ts"
@@ -128,7 +128,7 @@ export const searchStatement = (
       LEFT JOIN (SELECT * FROM newest ORDER BY created_at, conversation_id, seq LIMIT 1) low ON true
     )
     SELECT span.*, found.* FROM span LEFT JOIN (
-      SELECT page.rank, me.visible_from_seq, ${sql.literal(messageColumns)}, ${sql.literal(myReactions)}
+      SELECT page.rank, me.visible_from_seq, ${sql.literal(messageColumns)}, ${sql.literal(myColumns)}
       FROM page JOIN mine me ON me.conversation_id = page.conversation_id
       JOIN ${sql.literal(messageTables)} ON m.conversation_id = page.conversation_id AND m.seq = page.seq
     ) found ON true
