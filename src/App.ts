@@ -20,7 +20,7 @@ import { EventCursors } from "./services/EventCursors.ts"
 import { Limits } from "./services/Limits.ts"
 import { Log } from "./services/Log.ts"
 import { Messages } from "./services/Messages.ts"
-import * as Nodes from "./services/Nodes.ts"
+import { Nodes } from "./services/Nodes.ts"
 import { Passwords } from "./services/Passwords.ts"
 import { Presence } from "./services/Presence.ts"
 import { Readiness } from "./services/Readiness.ts"
@@ -39,8 +39,13 @@ import { Hub } from "./ws/Hub.ts"
 /** A migrated PostgreSQL: the server of the settings, or the embedded one. */
 export const Database = Migrations.layer.pipe(Layer.provideMerge(Postgres.layer))
 
-/** The bus of the settings, and what everything may ask: is this node ready, is it on its way out. */
-const Common = Layer.merge(NatsPubSub.layer, Readiness.layer.pipe(Layer.provideMerge(Drain.layer)))
+/**
+ * The bus of the settings, and what everything may ask: is this node ready, is it on its way out, is it in touch with
+ * the others.
+ */
+const Common = Nodes.layer.pipe(
+  Layer.provideMerge(Layer.merge(NatsPubSub.layer, Readiness.layer.pipe(Layer.provideMerge(Drain.layer))))
+)
 
 const WatchRedis = Layer.effectDiscard(
   Effect.gen(function* () {
@@ -85,7 +90,7 @@ const DrainFirst = Layer.effectDiscard(
 )
 
 /** What only runs beside. */
-const Background = Layer.mergeAll(Nodes.layer, SearchIndex.layer, MetricsServer)
+const Background = Layer.mergeAll(SearchIndex.layer, MetricsServer)
 
 /** Which program this is, in one line. */
 const Announced = Layer.effectDiscard(

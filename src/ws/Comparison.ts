@@ -1,17 +1,17 @@
 import { Cause, Clock, Effect } from "effect"
 import type { Unavailable } from "../domain/Problem.ts"
-import { PubSub } from "../services/PubSub.ts"
+import { Nodes } from "../services/Nodes.ts"
 import { Settings } from "../services/Settings.ts"
 
 const pageSize = 1000
 
 /**
  * The bus is a hint: what it lost is found by comparing what this node knows with the database. `keys` are compared in
- * pages of 1,000 spread over `timers.repair`, or `timers.repairDegraded` while the bus is away, and all at once when it
- * came back. The returned function starts a comparison in the background; it ends with the scope.
+ * pages of 1,000 spread over `timers.repair`, or `timers.repairDegraded` while a node has lost the bus, and all at once
+ * when it is back. The returned function starts a comparison in the background; it ends with the scope.
  */
 export const makeComparison = Effect.gen(function* () {
-  const pubsub = yield* PubSub
+  const nodes = yield* Nodes
   const { timers } = yield* Settings
   const clock = yield* Clock.Clock
 
@@ -38,7 +38,7 @@ export const makeComparison = Effect.gen(function* () {
       Effect.gen(function* () {
         const start = clock.currentTimeMillisUnsafe()
         const step = Math.min(timers.repairDegraded, timers.repair) / parts
-        const due = () => start + (pubsub.healthy() ? timers.repair : timers.repairDegraded) / parts
+        const due = () => start + (nodes.inTouch() ? timers.repair : timers.repairDegraded) / parts
         while (clock.currentTimeMillisUnsafe() < due())
           yield* Effect.sleep(Math.max(1, Math.min(step, due() - clock.currentTimeMillisUnsafe())))
       })
@@ -53,7 +53,7 @@ export const makeComparison = Effect.gen(function* () {
       if (page.length > 0) yield* quietly(page)
     })
 
-    yield* pubsub.onReconnect(() => fork(Effect.forEach(pages(), quietly, { discard: true })))
+    yield* nodes.onReunion(() => fork(Effect.forEach(pages(), quietly, { discard: true })))
     yield* Effect.forkScoped(Effect.forever(compareNext))
   })
 })

@@ -12,6 +12,7 @@ import { Conversations } from "../../src/services/Conversations.ts"
 import { Drain } from "../../src/services/Drain.ts"
 import { Limits } from "../../src/services/Limits.ts"
 import { Log } from "../../src/services/Log.ts"
+import { Nodes } from "../../src/services/Nodes.ts"
 import { Passwords } from "../../src/services/Passwords.ts"
 import { Presence } from "../../src/services/Presence.ts"
 import { type Published, PubSub, type Subject } from "../../src/services/PubSub.ts"
@@ -98,7 +99,7 @@ export const gatewayService = (overrides: SettingsOverrides = {}) => {
   const log: Array<Record<string, unknown>> = []
   const services = Layer.merge(Services, Readiness.layer).pipe(
     Layer.provideMerge(Layer.mergeAll(gated, Limits.layer, Presence.layer, AccessTokens.layer, Passwords.layerTest)),
-    Layer.provideMerge(Layer.merge(wiredPubSub, Drain.layer)),
+    Layer.provideMerge(Layer.merge(Nodes.layerAlone.pipe(Layer.provideMerge(wiredPubSub)), Drain.layer)),
     Layer.provideMerge(
       Settings.layerTest({
         ...overrides,

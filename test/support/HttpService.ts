@@ -16,6 +16,7 @@ import { Limits } from "../../src/services/Limits.ts"
 import { Log } from "../../src/services/Log.ts"
 import { Memory } from "../../src/services/Memory.ts"
 import { Messages } from "../../src/services/Messages.ts"
+import { Nodes } from "../../src/services/Nodes.ts"
 import { Passwords } from "../../src/services/Passwords.ts"
 import { Presence } from "../../src/services/Presence.ts"
 import { PubSub } from "../../src/services/PubSub.ts"
@@ -157,7 +158,14 @@ export const fakeServices = (overrides: SettingsOverrides = {}) =>
     Layer.provideMerge(Log.layerTest),
     Layer.provideMerge(Readiness.layerNoDeps),
     Layer.provideMerge(
-      Layer.mergeAll(Memory.layer, PubSub.layer, Limits.layer, AccessTokens.layer, Passwords.layerTest, Drain.layer)
+      Layer.mergeAll(
+        Memory.layer,
+        Nodes.layerAlone.pipe(Layer.provideMerge(PubSub.layer)),
+        Limits.layer,
+        AccessTokens.layer,
+        Passwords.layerTest,
+        Drain.layer
+      )
     ),
     Layer.provideMerge(Settings.layerTest({ ...overrides, server: { ...overrides.server, port: 0 } }))
   )
