@@ -4,6 +4,12 @@ import type { Receiver } from "../ws/CatchUp.ts"
 import type { Cursor, Frame } from "../ws/Hub.ts"
 import type { Position } from "./StreamPosition.ts"
 
+/** What its reader has been sent, as the id of the last event. */
+export type Place = Pick<Position, "set" | "deltaLength" | "id">
+
+/** Of a reader that knows by itself. */
+export const nowhere: Place = { set: () => {}, deltaLength: 0, id: "" }
+
 /** One event of the stream, as text/event-stream has it (HTML standard, 9.2). */
 export interface ServerSentEvent {
   readonly event: string
@@ -29,7 +35,7 @@ export class EventStream implements Receiver {
   readonly room = Effect.callback<void>((resume) => this.onceReady(loads.replay, () => resume(Effect.void)))
   isClosing = false
   private readonly queue: Queue.Queue<ServerSentEvent, Cause.Done>
-  private readonly position: Position
+  private readonly position: Place
   private readonly limits: { readonly outboxBytes: number; readonly outboxFrames: number }
   private readonly work: { readonly catchUp: (cursor: Cursor) => void; readonly fold: () => void }
   private queuedBytes = 0
@@ -39,7 +45,7 @@ export class EventStream implements Receiver {
   constructor(
     userId: UserId,
     queue: Queue.Queue<ServerSentEvent, Cause.Done>,
-    position: Position,
+    position: Place,
     limits: { readonly outboxBytes: number; readonly outboxFrames: number },
     work: { readonly catchUp: (cursor: Cursor) => void; readonly fold: () => void }
   ) {

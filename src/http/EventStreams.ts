@@ -15,13 +15,16 @@ import { Settings } from "../services/Settings.ts"
 import { untraced } from "../services/Tracing.ts"
 import { CatchUp } from "../ws/CatchUp.ts"
 import { Frame, Hub } from "../ws/Hub.ts"
-import { EventStream, type ServerSentEvent } from "./EventStream.ts"
+import { EventStream, nowhere, type Place, type ServerSentEvent } from "./EventStream.ts"
 import { Position, parsePosition } from "./StreamPosition.ts"
+
+/** The last `seq` that a client has of each conversation, and of its user's own state; nothing yet without cursors. */
+type From = Parameters<CatchUp["Service"]["start"]>[1]
 
 /** Above every head: such a cursor is answered with a reset. */
 const unknownSeq = Number.MAX_SAFE_INTEGER
 
-/** The events of a user as Server-Sent Events, for clients that have no WebSocket: the same events in the same order. */
+/** The events of a user for clients that have no WebSocket: the same events in the same order, read as they are pulled. */
 export class EventStreams extends Context.Service<
   EventStreams,
   {
@@ -33,6 +36,11 @@ export class EventStreams extends Context.Service<
       principal: Principal,
       lastEventId: string | undefined
     ) => Effect.Effect<Stream.Stream<ServerSentEvent>, Unavailable | Unauthenticated | RateLimited, Scope.Scope>
+    /** As `open`, for a caller that keeps its cursors itself: the events as JSON, without ids. */
+    readonly follow: (
+      principal: Principal,
+      from: From
+    ) => Effect.Effect<Stream.Stream<string>, Unavailable | Unauthenticated | RateLimited, Scope.Scope>
   }
 >()("chat/http/EventStreams") {
   static readonly layer = Layer.effect(
@@ -86,18 +94,17 @@ export class EventStreams extends Context.Service<
             })
         )
 
-      const start = Effect.fnUntraced(function* (principal: Principal, lastEventId: string | undefined) {
-        yield* count(principal)
+      /** A stream from its first event to its end. */
+      const run = Effect.fnUntraced(function* (
+        principal: Principal,
+        from: From,
+        position: Place,
+        fold: Effect.Effect<void, Unavailable>,
+        onStart: (userSeq: number) => void
+      ) {
         const fork = Effect.runForkWith(yield* Effect.context<never>())
         const queue = yield* Queue.unbounded<ServerSentEvent, Cause.Done>()
-        const from = yield* resumePoint(principal, lastEventId)
-        const vector: Vector = from ?? { seqs: [], userSeq: 0 }
-        const position = new Position(yield* stored.store(principal.userId, vector), vector)
-
-        const fold = Effect.suspend(() => {
-          const { vector } = position
-          return Effect.map(stored.store(principal.userId, vector), (base) => position.rebase(base, vector))
-        }).pipe(
+        const folding = fold.pipe(
           Effect.retry({ schedule: Schedule.spaced("1 second"), while: () => !stream.isClosing }),
           Effect.ensuring(Effect.sync(() => stream.folded()))
         )
@@ -110,7 +117,7 @@ export class EventStreams extends Context.Service<
               })
             )
           },
-          fold: () => void fork(fold)
+          fold: () => void fork(folding)
         })
 
         const tell = (changed: Published) => stream.offer(new Frame(changed))
@@ -138,14 +145,13 @@ export class EventStreams extends Context.Service<
         yield* Effect.forkScoped(
           Effect.andThen(drain.started, end(stream, "reconnect", { afterMs: Math.round(timers.drain / 2) }))
         )
-        const cursors = from && { cursors: Object.fromEntries(from.seqs), userSeq: from.userSeq }
-        let userSeq = vector.userSeq
+        let userSeq = 0
         yield* catchUp
-          .start(stream, cursors ?? {}, (now) => {
+          .start(stream, from, (now) => {
             userSeq = now
           })
           .pipe(
-            Effect.tap(() => Effect.sync(() => position.setUserSeq(userSeq))),
+            Effect.tap(() => Effect.sync(() => onStart(userSeq))),
             Effect.catchCause((cause) =>
               Effect.andThen(
                 Effect.logWarning("event stream ended", cause),
@@ -157,8 +163,30 @@ export class EventStreams extends Context.Service<
         return Stream.fromQueue(queue).pipe(Stream.tap((event) => Effect.sync(() => stream.taken(event))))
       })
 
+      const start = Effect.fnUntraced(function* (principal: Principal, lastEventId: string | undefined) {
+        yield* count(principal)
+        const from = yield* resumePoint(principal, lastEventId)
+        const vector: Vector = from ?? { seqs: [], userSeq: 0 }
+        const position = new Position(yield* stored.store(principal.userId, vector), vector)
+        const fold = Effect.suspend(() => {
+          const { vector } = position
+          return Effect.map(stored.store(principal.userId, vector), (base) => position.rebase(base, vector))
+        })
+        const cursors = from && { cursors: Object.fromEntries(from.seqs), userSeq: from.userSeq }
+        return yield* run(principal, cursors ?? {}, position, fold, (userSeq) => position.setUserSeq(userSeq))
+      })
+
+      const follow = Effect.fnUntraced(function* (principal: Principal, from: From) {
+        yield* count(principal)
+        const events = yield* run(principal, from, nowhere, Effect.void, () => {})
+        return Stream.map(events, ({ data }) => data)
+      })
+
       // What a stream does in its life is no part of the request that opened it.
-      return EventStreams.of({ open: (principal, lastEventId) => untraced(start(principal, lastEventId)) })
+      return EventStreams.of({
+        open: (principal, lastEventId) => untraced(start(principal, lastEventId)),
+        follow: (principal, from) => untraced(follow(principal, from))
+      })
     })
   )
 }

@@ -6,6 +6,7 @@ import { AllOperations } from "../rpc/Operations.ts"
 import { Settings } from "../services/Settings.ts"
 import { makeBodyCheck } from "./JsonBodyCheck.ts"
 import * as RpcCallers from "./RpcCallers.ts"
+import * as RpcEvents from "./RpcEvents.ts"
 import { layerJson, layerNdjson, withInvalidRequests } from "./RpcMessages.ts"
 import { makeRpcSockets } from "./RpcSocket.ts"
 import { checkUpgrade } from "./Upgrade.ts"
@@ -43,4 +44,6 @@ const socket = Layer.effectDiscard(
 ).pipe(Layer.provide(layerJson))
 
 /** The operations as RPC, over HTTP and WebSocket. */
-export const RpcRoutes = Layer.merge(http, socket).pipe(Layer.provide([Handlers.layer, RpcCallers.layer]))
+export const RpcRoutes = Layer.merge(http, socket).pipe(
+  Layer.provide([Handlers.layer, RpcEvents.layer, RpcCallers.layer])
+)

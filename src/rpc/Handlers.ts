@@ -5,5 +5,5 @@ import * as Message from "./MessageHandlers.ts"
 import * as Presence from "./PresenceHandlers.ts"
 import * as User from "./UserHandlers.ts"
 
-/** What each of `AllOperations` does. */
+/** What each operation does. The stream of events needs what carries events to sockets, and is made beside that. */
 export const layer = Layer.mergeAll(Auth.layer, User.layer, Conversation.layer, Message.layer, Presence.layer)

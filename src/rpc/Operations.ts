@@ -1,5 +1,6 @@
 import { AccountRpcs, SessionRpcs } from "./AuthRpcs.ts"
 import { ConversationRpcs } from "./ConversationRpcs.ts"
+import { EventRpcs } from "./EventRpcs.ts"
 import { MessageRpcs } from "./MessageRpcs.ts"
 import { PresenceRpcs } from "./PresenceRpcs.ts"
 import { UserRpcs } from "./UserRpcs.ts"
@@ -10,5 +11,5 @@ import { UserRpcs } from "./UserRpcs.ts"
  */
 export const Operations = SessionRpcs.merge(UserRpcs, ConversationRpcs, MessageRpcs, PresenceRpcs)
 
-/** With those that need no session. */
-export const AllOperations = AccountRpcs.merge(Operations)
+/** Everything that RPC serves: also what starts a session, and the stream of events. */
+export const AllOperations = AccountRpcs.merge(Operations, EventRpcs)
