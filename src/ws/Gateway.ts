@@ -113,7 +113,6 @@ export class Gateway extends Context.Service<
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const connections = new Set<Connection>()
       const counts = yield* makeSocketMetrics(connections)
-      for (const op of ["hello", "auth.token"]) counts.knows(op)
       const frames = new WeakMap<Published, Frame>()
       const perAddress = makeTally()
       const unauthenticated = makeTally()
@@ -246,14 +245,13 @@ export class Gateway extends Context.Service<
       const run = (connection: Connection, principal: Principal, { data, op }: Command) => {
         if (op === "auth.token") return renew(connection, data)
         if (op === "hello") return Effect.fail(invalid("op", "must not be hello: this socket has said it"))
-        return Effect.flatMap(commands.decode(op, data), (operation) => {
-          counts.knows(op)
-          return Effect.callback<unknown, Problem>((resume) =>
+        return Effect.flatMap(commands.decode(op, data), (operation) =>
+          Effect.callback<unknown, Problem>((resume) =>
             connection.inTurn(operation.conversationId, operation.kind, (done) =>
               resume(Effect.ensuring(inRoom(connection, principal, operation), Effect.sync(done)))
             )
           )
-        })
+        )
       }
 
       const command = (connection: Connection, frame: Command) => {
@@ -270,15 +268,15 @@ export class Gateway extends Context.Service<
           counts.limited("commands")
           return connection.refuse(frame.id, limited)
         }
-        const answered = hideDefects(counts.timed(frame.op, run(connection, principal, frame))).pipe(
+        const { op, traceparent } = frame
+        const name = op === "auth.token" || commands.knows(op) ? op : "unknown"
+        const answered = hideDefects(counts.timed(name, run(connection, principal, frame))).pipe(
           Effect.tapError(markFault),
           Effect.match({
             onFailure: (error) => connection.refuse(frame.id, error),
             onSuccess: (ok) => connection.answer(frame.id, ok)
           })
         )
-        const { op, traceparent } = frame
-        const name = op === "auth.token" || commands.knows(op) ? op : "unknown"
         fork(tracing.incoming(answered, traceparent, () => commandSpan(name, connection)))
       }
 

@@ -50,18 +50,20 @@ export const makeSocketMetrics = Effect.fnUntraced(function* (connections: Reado
   const slow = metrics.counter(Definitions.slowConsumers, { step: "closed" })
   const silent = metrics.counter(Definitions.heartbeatTimeouts)
 
-  const known = new Map<string, { readonly duration: Observe; readonly counts: Map<string, Count> }>()
-  const ofOperation = (op: string) => ({
-    duration: metrics.histogram(Definitions.commandDuration, { op }),
-    counts: new Map<string, Count>()
-  })
-  const unknown = ofOperation("unknown")
+  const operations = new Map<string, { readonly duration: Observe; readonly counts: Map<string, Count> }>()
+  const operation = (op: string) => {
+    const known = operations.get(op)
+    if (known !== undefined) return known
+    const made = { duration: metrics.histogram(Definitions.commandDuration, { op }), counts: new Map<string, Count>() }
+    operations.set(op, made)
+    return made
+  }
 
   const answered = (op: string, outcome: string, seconds: number, traceId: string | undefined) => {
-    const { counts, duration } = known.get(op) ?? unknown
+    const { counts, duration } = operation(op)
     let count = counts.get(outcome)
     if (count === undefined) {
-      count = metrics.counter(Definitions.commands, { op: known.has(op) ? op : "unknown", outcome })
+      count = metrics.counter(Definitions.commands, { op, outcome })
       counts.set(outcome, count)
     }
     count()
@@ -69,11 +71,10 @@ export const makeSocketMetrics = Effect.fnUntraced(function* (connections: Reado
   }
 
   return {
-    /** There is such an operation: from now on it is counted under its name, which a client cannot make up. */
-    knows: (op: string): void => {
-      if (!known.has(op)) known.set(op, ofOperation(op))
-    },
-    /** Counts how a command ends, and how long it took. Inside the command's span, so that its trace is found. */
+    /**
+     * Counts how a command ends, and how long it took. `op` must be the name of an operation, or "unknown": never what
+     * a client made up. Inside the command's span, so that its trace is found.
+     */
     timed: <A>(op: string, command: Effect.Effect<A, Problem>): Effect.Effect<A, Problem> =>
       Effect.withFiber((fiber) => {
         const since = fiber.getRef(Clock.Clock).currentTimeNanosUnsafe()
