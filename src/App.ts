@@ -22,6 +22,7 @@ import { Log } from "./services/Log.ts"
 import { Messages } from "./services/Messages.ts"
 import { Nodes } from "./services/Nodes.ts"
 import { Passwords } from "./services/Passwords.ts"
+import { Polls } from "./services/Polls.ts"
 import { Presence } from "./services/Presence.ts"
 import { Readiness } from "./services/Readiness.ts"
 import { Search } from "./services/Search.ts"
@@ -29,6 +30,7 @@ import * as SearchIndex from "./services/SearchIndex.ts"
 import { Sessions } from "./services/Sessions.ts"
 import { Settings } from "./services/Settings.ts"
 import { Sync } from "./services/Sync.ts"
+import { Threads } from "./services/Threads.ts"
 import { Typing } from "./services/Typing.ts"
 import { Users } from "./services/Users.ts"
 import { CatchUp } from "./ws/CatchUp.ts"
@@ -67,6 +69,8 @@ const Vanishing = Layer.unwrap(
 /** What the product does, on its log, conversations, tokens and passwords, which tests swap. */
 export const Services = Layer.mergeAll(
   Blocks.layer,
+  Threads.layer,
+  Polls.layer,
   Messages.layer,
   Search.layer,
   Sync.layer,

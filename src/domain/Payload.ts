@@ -62,3 +62,11 @@ export const hasPayload = (type: string): type is keyof typeof isPayload => type
 
 /** Whether a payload is that of a type which has one. */
 export const isPayloadOf = (type: keyof typeof isPayload, payload: Payload): boolean => isPayload[type](payload)
+
+/** The options that I choose, by their places in the poll from 0 on. */
+export const Vote = Schema.Struct({
+  options: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 19 }))).check(
+    Schema.isMinLength(1),
+    Schema.isMaxLength(20)
+  )
+}).annotate({ identifier: "Vote" })

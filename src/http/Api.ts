@@ -8,6 +8,7 @@ import { toOpenApiDocument } from "./OpenApiDocument.ts"
 import { PresenceGroup } from "./PresenceApi.ts"
 import { SessionGroup } from "./SessionApi.ts"
 import { SystemGroup } from "./SystemApi.ts"
+import { ThreadGroup } from "./ThreadApi.ts"
 import { UserGroup } from "./UserApi.ts"
 
 const description = `A chat backend: users, direct and group conversations, messages.
@@ -27,6 +28,7 @@ export class Api extends HttpApi.make("chat")
     ConversationGroup,
     MemberGroup,
     MessageGroup,
+    ThreadGroup,
     ReadGroup,
     TypingGroup,
     EventGroup,

@@ -2,14 +2,15 @@ import { Schema } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { EventPage } from "../domain/Event.ts"
-import { MessageId, Seq } from "../domain/Ids.ts"
+import { Seq } from "../domain/Ids.ts"
 import { Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
 import { Page } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { MessageSearch } from "../domain/Search.ts"
 import { Synced, SyncRequest } from "../domain/Sync.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
-import { conversationParams, limitQuery, pageQuery } from "./Paging.ts"
+import { conversationParams, limitQuery, messageParams, pageQuery, placeQuery } from "./Paging.ts"
+import { unvote, vote } from "./PollApi.ts"
 
 const sent = <Duplicate extends boolean>(duplicate: Duplicate, identifier: string) =>
   Schema.Struct({ ...Sent.fields, duplicate: Schema.Literal(duplicate) }).annotate({ identifier })
@@ -28,7 +29,7 @@ const send = HttpApiEndpoint.post("send", "/v1/conversations/:id/messages", {
     OpenApi.annotations({
       summary: "Send a message",
       description:
-        "Answers once the message is stored for good. Retrying with the same `clientMessageId` is safe for ever: 200 with the original and `duplicate: true`. The same id for another message is a 409 `message-id-reused`. After 503 or a lost answer, retry with the same id. 403 when the other one of a direct conversation has blocked me."
+        "Answers once the message is stored for good. Retrying with the same `clientMessageId` is safe for ever: 200 with the original and `duplicate: true`. The same id for another message is a 409 `message-id-reused`. After 503 or a lost answer, retry with the same id. 403 when the other one of a direct conversation has blocked me. `threadRoot` makes it a reply in the thread of that message, or of the one that it replies to. Members are mentioned by `@username`, everybody by an owner's or admin's `@all`. A `type` other than `text` has its `payload`, and its body may be empty."
     })
   )
 
@@ -37,10 +38,8 @@ const seq = Schema.optionalKey(Seq)
 const list = HttpApiEndpoint.get("list", "/v1/conversations/:id/messages", {
   params: conversationParams,
   query: {
-    ...limitQuery,
-    before: seq,
-    after: seq,
-    around: seq
+    ...placeQuery,
+    threads: Schema.optionalKey(Schema.Boolean).annotate({ description: "With the replies in threads" })
   },
   success: MessagePage,
   error: [InvalidRequest, NotFound, Unavailable]
@@ -48,12 +47,12 @@ const list = HttpApiEndpoint.get("list", "/v1/conversations/:id/messages", {
   OpenApi.annotations({
     summary: "History",
     description:
-      "The newest page unless one of `before`, `after` and `around` says otherwise; always in ascending `seq`."
+      "The newest page unless one of `before`, `after` and `around` says otherwise; always in ascending `seq`. Replies in threads are left out unless `threads` is true."
   })
 )
 
 const get = HttpApiEndpoint.get("get", "/v1/conversations/:id/messages/:messageId", {
-  params: { ...conversationParams, messageId: MessageId },
+  params: messageParams,
   success: Message,
   error: [NotFound, Unavailable]
 }).annotateMerge(OpenApi.annotations({ summary: "A message", description: "As it is now." }))
@@ -71,7 +70,7 @@ const search = HttpApiEndpoint.get("search", "/v1/search/messages", {
 )
 
 export class MessageGroup extends HttpApiGroup.make("message")
-  .add(send, list, get, search)
+  .add(send, list, get, search, vote, unvote)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ description: "Messages of a conversation" })) {}
 

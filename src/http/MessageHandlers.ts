@@ -2,6 +2,7 @@ import { Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Messages } from "../services/Messages.ts"
+import { Polls } from "../services/Polls.ts"
 import { Search } from "../services/Search.ts"
 import { Settings } from "../services/Settings.ts"
 import { Sync } from "../services/Sync.ts"
@@ -14,6 +15,7 @@ const message = HttpApiBuilder.group(
   "message",
   Effect.fn(function* (handlers) {
     const messages = yield* Messages
+    const polls = yield* Polls
     const search = yield* Search
     const { limits } = yield* Settings
     return handlers.handleAll({
@@ -27,7 +29,10 @@ const message = HttpApiBuilder.group(
       search: Effect.fnUntraced(function* ({ query }) {
         const { userId } = yield* CurrentPrincipal
         return yield* search.messages(userId, query, yield* toPageRequest(query, limits.pageSize))
-      })
+      }),
+      vote: ({ params, payload }) =>
+        CurrentPrincipal.use(({ userId }) => polls.vote(userId, params.id, params.messageId, payload.options)),
+      unvote: ({ params }) => CurrentPrincipal.use(({ userId }) => polls.vote(userId, params.id, params.messageId, []))
     })
   })
 )

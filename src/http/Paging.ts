@@ -1,5 +1,5 @@
 import { Effect, Schema } from "effect"
-import { ConversationId } from "../domain/Ids.ts"
+import { ConversationId, MessageId, Seq } from "../domain/Ids.ts"
 import { limitOf, type PageRequest } from "../domain/Page.ts"
 import { type InvalidRequest, invalid } from "../domain/Problem.ts"
 
@@ -14,7 +14,13 @@ export const pageQuery = {
   cursor: Schema.optionalKey(Schema.String).annotate({ description: "The `nextCursor` of the page before this one" })
 }
 
+const seq = Schema.optionalKey(Seq)
+
+/** The query of a page of messages: at most one of the three seqs. */
+export const placeQuery = { limit, before: seq, after: seq, around: seq }
+
 export const conversationParams = { id: ConversationId }
+export const messageParams = { ...conversationParams, messageId: MessageId }
 
 /** The page that a query asks for; a `limit` over the maximum is an `InvalidRequest`. */
 export const toPageRequest = (

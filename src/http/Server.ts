@@ -19,6 +19,7 @@ import * as RenderProblems from "./RenderProblems.ts"
 import { routerConfig } from "./RouteTable.ts"
 import * as Session from "./SessionHandlers.ts"
 import * as System from "./SystemHandlers.ts"
+import * as Thread from "./ThreadHandlers.ts"
 import * as User from "./UserHandlers.ts"
 
 /** Every route of `Api`, `/openapi.json` and `/docs`. */
@@ -31,6 +32,7 @@ export const HttpRoutes = Layer.mergeAll(
       Block.layer,
       Conversation.layer,
       Message.layer,
+      Thread.layer,
       Presence.layer,
       System.layer
     ]),

@@ -3,7 +3,15 @@ import * as Auth from "./AuthHandlers.ts"
 import * as Conversation from "./ConversationHandlers.ts"
 import * as Message from "./MessageHandlers.ts"
 import * as Presence from "./PresenceHandlers.ts"
+import * as Thread from "./ThreadHandlers.ts"
 import * as User from "./UserHandlers.ts"
 
 /** What each operation does. The stream of events needs what carries events to sockets, and is made beside that. */
-export const layer = Layer.mergeAll(Auth.layer, User.layer, Conversation.layer, Message.layer, Presence.layer)
+export const layer = Layer.mergeAll(
+  Auth.layer,
+  User.layer,
+  Conversation.layer,
+  Message.layer,
+  Thread.layer,
+  Presence.layer
+)

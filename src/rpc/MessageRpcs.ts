@@ -8,7 +8,7 @@ import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../d
 import { MessageSearch } from "../domain/Search.ts"
 import { Synced, SyncRequest } from "../domain/Sync.ts"
 import { SignedIn } from "./Callers.ts"
-import { limitFields, pageFields } from "./Paging.ts"
+import { limitFields, pageFields, placeFields } from "./Paging.ts"
 
 const conversationId = ConversationId
 const seq = Schema.optionalKey(Seq)
@@ -20,7 +20,7 @@ export const MessageRpcs = RpcGroup.make(
     error: Schema.Union([InvalidRequest, Forbidden, NotFound, Conflict, Unavailable])
   }),
   Rpc.make("message.list", {
-    payload: { conversationId, ...limitFields, before: seq, after: seq, around: seq },
+    payload: { conversationId, ...placeFields, threads: Schema.optionalKey(Schema.Boolean) },
     success: MessagePage,
     error: Schema.Union([InvalidRequest, NotFound, Unavailable])
   }),

@@ -18,6 +18,7 @@ import { Memory } from "../../src/services/Memory.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { Nodes } from "../../src/services/Nodes.ts"
 import { Passwords } from "../../src/services/Passwords.ts"
+import { Polls } from "../../src/services/Polls.ts"
 import { Presence } from "../../src/services/Presence.ts"
 import { PubSub } from "../../src/services/PubSub.ts"
 import { Readiness } from "../../src/services/Readiness.ts"
@@ -25,6 +26,7 @@ import { Search } from "../../src/services/Search.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
 import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
 import { Sync } from "../../src/services/Sync.ts"
+import { Threads } from "../../src/services/Threads.ts"
 import { Typing } from "../../src/services/Typing.ts"
 import { Users } from "../../src/services/Users.ts"
 import { CatchUp } from "../../src/ws/CatchUp.ts"
@@ -146,6 +148,8 @@ export const httpService = <A, E, R>(routes: Layer.Layer<A, E, R>) => {
 export const fakeServices = (overrides: SettingsOverrides = {}) =>
   Layer.mergeAll(
     Blocks.layerTest,
+    Threads.layerTest,
+    Polls.layerTest,
     Messages.layer,
     Search.layerTest,
     Typing.layer,
