@@ -4,10 +4,14 @@ import type { SettingsShape } from "../services/Settings.ts"
 import type { RequestInfo } from "./CurrentRequest.ts"
 import type { Answer } from "./ProblemOfCause.ts"
 
-/** A socket's commands are traced one by one, never its life; what machines ask every few seconds is of no interest. */
+/**
+ * Commands of sockets and calls of RPC are traced one by one, never what carries them; what machines ask every few
+ * seconds is of no interest.
+ */
 export const isTraced = ({ metrics }: SettingsShape) => {
-  const probes = new Set(["/health", "/ready", metrics.path])
-  return ({ headers, url }: HttpServerRequest.HttpServerRequest) => headers.upgrade === undefined && !probes.has(url)
+  const apart = new Set(["/rpc", "/health", "/ready", metrics.path])
+  return ({ headers, url }: HttpServerRequest.HttpServerRequest) =>
+    headers.upgrade === undefined && !apart.has(url.replace(/\/*(\?.*)?$/, ""))
 }
 
 /** A request as a span, by OpenTelemetry's conventions; never its URL, which may hold what is private. */

@@ -6,6 +6,7 @@ import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { makeAdmission } from "./Admission.ts"
 import { CurrentRequest } from "./CurrentRequest.ts"
 import { CurrentRpcSocket } from "./RpcSocket.ts"
+import { traced } from "./RpcTrace.ts"
 
 const bearer = /^bearer +(\S+)$/i
 
@@ -33,7 +34,7 @@ const signedIn = Layer.effect(
   SignedIn,
   Effect.gen(function* () {
     const admit = yield* makeAdmission
-    return SignedIn.of((call, { headers }) =>
+    return SignedIn.of((call, { headers, rpc }) =>
       Effect.withFiber((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const own = Headers.get(headers, "authorization")
@@ -45,7 +46,8 @@ const signedIn = Layer.effect(
             return Effect.provideService(call, CurrentPrincipal, principal)
           }),
           hideDefects,
-          counted
+          counted,
+          (answered) => traced(answered, { headers, rpc })
         )
       })
     )
@@ -54,11 +56,13 @@ const signedIn = Layer.effect(
 
 const anybody = Layer.succeed(
   Anybody,
-  Anybody.of((call) =>
+  Anybody.of((call, { headers: own, rpc }) =>
     Effect.withFiber((fiber) => {
       const { headers } = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
       const device = { userAgent: headers["user-agent"] ?? "", ip: fiber.getRef(CurrentRequest).address }
-      return call.pipe(Effect.provideService(CurrentDevice, device), hideDefects, counted)
+      return call.pipe(Effect.provideService(CurrentDevice, device), hideDefects, counted, (answered) =>
+        traced(answered, { headers: own, rpc })
+      )
     })
   )
 )

@@ -9,12 +9,13 @@ import * as RpcCallers from "./RpcCallers.ts"
 import * as RpcEvents from "./RpcEvents.ts"
 import { layerJson, layerNdjson, withInvalidRequests } from "./RpcMessages.ts"
 import { makeRpcSockets } from "./RpcSocket.ts"
+import { withTraces } from "./RpcTrace.ts"
 import { checkUpgrade } from "./Upgrade.ts"
 
 /** Serves all operations over a protocol. A fault of ours fails its own call, and no other of the same client. */
 const serve = (protocol: RpcServer.Protocol["Service"]) =>
-  RpcServer.make(AllOperations, { disableFatalDefects: true }).pipe(
-    Effect.provideService(RpcServer.Protocol, withInvalidRequests(protocol)),
+  RpcServer.make(AllOperations, { disableFatalDefects: true, disableTracing: true }).pipe(
+    Effect.provideService(RpcServer.Protocol, withTraces(withInvalidRequests(protocol))),
     Effect.forkScoped
   )
 

@@ -1,7 +1,7 @@
 import { IncomingMessage } from "node:http"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Context, Deferred, Effect, Schedule } from "effect"
-import { HttpServerRequest, HttpServerResponse } from "effect/http"
+import { Headers, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
 import type { SessionId } from "../domain/Ids.ts"
 import { RateLimited, Unavailable } from "../domain/Problem.ts"
@@ -96,7 +96,9 @@ export const makeRpcSockets = Effect.gen(function* () {
       Effect.andThen(Effect.sleep(closeMs))
     )
     const upgraded: HttpServerRequest.HttpServerRequest = Object.create(request, {
-      upgrade: { value: Effect.succeed(socket) }
+      upgrade: { value: Effect.succeed(socket) },
+      // It would be the one trace of all calls over the socket.
+      headers: { value: Headers.remove(request.headers, "traceparent") }
     })
     yield* Effect.raceFirst(serve, close).pipe(
       Effect.provideService(HttpServerRequest.HttpServerRequest, upgraded),

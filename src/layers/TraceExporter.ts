@@ -1,4 +1,4 @@
-import { SpanStatusCode } from "@opentelemetry/api"
+import { SpanKind, SpanStatusCode } from "@opentelemetry/api"
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core"
 import { JaegerExporter } from "@opentelemetry/exporter-jaeger"
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http"
@@ -11,9 +11,10 @@ const textOf = (value: unknown) => (typeof value === "string" ? value : undefine
  * told; the log has the rest. A request's route is known only after its span has got a name.
  */
 const presentable = (span: ReadableSpan): ReadableSpan => {
-  const { attributes, events, name } = span
+  const { attributes, events, kind, name } = span
   const exception = events.find((event) => event.name === "exception")?.attributes
-  const errorType = attributes["error.type"] ?? exception?.["exception.type"]
+  // Who serves says by itself what was a fault of his.
+  const errorType = attributes["error.type"] ?? (kind === SpanKind.SERVER ? undefined : exception?.["exception.type"])
   const route = textOf(attributes["http.route"])
   return Object.create(span, {
     name: { value: route === undefined ? name : `${textOf(attributes["http.request.method"])} ${route}` },

@@ -1,4 +1,5 @@
 import { type Clock, Context, Effect, Exit, type Fiber, Option, Random, Tracer } from "effect"
+import { Internal, Unavailable } from "../domain/Problem.ts"
 
 /** What a span is called and what is said of it, by OpenTelemetry's semantic conventions. Never a body or a secret. */
 export interface SpanStart {
@@ -18,7 +19,11 @@ export const parseTraceparent = (text: string): Tracer.ExternalSpan | undefined 
 }
 
 /** The span as others are told of it, in a header or a frame. */
-export const traceparentOf = (span: Tracer.AnySpan): string => `00-${span.traceId}-${span.spanId}-01`
+export const traceparentOf = ({
+  sampled,
+  spanId,
+  traceId
+}: Pick<Tracer.AnySpan, "traceId" | "spanId" | "sampled">): string => `00-${traceId}-${spanId}-${sampled ? "01" : "00"}`
 
 /**
  * The span that a fiber works in, if its trace is sampled. Only then has the fiber a tracer of its own: the spans that
@@ -43,6 +48,12 @@ export const spanned =
 
 /** For what outlives the request that starts it: it belongs to no trace. */
 export const untraced = Effect.withTracerEnabled(false)
+
+/** Tells the span of an operation what was a fault of ours; what the caller did wrong is no error of it. */
+export const markFault = (error: unknown): Effect.Effect<void> =>
+  error instanceof Internal || error instanceof Unavailable
+    ? Effect.annotateCurrentSpan("error.type", error._tag)
+    : Effect.void
 
 /** Goes on in a given span, or in none. */
 export const within =

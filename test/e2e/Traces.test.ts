@@ -1,8 +1,9 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Tracer } from "effect"
 import { type Cluster, startCluster } from "../faults/Cluster.ts"
 import { api, connect } from "../support/Client.ts"
 import { type Collected, startCollector } from "../support/Collector.ts"
+import { rpcClient, withToken } from "../support/Rpc.ts"
 import { serversAreThere } from "../support/Servers.ts"
 
 class Traced extends Context.Service<
@@ -125,6 +126,28 @@ describe.skipIf(!serversAreThere)(title, () => {
         assert.strictEqual(commit.parentId, second.spanId)
         assert.deepStrictEqual(commit.links, [{ traceId: third.traceId, spanId: third.spanId }])
         assert.deepStrictEqual(third.links, [{ traceId: commit.traceId, spanId: commit.spanId }])
+      })
+    )
+
+    it.effect("go on from calls of RPC, each apart from what carries it", () =>
+      Effect.gen(function* () {
+        const { cluster, collector } = yield* Traced
+        const { url } = cluster.nodes[1]
+        const ann = yield* api(url).register("ann")
+        for (const [transport, digit] of [
+          ["http", "d"],
+          ["websocket", "e"]
+        ] as const) {
+          const traceId = digit.repeat(32)
+          const parent = Tracer.externalSpan({ traceId, spanId: "00f067aa0ba902b7", sampled: true })
+          const rpc = yield* rpcClient(url, transport)
+          yield* Effect.withSpan(withToken(ann.token)(rpc["user.me"]()), "caller", { parent })
+          const call = yield* collector.span((span) => span.traceId === traceId && span.name === "user.me", "the call")
+          assert.strictEqual(call.kind, "server")
+          assert.strictEqual(call.attributes["rpc.method"], "user.me")
+          yield* collector.span((span) => span.name === "Users.me" && span.parentId === call.spanId, "the service")
+          assert.isFalse(collector.spans.some(({ name }) => name.includes("/rpc")))
+        }
       })
     )
 

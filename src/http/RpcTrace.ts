@@ -1,0 +1,33 @@
+import { Effect } from "effect"
+import type { Headers } from "effect/http"
+import { type Rpc, RpcSchema, RpcServer } from "effect/rpc"
+import { markFault, Tracing, traceparentOf, untraced } from "../services/Tracing.ts"
+
+/** The trace that a call's envelope names becomes the header of that call, as which others may send it too. */
+export const withTraces = (protocol: RpcServer.Protocol["Service"]) =>
+  RpcServer.Protocol.of({
+    ...protocol,
+    run: (serve) =>
+      protocol.run((clientId, message) => {
+        if (message._tag !== "Request" || message.traceId === undefined || message.spanId === undefined)
+          return serve(clientId, message)
+        const { headers, sampled = true, spanId, traceId } = message
+        const traceparent = traceparentOf({ traceId, spanId, sampled })
+        return serve(clientId, { ...message, headers: [...headers, ["traceparent", traceparent]] })
+      })
+  })
+
+/** A call in a span of its own; a stream may last for days, and is in none. */
+export const traced = <A, E, R>(
+  call: Effect.Effect<A, E, R>,
+  { headers, rpc }: { readonly headers: Headers.Headers; readonly rpc: Rpc.AnyWithProps }
+): Effect.Effect<A, E, R> =>
+  RpcSchema.isStreamSchema(rpc.successSchema)
+    ? untraced(call)
+    : Effect.flatMap(Tracing, (tracing) =>
+        tracing.incoming(Effect.tapError(call, markFault), headers.traceparent, () => ({
+          name: rpc._tag,
+          kind: "server",
+          attributes: { "rpc.system.name": "effect_rpc", "rpc.method": rpc._tag }
+        }))
+      )
