@@ -14,11 +14,14 @@ import * as RedisPresence from "./layers/RedisPresence.ts"
 import * as Handlers from "./rpc/Handlers.ts"
 import { AccessTokens } from "./services/AccessTokens.ts"
 import { Blocks } from "./services/Blocks.ts"
+import { ConversationChanges } from "./services/ConversationChanges.ts"
 import { Conversations } from "./services/Conversations.ts"
 import { Drain } from "./services/Drain.ts"
 import { EventCursors } from "./services/EventCursors.ts"
+import { Invites } from "./services/Invites.ts"
 import { Limits } from "./services/Limits.ts"
 import { Log } from "./services/Log.ts"
+import { Members } from "./services/Members.ts"
 import { Messages } from "./services/Messages.ts"
 import { Nodes } from "./services/Nodes.ts"
 import { Passwords } from "./services/Passwords.ts"
@@ -71,6 +74,9 @@ export const Services = Layer.mergeAll(
   Blocks.layer,
   Threads.layer,
   Polls.layer,
+  ConversationChanges.layer,
+  Invites.layer,
+  Members.layer,
   Messages.layer,
   Search.layer,
   Sync.layer,

@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { ConversationId, Seq, Timestamp, UserId } from "./Ids.ts"
+import { ConversationId, Moment, Seq, Timestamp, UserId } from "./Ids.ts"
 import { Message } from "./Message.ts"
 import { Text, Url } from "./Text.ts"
 import { User } from "./User.ts"
@@ -14,6 +14,9 @@ export type Role = typeof Role.Type
 export const HistoryForNewMembers = Schema.Literals(["all", "from-join"])
 export type HistoryForNewMembers = typeof HistoryForNewMembers.Type
 
+/** For what I am notified. */
+export const Notify = Schema.Literals(["all", "mentions", "none"])
+
 /** My side of a conversation. `unreadCount` is derived from `readSeq` and capped at 100. */
 export const Membership = Schema.Struct({
   role: Role,
@@ -26,7 +29,7 @@ export const Membership = Schema.Struct({
   mutedUntil: Schema.NullOr(Timestamp),
   archived: Schema.Boolean,
   pinned: Schema.Boolean,
-  notify: Schema.Literals(["all", "mentions", "none"])
+  notify: Notify
 }).annotate({ identifier: "Membership" })
 export type Membership = typeof Membership.Type
 
@@ -40,6 +43,7 @@ export const Conversation = Schema.Struct({
   avatarUrl: Schema.NullOr(Schema.String),
   createdBy: UserId,
   createdAt: Timestamp,
+  historyForNewMembers: HistoryForNewMembers,
   seq: Seq,
   lastActivityAt: Timestamp,
   lastMessage: Schema.NullOr(Message),
@@ -63,10 +67,13 @@ export const NewDirect = Schema.Struct({ kind: Schema.Literal("dm"), userId: Use
   identifier: "NewDirect"
 })
 
+/** The limit on its length is a setting. */
+const Title = Text.check(Schema.isPattern(/\S/u, { message: "must not be empty" }))
+
 /** The limits on the title's length and on the number of members are settings and checked by Conversations. */
 export const NewGroup = Schema.Struct({
   kind: Schema.Literal("group"),
-  title: Text.check(Schema.isPattern(/\S/u, { message: "must not be empty" })),
+  title: Title,
   avatarUrl: Schema.optionalKey(Schema.NullOr(Url)),
   memberIds: Schema.Array(UserId)
 }).annotate({ identifier: "NewGroup" })
@@ -74,10 +81,32 @@ export const NewGroup = Schema.Struct({
 export const NewConversation = Schema.Union([NewDirect, NewGroup])
 export type NewConversation = typeof NewConversation.Type
 
-/** Chosen by the client: a group is made once for each within 24 hours. */
+/** Chosen by the client: a group or an invite is made once for each within 24 hours. */
 export const IdempotencyKey = Schema.String.check(
   Schema.isPattern(/^[\x21-\x7e]{1,128}$/, { message: "must be 1 to 128 visible ASCII characters" })
 )
+
+/** The fields to change of what a group is for all its members. */
+export const ConversationChange = Schema.Struct({
+  title: Schema.optionalKey(Title),
+  avatarUrl: Schema.optionalKey(Schema.NullOr(Url)),
+  historyForNewMembers: Schema.optionalKey(HistoryForNewMembers)
+}).annotate({ identifier: "ConversationChange" })
+export type ConversationChange = typeof ConversationChange.Type
+
+/** The fields to change of my own side of a conversation; `mutedUntil: null` ends the quiet. */
+export const SettingsChange = Schema.Struct({
+  mutedUntil: Schema.optionalKey(Schema.NullOr(Moment)),
+  archived: Schema.optionalKey(Schema.Boolean),
+  pinned: Schema.optionalKey(Schema.Boolean),
+  notify: Schema.optionalKey(Notify)
+}).annotate({ identifier: "SettingsChange" })
+export type SettingsChange = typeof SettingsChange.Type
+
+/** Users to be added to a group; the limit on their number is a setting. */
+export const NewMembers = Schema.Struct({ userIds: Schema.Array(UserId) }).annotate({ identifier: "NewMembers" })
+
+export const RoleChange = Schema.Struct({ role: Role }).annotate({ identifier: "RoleChange" })
 
 /** `force` may move the marker back, which marks as unread. */
 export const ReadMark = Schema.Struct({ seq: Seq, force: Schema.optionalKey(Schema.Boolean) }).annotate({

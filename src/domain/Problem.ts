@@ -48,6 +48,7 @@ export const ConflictCode = Schema.Literals([
   "username-taken",
   "message-id-reused",
   "not-a-group",
+  "group-full",
   "last-owner",
   "idempotency-key-reused",
   "not-a-poll",

@@ -1,7 +1,9 @@
 import { HttpApi, OpenApi } from "effect/http-api"
 import { AuthGroup } from "./AuthApi.ts"
 import { BlockGroup } from "./BlockApi.ts"
-import { ConversationGroup, MemberGroup, ReadGroup, TypingGroup } from "./ConversationApi.ts"
+import { ConversationGroup, ReadGroup, TypingGroup } from "./ConversationApi.ts"
+import { InviteGroup } from "./InviteApi.ts"
+import { MemberGroup } from "./MemberApi.ts"
 import { EventGroup, MessageGroup } from "./MessageApi.ts"
 import { Problems } from "./Middleware.ts"
 import { toOpenApiDocument } from "./OpenApiDocument.ts"
@@ -27,6 +29,7 @@ export class Api extends HttpApi.make("chat")
     BlockGroup,
     ConversationGroup,
     MemberGroup,
+    InviteGroup,
     MessageGroup,
     ThreadGroup,
     ReadGroup,

@@ -1,6 +1,14 @@
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { Conversation, IdempotencyKey, Member, NewConversation, ReadMark } from "../domain/Conversation.ts"
+import {
+  Conversation,
+  ConversationChange,
+  IdempotencyKey,
+  Membership,
+  NewConversation,
+  ReadMark,
+  SettingsChange
+} from "../domain/Conversation.ts"
 import { Page } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
@@ -41,22 +49,40 @@ const get = HttpApiEndpoint.get("get", "/v1/conversations/:id", {
   OpenApi.annotations({ summary: "A conversation", description: "404 also for one that I am not a member of." })
 )
 
+const update = HttpApiEndpoint.patch("update", "/v1/conversations/:id", {
+  params: conversationParams,
+  payload: ConversationChange,
+  success: Conversation,
+  error: [InvalidRequest, Forbidden, NotFound, Conflict, Unavailable]
+})
+  .middleware(JsonBody)
+  .annotateMerge(
+    OpenApi.annotations({
+      summary: "Change a group",
+      description:
+        "Changes the fields that are given; `avatarUrl: null` removes the picture. Owners and admins may (403 for others), `historyForNewMembers` is for owners. It changes nothing for those who are members. All members get `conversation.updated` with what has changed. 409 `not-a-group` for a direct conversation."
+    })
+  )
+
+const settings = HttpApiEndpoint.patch("settings", "/v1/conversations/:id/settings", {
+  params: conversationParams,
+  payload: SettingsChange,
+  success: Membership,
+  error: [InvalidRequest, NotFound, Unavailable]
+})
+  .middleware(JsonBody)
+  .annotateMerge(
+    OpenApi.annotations({
+      summary: "Change my settings of a conversation",
+      description:
+        "Mine alone, on all my devices: these get `conversation.settings`. `mutedUntil: null` ends the quiet. Answers my whole side of the conversation."
+    })
+  )
+
 export class ConversationGroup extends HttpApiGroup.make("conversation")
-  .add(create, list, get)
+  .add(create, list, get, update, settings)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ description: "Direct and group conversations" })) {}
-
-const members = HttpApiEndpoint.get("list", "/v1/conversations/:id/members", {
-  params: conversationParams,
-  query: pageQuery,
-  success: Page(Member),
-  error: [InvalidRequest, NotFound, Unavailable]
-}).annotateMerge(OpenApi.annotations({ summary: "Members", description: "In the order in which they joined." }))
-
-export class MemberGroup extends HttpApiGroup.make("member")
-  .add(members)
-  .middleware(Authorization)
-  .annotateMerge(OpenApi.annotations({ description: "Who is in a conversation" })) {}
 
 const mark = HttpApiEndpoint.put("mark", "/v1/conversations/:id/read", {
   params: conversationParams,

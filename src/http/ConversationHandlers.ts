@@ -2,6 +2,7 @@ import { Effect, Layer, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Conversation } from "../domain/Conversation.ts"
+import { ConversationChanges } from "../services/ConversationChanges.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Settings } from "../services/Settings.ts"
@@ -15,6 +16,7 @@ const conversation = HttpApiBuilder.group(
   Api,
   "conversation",
   Effect.fn(function* (handlers) {
+    const changes = yield* ConversationChanges
     const conversations = yield* Conversations
     const { limits } = yield* Settings
     return handlers.handleAll({
@@ -28,22 +30,10 @@ const conversation = HttpApiBuilder.group(
         const { userId } = yield* CurrentPrincipal
         return yield* conversations.list(userId, yield* toPageRequest(query, limits.pageSize))
       }),
-      get: ({ params }) => CurrentPrincipal.use(({ userId }) => conversations.get(userId, params.id))
-    })
-  })
-)
-
-const member = HttpApiBuilder.group(
-  Api,
-  "member",
-  Effect.fn(function* (handlers) {
-    const conversations = yield* Conversations
-    const { limits } = yield* Settings
-    return handlers.handleAll({
-      list: Effect.fnUntraced(function* ({ params, query }) {
-        const { userId } = yield* CurrentPrincipal
-        return yield* conversations.members(userId, params.id, yield* toPageRequest(query, limits.pageSize))
-      })
+      get: ({ params }) => CurrentPrincipal.use(({ userId }) => conversations.get(userId, params.id)),
+      update: ({ params, payload }) => CurrentPrincipal.use(({ userId }) => changes.update(userId, params.id, payload)),
+      settings: ({ params, payload }) =>
+        CurrentPrincipal.use(({ userId }) => changes.settings(userId, params.id, payload))
     })
   })
 )
@@ -74,4 +64,4 @@ const typing = HttpApiBuilder.group(
   })
 )
 
-export const layer = Layer.mergeAll(conversation, member, read, typing)
+export const layer = Layer.mergeAll(conversation, read, typing)

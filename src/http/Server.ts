@@ -11,7 +11,9 @@ import * as Block from "./BlockHandlers.ts"
 import * as Conversation from "./ConversationHandlers.ts"
 import * as Docs from "./Docs.ts"
 import * as Edge from "./Edge.ts"
+import * as Invite from "./InviteHandlers.ts"
 import * as JsonBodyCheck from "./JsonBodyCheck.ts"
+import * as Member from "./MemberHandlers.ts"
 import * as Message from "./MessageHandlers.ts"
 import { makeNodeServer } from "./NodeServer.ts"
 import * as Presence from "./PresenceHandlers.ts"
@@ -31,6 +33,8 @@ export const HttpRoutes = Layer.mergeAll(
       User.layer,
       Block.layer,
       Conversation.layer,
+      Member.layer,
+      Invite.layer,
       Message.layer,
       Thread.layer,
       Presence.layer,

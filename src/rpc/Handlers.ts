@@ -1,6 +1,7 @@
 import { Layer } from "effect"
 import * as Auth from "./AuthHandlers.ts"
 import * as Conversation from "./ConversationHandlers.ts"
+import * as Group from "./GroupHandlers.ts"
 import * as Message from "./MessageHandlers.ts"
 import * as Presence from "./PresenceHandlers.ts"
 import * as Thread from "./ThreadHandlers.ts"
@@ -11,6 +12,7 @@ export const layer = Layer.mergeAll(
   Auth.layer,
   User.layer,
   Conversation.layer,
+  Group.layer,
   Message.layer,
   Thread.layer,
   Presence.layer

@@ -1,6 +1,7 @@
 import { AccountRpcs, SessionRpcs } from "./AuthRpcs.ts"
 import { ConversationRpcs } from "./ConversationRpcs.ts"
 import { EventRpcs } from "./EventRpcs.ts"
+import { GroupRpcs } from "./GroupRpcs.ts"
 import { MessageRpcs } from "./MessageRpcs.ts"
 import { PresenceRpcs } from "./PresenceRpcs.ts"
 import { PollRpcs, ThreadRpcs } from "./ThreadRpcs.ts"
@@ -10,7 +11,15 @@ import { UserRpcs } from "./UserRpcs.ts"
  * What a signed-in user can ask for, each operation declared once: RPC serves them, and the commands of a WebSocket are
  * the same ones. Their names are the operation ids of the HTTP API, their data its bodies plus the ids of its paths.
  */
-export const Operations = SessionRpcs.merge(UserRpcs, ConversationRpcs, MessageRpcs, ThreadRpcs, PollRpcs, PresenceRpcs)
+export const Operations = SessionRpcs.merge(
+  UserRpcs,
+  ConversationRpcs,
+  GroupRpcs,
+  MessageRpcs,
+  ThreadRpcs,
+  PollRpcs,
+  PresenceRpcs
+)
 
 /** Everything that RPC serves: also what starts a session, and the stream of events. */
 export const AllOperations = AccountRpcs.merge(Operations, EventRpcs)

@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import type { Conversation, Kind, Member } from "../domain/Conversation.ts"
+import type { Conversation, HistoryForNewMembers, Kind, Member } from "../domain/Conversation.ts"
 import { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Page } from "../domain/Page.ts"
 import { Conflict, NotFound } from "../domain/Problem.ts"
@@ -8,13 +8,15 @@ import { type MessageRow, toMessage } from "./LogReader.ts"
 import type { MembershipRow, UserRow } from "./Memory.ts"
 
 /** A member's view of a conversation as it comes from storage; `peerId` is null but in a DM. */
-export interface ConversationRow extends Omit<MembershipRow, "userId" | "leftSeq" | "joinedAt" | "userSeq"> {
+export interface ConversationRow
+  extends Omit<MembershipRow, "userId" | "leftSeq" | "removed" | "joinedAt" | "userSeq"> {
   readonly id: ConversationId
   readonly kind: Kind
   readonly title: string | null
   readonly avatarUrl: string | null
   readonly createdBy: UserId
   readonly createdAt: Date
+  readonly historyForNewMembers: HistoryForNewMembers
   readonly seq: number
   readonly lastActivityAt: Date
   readonly memberCount: number
@@ -38,6 +40,7 @@ export const toConversation = (row: ConversationRow, lastMessage: MessageRow | u
   avatarUrl: row.avatarUrl,
   createdBy: row.createdBy,
   createdAt: row.createdAt.toISOString(),
+  historyForNewMembers: row.kind === "dm" ? "all" : row.historyForNewMembers,
   seq: row.seq,
   lastActivityAt: row.lastActivityAt.toISOString(),
   lastMessage: lastMessage === undefined ? null : toMessage(lastMessage, row.visibleFromSeq),

@@ -106,6 +106,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
         joinedSeq: 1,
         visibleFromSeq: 1,
         leftSeq: null,
+        removed: false,
         joinedAt: now,
         readSeq: 0,
         deliveredSeq: 0,
@@ -119,6 +120,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
         ...conversation,
         id,
         createdAt: now,
+        historyForNewMembers: "from-join",
         members: new Map(memberIds.map((userId) => [userId, member(userId)])),
         log: [
           {

@@ -65,7 +65,8 @@ export const makeConversationsSql = Effect.gen(function* () {
     LIMIT ${unreadCap}) mentioned`
 
   const mine = (userId: UserId) => sql`
-    SELECT c.id, c.kind, c.title, c.avatar_url, c.created_by, c.created_at, h.seq, h.last_activity_at,
+    SELECT c.id, c.kind, c.title, c.avatar_url, c.created_by, c.created_at, c.history_for_new_members,
+      h.seq, h.last_activity_at,
       (SELECT x.seq FROM messages x WHERE x.conversation_id = c.id AND x.seq >= me.visible_from_seq
         AND x.thread_root_seq IS NULL ORDER BY x.seq DESC LIMIT 1) AS last_seq,
       (SELECT count(*) FROM conversation_members x WHERE x.conversation_id = c.id AND x.left_seq IS NULL)

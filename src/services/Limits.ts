@@ -48,11 +48,17 @@ const store = Layer.effect(
 export class Limits extends Context.Service<
   Limits,
   {
-    readonly consume: (key: string, limit: number, window: Duration.Input) => Effect.Effect<void, RateLimited>
+    /** Uses it `times` over, or once. */
+    readonly consume: (
+      key: string,
+      limit: number,
+      window: Duration.Input,
+      times?: number
+    ) => Effect.Effect<void, RateLimited>
     /** The same, telling what is left. */
     readonly take: (key: string, limit: number, window: Duration.Input) => Effect.Effect<Allowance, RateLimited>
-    /** Undoes one `consume`: what turned out to be free. */
-    readonly giveBack: (key: string, limit: number, window: Duration.Input) => Effect.Effect<void>
+    /** Undoes a `consume`: what turned out to be free. */
+    readonly giveBack: (key: string, limit: number, window: Duration.Input, times?: number) => Effect.Effect<void>
   }
 >()("chat/services/Limits") {
   static readonly layerNoDeps = Layer.effect(
@@ -77,14 +83,14 @@ export class Limits extends Context.Service<
           )
 
       return Limits.of({
-        consume: (key, limit, window) => Effect.asVoid(use(key, limit, window, 1)),
+        consume: (key, limit, window, times = 1) => Effect.asVoid(use(key, limit, window, times)),
         take: (key, limit, window) =>
           Effect.map(use(key, limit, window, 1), ({ remaining, resetAfter }) => ({
             limit,
             remaining,
             resetMs: Math.ceil(Duration.toMillis(resetAfter))
           })),
-        giveBack: (key, limit, window) => Effect.asVoid(Effect.orDie(use(key, limit, window, -1)))
+        giveBack: (key, limit, window, times = 1) => Effect.asVoid(Effect.orDie(use(key, limit, window, -times)))
       })
     })
   )

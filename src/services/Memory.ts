@@ -1,5 +1,5 @@
 import { Context, Effect, Layer, Semaphore } from "effect"
-import type { Kind, Role } from "../domain/Conversation.ts"
+import type { HistoryForNewMembers, Kind, Role } from "../domain/Conversation.ts"
 import type { Event } from "../domain/Event.ts"
 import type { ConversationId, MessageId, SessionId, UserId } from "../domain/Ids.ts"
 import type { MessageType } from "../domain/Message.ts"
@@ -43,6 +43,8 @@ export interface MembershipRow {
   readonly joinedSeq: number
   readonly visibleFromSeq: number
   readonly leftSeq: number | null
+  /** By another, who alone can let him in again. */
+  readonly removed: boolean
   readonly joinedAt: Date
   readonly readSeq: number
   readonly deliveredSeq: number
@@ -98,6 +100,7 @@ export interface StoredConversation {
   readonly avatarUrl: string | null
   readonly createdBy: UserId
   readonly createdAt: Date
+  readonly historyForNewMembers: HistoryForNewMembers
   readonly peers: readonly [UserId, UserId] | null
   readonly members: Map<UserId, MembershipRow>
   readonly log: Array<LoggedMessage | LoggedEvent>

@@ -6,8 +6,11 @@ import type { Event } from "../../src/domain/Event.ts"
 import { ClientMessageId, ConversationId, MessageId, type UserId } from "../../src/domain/Ids.ts"
 import type { NewMessage } from "../../src/domain/Message.ts"
 import { Blocks } from "../../src/services/Blocks.ts"
+import { ConversationChanges } from "../../src/services/ConversationChanges.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
+import { Invites } from "../../src/services/Invites.ts"
 import { Log, type NewEntry } from "../../src/services/Log.ts"
+import { Members } from "../../src/services/Members.ts"
 import { Memory } from "../../src/services/Memory.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { Polls } from "../../src/services/Polls.ts"
@@ -24,7 +27,7 @@ export class Backstage extends Context.Service<
     readonly leave: (conversationId: ConversationId, userId: UserId) => Effect.Effect<void>
     readonly seeFrom: (conversationId: ConversationId, userId: UserId, seq: number) => Effect.Effect<void>
     readonly deleteUser: (userId: UserId) => Effect.Effect<void>
-    /** Makes every Idempotency-Key a day old. */
+    /** Makes every Idempotency-Key and invite a day old. */
     readonly aDayPasses: Effect.Effect<void>
   }
 >()("chat/test/Backstage") {
@@ -61,22 +64,48 @@ export class Backstage extends Context.Service<
           run(sql`UPDATE conversation_members SET visible_from_seq = ${seq}
             WHERE conversation_id = ${id} AND user_id = ${userId}`),
         deleteUser: (userId) => run(sql`UPDATE users SET deleted_at = clock_timestamp() WHERE id = ${userId}`),
-        aDayPasses: run(sql`UPDATE idempotency_keys SET created_at = created_at - interval '24 hours 1 second'`)
+        aDayPasses: Effect.andThen(
+          run(sql`UPDATE idempotency_keys SET created_at = created_at - interval '24 hours 1 second'`),
+          run(sql`UPDATE invites SET created_at = created_at - interval '24 hours 1 second',
+            expires_at = expires_at - interval '24 hours 1 second'`)
+        )
       })
     })
   )
 }
 
 /** What `chat` provides. */
-export type Chat = Users | Blocks | Conversations | Messages | Threads | Polls | Log | PubSub | Settings | Backstage
+export type Chat =
+  | Users
+  | Blocks
+  | Members
+  | Invites
+  | ConversationChanges
+  | Conversations
+  | Messages
+  | Threads
+  | Polls
+  | Log
+  | PubSub
+  | Settings
+  | Backstage
+
+const groups = {
+  fake: Layer.mergeAll(Members.layerTest, Invites.layerTest, ConversationChanges.layerTest),
+  sql: Layer.mergeAll(Members.layer, Invites.layer, ConversationChanges.layer)
+}
 
 /** Everything that conversations stand on, but for the database. */
 export const chat = {
-  fake: Layer.mergeAll(Messages.layer, Threads.layerTest, Polls.layerTest, Blocks.layerTest, Backstage.layerTest).pipe(
-    Layer.provideMerge(Layer.mergeAll(Log.layerTest, Conversations.layerTest)),
-    Layer.provideMerge(accounts.fake)
-  ),
-  sql: Layer.mergeAll(Messages.layer, Threads.layer, Polls.layer, Blocks.layer, Backstage.layer).pipe(
+  fake: Layer.mergeAll(
+    Messages.layer,
+    Threads.layerTest,
+    Polls.layerTest,
+    Blocks.layerTest,
+    groups.fake,
+    Backstage.layerTest
+  ).pipe(Layer.provideMerge(Layer.mergeAll(Log.layerTest, Conversations.layerTest)), Layer.provideMerge(accounts.fake)),
+  sql: Layer.mergeAll(Messages.layer, Threads.layer, Polls.layer, Blocks.layer, groups.sql, Backstage.layer).pipe(
     Layer.provideMerge(Layer.mergeAll(Log.layer, Conversations.layer)),
     Layer.provideMerge(accounts.sql)
   )

@@ -9,11 +9,14 @@ import * as Server from "../../src/http/Server.ts"
 import { makeLogger } from "../../src/layers/Logging.ts"
 import { AccessTokens } from "../../src/services/AccessTokens.ts"
 import { Blocks } from "../../src/services/Blocks.ts"
+import { ConversationChanges } from "../../src/services/ConversationChanges.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Drain } from "../../src/services/Drain.ts"
 import { EventCursors } from "../../src/services/EventCursors.ts"
+import { Invites } from "../../src/services/Invites.ts"
 import { Limits } from "../../src/services/Limits.ts"
 import { Log } from "../../src/services/Log.ts"
+import { Members } from "../../src/services/Members.ts"
 import { Memory } from "../../src/services/Memory.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { Nodes } from "../../src/services/Nodes.ts"
@@ -152,6 +155,9 @@ export const fakeServices = (overrides: SettingsOverrides = {}) =>
     Polls.layerTest,
     Messages.layer,
     Search.layerTest,
+    ConversationChanges.layerTest,
+    Invites.layerTest,
+    Members.layerTest,
     Typing.layer,
     Users.layerTest,
     EventStreams.layer
