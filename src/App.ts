@@ -16,6 +16,7 @@ import { AccessTokens } from "./services/AccessTokens.ts"
 import { Blocks } from "./services/Blocks.ts"
 import { ConversationChanges } from "./services/ConversationChanges.ts"
 import { Conversations } from "./services/Conversations.ts"
+import { Drafts } from "./services/Drafts.ts"
 import { Drain } from "./services/Drain.ts"
 import { EventCursors } from "./services/EventCursors.ts"
 import { Invites } from "./services/Invites.ts"
@@ -83,7 +84,7 @@ export const Services = Layer.mergeAll(
   Typing.layer,
   Users.layer,
   Sessions.layer
-).pipe(Layer.provideMerge(EventCursors.layer))
+).pipe(Layer.provideMerge(Layer.merge(Drafts.layer, EventCursors.layer)))
 
 /** What carries events to this node's sockets and streams. */
 export const Realtime = Layer.mergeAll(Gateway.layer, EventStreams.layer).pipe(

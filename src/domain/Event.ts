@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { Conversation, HistoryForNewMembers, Kind, Membership, Role } from "./Conversation.ts"
+import { Draft } from "./Draft.ts"
 import { ConversationId, MessageId, Seq, Timestamp, UserId } from "./Ids.ts"
 import { Message } from "./Message.ts"
 import { Presence } from "./Presence.ts"
@@ -105,6 +106,7 @@ export const Ephemeral = Schema.Union([
   ephemeral("conversation.added", { conversation: Conversation }),
   ephemeral("conversation.removed", {}),
   ephemeral("conversation.settings", { me: Membership }),
+  ephemeral("draft.updated", { draft: Schema.NullOr(Draft) }),
   ephemeral("conversation.reset", { seq: Seq }),
   ephemeral("conversation.dirty", { seq: Seq }),
   ephemeral("session.expiring", { expiresAt: Timestamp }),

@@ -2,6 +2,7 @@ import { HttpApi, OpenApi } from "effect/http-api"
 import { AuthGroup } from "./AuthApi.ts"
 import { BlockGroup } from "./BlockApi.ts"
 import { ConversationGroup, ReadGroup, TypingGroup } from "./ConversationApi.ts"
+import { DraftGroup } from "./DraftApi.ts"
 import { InviteGroup } from "./InviteApi.ts"
 import { MemberGroup } from "./MemberApi.ts"
 import { EventGroup, MessageGroup } from "./MessageApi.ts"
@@ -35,6 +36,7 @@ export class Api extends HttpApi.make("chat")
     ReadGroup,
     TypingGroup,
     EventGroup,
+    DraftGroup,
     PresenceGroup,
     SystemGroup
   )

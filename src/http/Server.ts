@@ -10,6 +10,7 @@ import * as Auth from "./AuthHandlers.ts"
 import * as Block from "./BlockHandlers.ts"
 import * as Conversation from "./ConversationHandlers.ts"
 import * as Docs from "./Docs.ts"
+import * as Draft from "./DraftHandlers.ts"
 import * as Edge from "./Edge.ts"
 import * as Invite from "./InviteHandlers.ts"
 import * as JsonBodyCheck from "./JsonBodyCheck.ts"
@@ -37,6 +38,7 @@ export const HttpRoutes = Layer.mergeAll(
       Invite.layer,
       Message.layer,
       Thread.layer,
+      Draft.layer,
       Presence.layer,
       System.layer
     ]),

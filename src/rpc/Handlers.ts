@@ -1,6 +1,7 @@
 import { Layer } from "effect"
 import * as Auth from "./AuthHandlers.ts"
 import * as Conversation from "./ConversationHandlers.ts"
+import * as Draft from "./DraftHandlers.ts"
 import * as Group from "./GroupHandlers.ts"
 import * as Message from "./MessageHandlers.ts"
 import * as Presence from "./PresenceHandlers.ts"
@@ -15,5 +16,6 @@ export const layer = Layer.mergeAll(
   Group.layer,
   Message.layer,
   Thread.layer,
+  Draft.layer,
   Presence.layer
 )

@@ -1,5 +1,6 @@
 import { AccountRpcs, SessionRpcs } from "./AuthRpcs.ts"
 import { ConversationRpcs } from "./ConversationRpcs.ts"
+import { DraftRpcs } from "./DraftRpcs.ts"
 import { EventRpcs } from "./EventRpcs.ts"
 import { GroupRpcs } from "./GroupRpcs.ts"
 import { MessageRpcs } from "./MessageRpcs.ts"
@@ -18,6 +19,7 @@ export const Operations = SessionRpcs.merge(
   MessageRpcs,
   ThreadRpcs,
   PollRpcs,
+  DraftRpcs,
   PresenceRpcs
 )
 

@@ -3,6 +3,7 @@ import type { UserId } from "../domain/Ids.ts"
 import type { Unavailable } from "../domain/Problem.ts"
 import type { Synced, SyncRequest } from "../domain/Sync.ts"
 import { Conversations, type Place } from "./Conversations.ts"
+import { Drafts } from "./Drafts.ts"
 
 /** How many conversations one statement reads. */
 const pageSize = 50
@@ -42,6 +43,7 @@ export class Sync extends Context.Service<
     Sync,
     Effect.gen(function* () {
       const conversations = yield* Conversations
+      const drafts = yield* Drafts
       return Sync.of({
         sync: Effect.fn("Sync.sync")(function* (userId, request) {
           const { places, userSeq } = yield* conversations.places(userId)
@@ -59,6 +61,7 @@ export class Sync extends Context.Service<
             behind: kept
               .filter((place) => place.seq !== place.seen)
               .map(({ conversationId, seq }) => ({ conversationId, seq })),
+            drafts: request.userSeq === undefined ? [] : yield* drafts.changedAfter(userId, request.userSeq),
             settings: found.filter(({ id }) => !isAdded.has(id)).map(({ id, me }) => ({ conversationId: id, me }))
           }
         })

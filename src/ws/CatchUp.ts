@@ -4,6 +4,7 @@ import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Unavailable } from "../domain/Problem.ts"
 import type { SyncRequest } from "../domain/Sync.ts"
 import { Conversations, type Place } from "../services/Conversations.ts"
+import { Drafts } from "../services/Drafts.ts"
 import { Log } from "../services/Log.ts"
 import * as Definitions from "../services/MetricDefinitions.ts"
 import { Metrics } from "../services/Metrics.ts"
@@ -68,6 +69,7 @@ export class CatchUp extends Context.Service<
     CatchUp,
     Effect.gen(function* () {
       const conversations = yield* Conversations
+      const drafts = yield* Drafts
       const hub = yield* Hub
       const log = yield* Log
       const metrics = yield* Metrics
@@ -244,6 +246,11 @@ export class CatchUp extends Context.Service<
             { discard: true }
           )
         )
+        if (from.userSeq !== undefined) {
+          for (const { conversationId, draft } of yield* drafts.changedAfter(receiver.userId, from.userSeq)) {
+            yield* send(receiver, "draft.updated", conversationId, { draft })
+          }
+        }
         receiver.send({ event: "ready", data: { resumed: true, done: true } })
       })
 
@@ -313,8 +320,8 @@ export class CatchUp extends Context.Service<
         yield* hub.signals(receiver.userId, (signal) => {
           const { conversationId, event } = signal
           if (event === "membership.changed" && conversationId !== null) Queue.offerUnsafe(changes, conversationId)
-          // Of a large room it goes to the reader's own devices only.
-          else if (event === "read.marked") receiver.offer(new Frame(signal))
+          // The rest is for the user's own devices.
+          else receiver.offer(new Frame(signal))
         })
         const { places, userSeq } = yield* conversations.places(receiver.userId)
         if (receiver.isClosing) return

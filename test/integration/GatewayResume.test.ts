@@ -245,6 +245,33 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
+  it.effect("has the drafts of its user's other devices, live and after it was away", () =>
+    Effect.gen(function* () {
+      const { ann, http, url } = yield* start
+      const [one = "", two = ""] = [yield* http.group(ann), yield* http.group(ann)]
+      const [phone, laptop] = [yield* connect(url), yield* connect(url)]
+      const [answer] = yield* phone.ready(ann.token)
+      yield* laptop.ready(ann.token)
+      yield* phone.ok("draft.set", { conversationId: one, body: "half a" })
+      for (const client of [phone, laptop]) {
+        const { json } = yield* client.event("draft.updated", one)
+        assert.nestedPropertyVal(json, "data.draft.body", "half a")
+      }
+      yield* phone.ok("draft.set", { conversationId: two, body: "gone" })
+      yield* phone.ok("draft.clear", { conversationId: two })
+      assert.propertyVal((yield* phone.ok("draft.list")).items, "length", 1)
+      const { frames } = yield* comeBack(ann, { [one]: 1, [two]: 1 }, Number(answer?.ok?.userSeq))
+      assert.deepStrictEqual(
+        frames.map(({ conversationId, event }) => [event, conversationId]),
+        [
+          ["draft.updated", one],
+          ["draft.updated", two]
+        ]
+      )
+      assert.deepStrictEqual(frames[1]?.json, { event: "draft.updated", conversationId: two, data: { draft: null } })
+    })
+  )
+
   it.effect("is served by a node that has not heard of the last events yet", () =>
     Effect.gen(function* () {
       const { ann, http, url } = yield* start

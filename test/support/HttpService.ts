@@ -11,6 +11,7 @@ import { AccessTokens } from "../../src/services/AccessTokens.ts"
 import { Blocks } from "../../src/services/Blocks.ts"
 import { ConversationChanges } from "../../src/services/ConversationChanges.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
+import { Drafts } from "../../src/services/Drafts.ts"
 import { Drain } from "../../src/services/Drain.ts"
 import { EventCursors } from "../../src/services/EventCursors.ts"
 import { Invites } from "../../src/services/Invites.ts"
@@ -164,6 +165,7 @@ export const fakeServices = (overrides: SettingsOverrides = {}) =>
   ).pipe(
     Layer.provideMerge(CatchUp.layer),
     Layer.provideMerge(Layer.mergeAll(Hub.layer, Sync.layer, Sessions.layerTest, EventCursors.layerTest)),
+    Layer.provideMerge(Drafts.layerTest),
     Layer.provideMerge(Layer.mergeAll(Conversations.layerTest, Presence.layerTest)),
     Layer.provideMerge(Log.layerTest),
     Layer.provideMerge(Readiness.layerNoDeps),
