@@ -57,7 +57,12 @@ const WatchRedis = Layer.effectDiscard(
   Effect.gen(function* () {
     const readiness = yield* Readiness
     const redis = yield* Redis
-    yield* readiness.watch({ name: "redis", required: false, probe: redis.ping })
+    yield* readiness.watch({
+      name: "redis",
+      required: false,
+      probe: redis.ping,
+      without: "presence is what this node knows, limits are its own"
+    })
   })
 )
 

@@ -16,6 +16,8 @@ export type DependencyStatus = typeof DependencyStatus.Type
  */
 export const ReadinessReport = Schema.Struct({
   status: Schema.Literals(["ready", "degraded", "draining", "unavailable"]),
-  dependencies: Schema.Record(Schema.String, DependencyStatus)
+  dependencies: Schema.Record(Schema.String, DependencyStatus),
+  /** As of the start of the node: the last one that has run, and those that only a newer release knows. */
+  migrations: Schema.Struct({ latest: Schema.NullOr(Schema.String), newer: Schema.Array(Schema.String) })
 }).annotate({ identifier: "ReadinessReport" })
 export type ReadinessReport = typeof ReadinessReport.Type

@@ -1,4 +1,4 @@
-import { Array as Arr, Cause, Effect, Formatter, Layer, Logger, References } from "effect"
+import { Array as Arr, Cause, Effect, Formatter, Layer, Logger, LogLevel, References } from "effect"
 import { Settings, type SettingsShape } from "../services/Settings.ts"
 import { sampledSpan } from "../services/Tracing.ts"
 
@@ -60,24 +60,65 @@ const toPretty = (options: Logger.Options<unknown>) => {
   ].join("\n")
 }
 
+/** From which level on a logger writes; it may change while the logger is in use. */
+export interface Threshold {
+  level: SettingsShape["logging"]["level"]
+}
+
 /**
  * A logger that hands each entry, without its line end, to `write`. The message of `Effect.log*` may be followed by plain
  * objects: they, the annotations (such as `requestId`), trace and span id and the cause become fields beside `time`,
  * `level` and `message`. No text, wherever it comes from, can begin a line or reach the terminal as a control.
  */
-export const makeLogger = (format: SettingsShape["logging"]["format"], write: (line: string) => void) =>
-  Logger.make((options) => write(format === "json" ? toJson(options) : toPretty(options)))
+export const makeLogger = (
+  format: SettingsShape["logging"]["format"],
+  write: (line: string) => void,
+  threshold: Readonly<Threshold> = { level: "debug" }
+) =>
+  Logger.make((options) => {
+    if (LogLevel.isLessThan(options.logLevel, minimumLevels[threshold.level])) return
+    write(format === "json" ? toJson(options) : toPretty(options))
+  })
 
-/** Logs as the settings say (`logging.level`, `logging.format`, `logging.output`), in place of the default logger. */
+/** Each SIGUSR2 switches between the level of the settings and `debug`, and says so in the more talkative of the two. */
+const switchOnSignal = Effect.fnUntraced(function* (threshold: Threshold) {
+  const { level: usual } = threshold
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const say = (level: string) => fork(Effect.logInfo("log level changed", { level }))
+  const onSignal = () => {
+    if (threshold.level === "debug") {
+      say(usual)
+      threshold.level = usual
+    } else {
+      threshold.level = "debug"
+      say("debug")
+    }
+  }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => process.on("SIGUSR2", onSignal)),
+    () => Effect.sync(() => process.off("SIGUSR2", onSignal))
+  )
+})
+
+/**
+ * Logs as the settings say (`logging.level`, `logging.format`, `logging.output`), in place of the default logger. SIGUSR2
+ * turns `debug` on and off.
+ */
 export const layer = Layer.unwrap(
   Effect.gen(function* () {
     const { format, level, output } = (yield* Settings).logging
     const stream = process[output]
     // Who read our log has gone: nothing can be said about it there, and the service goes on.
     stream.on("error", () => {})
-    return Layer.merge(
-      Logger.layer([makeLogger(format, (line) => stream.write(`${line}\n`))]),
-      Layer.succeed(References.MinimumLogLevel, minimumLevels[level])
+    const threshold = { level }
+    return Layer.effectDiscard(switchOnSignal(threshold)).pipe(
+      Layer.provideMerge(
+        Layer.merge(
+          Logger.layer([makeLogger(format, (line) => stream.write(`${line}\n`), threshold)]),
+          // The logger itself leaves out what is below the threshold, which changes.
+          Layer.succeed(References.MinimumLogLevel, "Debug")
+        )
+      )
     )
   })
 )

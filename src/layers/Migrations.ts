@@ -4,6 +4,7 @@ import { Effect, Layer } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { Migrator, SqlClient } from "effect/sql"
 import * as MigratorFileSystem from "effect/sql/MigratorFileSystem"
+import { Migrated, type MigrationState } from "../services/Migrated.ts"
 
 const table = "chat_migrations"
 
@@ -39,13 +40,14 @@ const migrateFrom = Effect.fn("Migrations.migrate")(
         message: `the database has later migrations than ${missing.map(([id, name]) => `${id}_${name}`).join(", ")}, which it lacks`
       })
     }
+    const nameOf = ({ migrationId, name }: (typeof applied)[number]) => `${migrationId}_${name}`
+    const last = applied.at(-1)
+    const state: MigrationState = { latest: last === undefined ? null : nameOf(last), newer: newer.map(nameOf) }
     if (newer.length > 0) {
-      yield* Effect.logWarning("the database was migrated by a newer release", {
-        migrations: newer.map(({ migrationId, name }) => `${migrationId}_${name}`)
-      })
+      yield* Effect.logWarning("the database was migrated by a newer release", { migrations: state.newer })
     }
     for (const [id, name] of done) yield* Effect.logInfo(`migrated: ${id}_${name}`)
-    return done
+    return { done, state }
   },
   Effect.scoped,
   Effect.provide(Reactivity.layer)
@@ -56,7 +58,10 @@ const migrateFrom = Effect.fn("Migrations.migrate")(
  * however long it takes. A database that a newer release has migrated is fine: migrations expand before they contract.
  * Needs `FileSystem` and `Path`.
  */
-export const migrate = (directory: string = ours) => migrateFrom(directory)
+export const migrate = (directory: string = ours) => Effect.map(migrateFrom(directory), ({ done }) => done)
 
 /** Migrates the database before anything that stands on this layer is built. */
-export const layer = Layer.effectDiscard(migrate())
+export const layer = Layer.effect(
+  Migrated,
+  Effect.map(migrateFrom(ours), ({ state }) => state)
+)

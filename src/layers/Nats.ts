@@ -21,8 +21,8 @@ interface Interest {
 }
 
 /**
- * NATS, whatever happens to it: a link that ends is replaced by the next one, for ever, with all subscriptions. Each
- * change is one log line.
+ * NATS, whatever happens to it: a link that ends is replaced by the next one, for ever, with all subscriptions. That it
+ * is away is told by who watches it.
  */
 export class Nats extends Context.Service<
   Nats,
@@ -55,7 +55,7 @@ const make = Effect.fnUntraced(function* (
   const address = yield* parseNatsAddress(settings.address)
   const rarely = yield* makeRareLog
   const onError = rarely((error: Error) => Effect.logWarning("NATS reports an error", { reason: error.message }))
-  const onUnreachable = rarely((error: NatsError) => Effect.logWarning("NATS is still away", { reason: error.message }))
+  const onUnreachable = rarely((error: NatsError) => Effect.logDebug("NATS is still away", { reason: error.message }))
   const interests = new Set<Interest>()
   const listeners = new Set<() => void>()
   let link: NatsLink | undefined
@@ -122,10 +122,10 @@ const make = Effect.fnUntraced(function* (
   }, Effect.scoped)
 
   const onBack = ({ server }: NatsLink) =>
-    Effect.logInfo("NATS connection is back", { server }).pipe(Effect.andThen(tellBack))
+    Effect.logDebug("the connection to NATS is back", { server }).pipe(Effect.andThen(tellBack))
 
   const onLost = (why: { readonly server: string; readonly reason: string }) =>
-    Effect.logWarning("NATS connection lost", why)
+    Effect.logDebug("the connection to NATS is lost", why)
 
   const reconnect = Random.nextBetween(50, 500).pipe(
     // Not all nodes at the same moment.

@@ -70,12 +70,12 @@ const make = Effect.fnUntraced(function* (prefix: string) {
   const lost = (reason: string) => {
     if (away !== undefined || !watching) return
     away = new RedisError({ message: reason })
-    fork(Effect.logWarning("redis is away: presence is unknown, limits are this node's own", { reason }))
+    fork(Effect.logDebug("the connection to Redis is lost", { reason }))
   }
   const found = () => {
     if (away === undefined || !watching) return
     away = undefined
-    fork(Effect.logInfo("redis is back"))
+    fork(Effect.logDebug("the connection to Redis is back"))
     for (const listener of listeners) listener()
   }
 

@@ -83,9 +83,15 @@ export class Nodes extends Context.Service<
           detail: "another live node uses this database and shares no bus with it: configure nats on every node"
         })
       )
-      const away = Effect.fail(new Unavailable({ detail: "no connection; other nodes' events come late" }))
+      const away = Effect.fail(new Unavailable({ detail: "no connection" }))
       const probe = Effect.suspend(() => (!pubsub.healthy() ? away : strangers > 0 ? apart : Effect.void))
-      yield* readiness.watch({ name: "nats", required: false, inProcess: nats === undefined, probe })
+      yield* readiness.watch({
+        name: "nats",
+        required: false,
+        inProcess: nats === undefined,
+        probe,
+        without: "other nodes' events come late"
+      })
 
       return Nodes.of({
         inTouch: () => pubsub.healthy() && !othersCutOff,

@@ -4,6 +4,7 @@ import type { DependencyStatus, ReadinessReport } from "../domain/Readiness.ts"
 import { Drain } from "./Drain.ts"
 import { dependencyLatency, dependencyUp, draining } from "./MetricDefinitions.ts"
 import { Metrics } from "./Metrics.ts"
+import { Migrated } from "./Migrated.ts"
 
 /** Something that this node stands on. Without a `required` one it cannot serve; without another it is degraded. */
 export interface Dependency {
@@ -11,6 +12,8 @@ export interface Dependency {
   readonly required: boolean
   /** True when nothing is there but what stands in for it in this process. */
   readonly inProcess?: boolean
+  /** What it means that it is away, for the log. */
+  readonly without: string
   /** Fails, or does not answer, when the dependency is away. */
   readonly probe: Effect.Effect<unknown, { readonly message: string }>
 }
@@ -45,6 +48,7 @@ export class Readiness extends Context.Service<
     Readiness,
     Effect.gen(function* () {
       const drain = yield* Drain
+      const migrations = yield* Migrated
       const metrics = yield* Metrics
       metrics.read(draining, () => (drain.isDraining() ? 1 : 0))
       const now = Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis).toISOString())
@@ -57,7 +61,8 @@ export class Readiness extends Context.Service<
       const set = Effect.fnUntraced(function* (
         name: string,
         status: "up" | "in-process" | "down",
-        details: { readonly latencyMs?: number; readonly detail?: string }
+        details: { readonly latencyMs?: number; readonly detail?: string },
+        without: string
       ) {
         const before = statuses.get(name)
         const changed = before?.status !== status
@@ -68,21 +73,21 @@ export class Readiness extends Context.Service<
         metrics.gauge(dependencyUp, { dependency: name })(status === "down" ? 0 : 1)
         yield* status !== "down"
           ? Effect.logInfo(`${name} is there`, { dependency: name })
-          : Effect.logWarning(`${name} is away`, { dependency: name, reason: details.detail })
+          : Effect.logWarning(`${name} is away: ${without}`, { dependency: name, reason: details.detail })
       })
 
       const probeOnce = Effect.fnUntraced(function* (
-        { inProcess, name, probe }: Dependency,
+        { inProcess, name, probe, without }: Dependency,
         answered: Effect.Effect<unknown>
       ) {
         const since = yield* Clock.currentTimeMillis
         // Detached, and never waited for when it is interrupted: giving up a query on a frozen server takes seconds.
         const fiber = yield* Effect.forkDetach(probe)
         const exit = yield* Effect.timeoutOption(Fiber.await(fiber), patience)
-        if (Option.isNone(exit)) yield* set(name, "down", { detail: "no answer within 1 second" })
-        else if (Exit.isFailure(exit.value)) yield* set(name, "down", { detail: reasonOf(exit.value.cause) })
-        else if (inProcess === true) yield* set(name, "in-process", {})
-        else yield* set(name, "up", { latencyMs: (yield* Clock.currentTimeMillis) - since })
+        if (Option.isNone(exit)) yield* set(name, "down", { detail: "no answer within 1 second" }, without)
+        else if (Exit.isFailure(exit.value)) yield* set(name, "down", { detail: reasonOf(exit.value.cause) }, without)
+        else if (inProcess === true) yield* set(name, "in-process", {}, without)
+        else yield* set(name, "up", { latencyMs: (yield* Clock.currentTimeMillis) - since }, without)
         yield* answered
         if (Option.isSome(exit)) return yield* Effect.sleep(interval)
         const late = yield* Effect.timeoutOption(Fiber.await(fiber), lastPatience)
@@ -99,7 +104,7 @@ export class Readiness extends Context.Service<
               : [...statuses.keys()].some(isDown)
                 ? "degraded"
                 : "ready"
-          return { status, dependencies: Object.fromEntries(statuses) }
+          return { status, dependencies: Object.fromEntries(statuses), migrations }
         }),
         // Untraced: what is forked here lives as long as the node, and a span would go with it.
         watch: Effect.fnUntraced(function* (dependency) {
@@ -118,7 +123,12 @@ export class Readiness extends Context.Service<
     Effect.gen(function* () {
       const readiness = yield* Readiness
       const sql = yield* SqlClient.SqlClient
-      yield* readiness.watch({ name: "postgres", required: true, probe: sql`SELECT 1` })
+      yield* readiness.watch({
+        name: "postgres",
+        required: true,
+        probe: sql`SELECT 1`,
+        without: "nothing can be stored or read"
+      })
       return readiness
     })
   ).pipe(Layer.provide(this.layerNoDeps))

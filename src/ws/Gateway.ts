@@ -133,10 +133,15 @@ export class Gateway extends Context.Service<
       })
 
       /** Hides a defect behind an id that finds it in the log. */
-      const hideDefects = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | Internal> =>
+      const hideDefects = <A, E>(
+        { id: connectionId, principal }: Connection,
+        op: string,
+        effect: Effect.Effect<A, E>
+      ): Effect.Effect<A, E | Internal> =>
         Effect.catchDefect(effect, (defect) => {
           const id = randomUUID()
-          return Effect.logError("command failed", Cause.die(defect), { id }).pipe(
+          const ids = { id, op, connectionId, ...(principal && { userId: principal.userId }) }
+          return Effect.logError("command failed", Cause.die(defect), ids).pipe(
             Effect.andThen(Effect.fail(new Internal({ id })))
           )
         })
@@ -209,7 +214,7 @@ export class Gateway extends Context.Service<
       const hello = (connection: Connection, { data, id, op, traceparent }: Command) => {
         if (op !== "hello") return connection.close(CloseCode.badFrame, "the first frame must be hello")
         connection.state = "greeting"
-        const greeted = hideDefects(counts.timed("hello", greet(connection, id, data))).pipe(
+        const greeted = hideDefects(connection, op, counts.timed(op, greet(connection, id, data))).pipe(
           Effect.tapError(markFault),
           Effect.catch((error) => Effect.sync(() => refuseHello(connection, id, error)))
         )
@@ -270,7 +275,7 @@ export class Gateway extends Context.Service<
         }
         const { op, traceparent } = frame
         const name = op === "auth.token" || commands.knows(op) ? op : "unknown"
-        const answered = hideDefects(counts.timed(name, run(connection, principal, frame))).pipe(
+        const answered = hideDefects(connection, name, counts.timed(name, run(connection, principal, frame))).pipe(
           Effect.tapError(markFault),
           Effect.match({
             onFailure: (error) => connection.refuse(frame.id, error),

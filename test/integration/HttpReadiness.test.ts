@@ -16,7 +16,7 @@ const makeDependency = (name: string, required: boolean) => {
     behave: (effect: typeof next) => {
       next = effect
     },
-    dependency: { name, required, probe: Effect.suspend(() => next) }
+    dependency: { name, required, probe: Effect.suspend(() => next), without: "it is missed" }
   }
 }
 

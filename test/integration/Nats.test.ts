@@ -86,7 +86,9 @@ describe.skipIf(!natsServerIsThere)(natsServerIsThere ? "NATS" : "NATS (no nats-
       yield* a.publish(subject, [eventOf(id, 5)])
       // 4 too, where B was back before A told the last event that NATS did not get.
       assert.includeDeepMembers([[5], [4, 5]], [seqs(yield* onB.upTo(5))])
-      const changes = lines.filter((line) => /NATS connection/.test(line)).map((line) => /lost|back/.exec(line)?.[0])
+      const changes = lines
+        .filter((line) => /the connection to NATS/.test(line))
+        .map((line) => /lost|back/.exec(line)?.[0])
       assert.deepStrictEqual(changes.sort(), ["back", "back", "lost", "lost"])
     })
   )

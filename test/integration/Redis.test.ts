@@ -1,6 +1,6 @@
 import { createConnection, createServer, type Socket } from "node:net"
 import { assert, describe, layer } from "@effect/vitest"
-import { Clock, Context, Effect, Exit, Layer, Logger, Redacted, Schedule, type Scope } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Logger, Redacted, References, Schedule, type Scope } from "effect"
 import { Redis } from "../../src/layers/Redis.ts"
 import * as RedisLimits from "../../src/layers/RedisLimits.ts"
 import { Limits } from "../../src/services/Limits.ts"
@@ -68,17 +68,17 @@ const refused = (effect: Effect.Effect<unknown, unknown>) => Effect.isFailure(ef
 
 const soon = { schedule: Schedule.spaced("10 millis") }
 
-/** What was logged at `INFO` or above while the effect ran. */
+/** What was logged while the effect ran. */
 const logged = <A, E, R>(use: (lines: Array<string>) => Effect.Effect<A, E, R>) => {
   const lines: Array<string> = []
   const logger = Logger.make(({ logLevel, message }) => {
     lines.push([logLevel, ...(Array.isArray(message) ? message.slice(0, 1) : [message])].join(" "))
   })
-  return Effect.provide(use(lines), Logger.layer([logger]))
+  return Effect.provide(use(lines), [Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "Debug")])
 }
 
-const away = "Warn redis is away: presence is unknown, limits are this node's own"
-const back = "Info redis is back"
+const away = "Debug the connection to Redis is lost"
+const back = "Debug the connection to Redis is back"
 
 describe.skipIf(ownRedis.skip)(ownRedis.name, () => {
   layer(Layer.empty, { excludeTestServices: true })("Redis", (it) => {

@@ -1,6 +1,18 @@
 import { randomUUID } from "node:crypto"
 import { it } from "@effect/vitest"
-import { Context, Deferred, Duration, Effect, Exit, Layer, Logger, Queue, Schedule, type Scope } from "effect"
+import {
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Layer,
+  Logger,
+  Queue,
+  References,
+  Schedule,
+  type Scope
+} from "effect"
 import { ConversationId } from "../../src/domain/Ids.ts"
 import type { NatsPatience } from "../../src/layers/NatsLink.ts"
 import { layerNats } from "../../src/layers/NatsPubSub.ts"
@@ -85,7 +97,7 @@ const withLog = <A, E, R>(run: (lines: Array<string>) => Effect.Effect<A, E, R>)
   const keep = Logger.make(({ message }) => {
     lines.push(JSON.stringify(message))
   })
-  return run(lines).pipe(Effect.provide(Logger.layer([keep])))
+  return run(lines).pipe(Effect.provide([Logger.layer([keep]), Layer.succeed(References.MinimumLogLevel, "Debug")]))
 }
 
 /** A test on the real clock; what it logs goes to `lines`. */

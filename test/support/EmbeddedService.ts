@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
@@ -40,9 +40,10 @@ export const postmasterOf = (dataDir: string) =>
 /** The server and all its processes. */
 export const processesOf = (postmaster: number) => [
   postmaster,
-  ...execFileSync("ps", ["-o", "pid=", "--ppid", String(postmaster)], { encoding: "utf8" })
-    .trim()
-    .split(/\s+/)
+  // It exits with 1 where there is none.
+  ...spawnSync("ps", ["-o", "pid=", "--ppid", String(postmaster)], { encoding: "utf8" })
+    .stdout.split(/\s+/)
+    .filter((pid) => pid !== "")
     .map(Number)
 ]
 
