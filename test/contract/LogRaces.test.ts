@@ -1,9 +1,9 @@
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, layer as withLayer } from "@effect/vitest"
-import { Array as Arr, Context, Deferred, Effect, Exit, Fiber, Layer } from "effect"
+import { Array as Arr, Context, Effect, Exit, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
-import type { ConversationId, UserId } from "../../src/domain/Ids.ts"
+import type { ConversationId } from "../../src/domain/Ids.ts"
 import { clientConfig } from "../../src/layers/Postgres.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Log, type NewEntry } from "../../src/services/Log.ts"
@@ -25,6 +25,7 @@ import {
   wholeLog
 } from "../support/Chat.ts"
 import { databases, TestDatabase } from "../support/Database.ts"
+import { holdHead, holding, holdMember } from "../support/Holding.ts"
 
 const all = { concurrency: "unbounded" } as const
 
@@ -76,36 +77,6 @@ const makeNode = Effect.fnUntraced(function* (
   }
 })
 
-/**
- * Does `work` in a transaction of another connection, which keeps its locks until it is released: then it does `last`
- * and commits.
- */
-const holding = Effect.fnUntraced(function* <A, B, E>(work: Effect.Effect<A, E>, last?: Effect.Effect<B, E>) {
-  const sql = yield* SqlClient.SqlClient
-  const done = yield* Deferred.make<Exit.Exit<A, E>>()
-  const commit = yield* Deferred.make<void>()
-  const fiber = yield* Effect.exit(work).pipe(
-    Effect.tap((exit) => Deferred.succeed(done, exit)),
-    Effect.andThen(Deferred.await(commit)),
-    Effect.andThen(last ?? Effect.void),
-    sql.withTransaction,
-    Effect.forkChild
-  )
-  yield* yield* Deferred.await(done)
-  return Effect.andThen(Deferred.succeed(commit, undefined), Fiber.join(fiber))
-})
-
-const holdHead = (...ids: ReadonlyArray<ConversationId>) =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    holding(sql`SELECT FROM conversation_heads WHERE conversation_id = ANY (${ids}::uuid[]) FOR UPDATE`)
-  )
-
-const holdMember = (id: ConversationId, userId: UserId) =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    holding(sql`SELECT FROM conversation_members
-      WHERE conversation_id = ${id}::uuid AND user_id = ${userId}::uuid FOR NO KEY UPDATE`)
-  )
-
 /** As another node would append it. */
 const appendThere = Effect.fnUntraced(function* (entry: NewEntry) {
   const sql = yield* SqlClient.SqlClient
@@ -121,8 +92,11 @@ const bodies = (id: ConversationId) => Effect.map(wholeLog(id), (events) => mess
 for (const database of databases) {
   describe.skipIf(database.skip)(database.name, () => {
     withLayer(chat.sql.pipe(Layer.provideMerge(database.layer)))("Log: races", (it) => {
-      for (const shape of ["alone", "in a batch"] as const) {
-        /** Lets `entries` be committed by one call once the head is free: each alone, or all in one batch. */
+      for (const shape of ["alone", "in a batch", "one by one"] as const) {
+        /**
+         * Lets `entries` be committed by one call once the head is free: each alone, or all in one batch, which is
+         * appended one by one where one of them is more than plain.
+         */
         const beginBehind = Effect.fnUntraced(function* (
           node: Effect.Success<ReturnType<typeof makeNode>>,
           entries: ReadonlyArray<NewEntry>
@@ -134,7 +108,9 @@ for (const database of databases) {
           const release = yield* holdMember(busy.id, busy.a)
           const first = yield* node.begin(entryOf(busy.id, busy.a))
           yield* node.blocked()
-          const fibers = yield* Effect.forEach(entries, node.begin)
+          const fibers = yield* Effect.forEach(entries, (entry, index) =>
+            node.begin(shape === "one by one" && index === 0 ? { ...entry, extra: {} } : entry)
+          )
           yield* release
           yield* Fiber.join(first)
           return fibers
@@ -370,32 +346,34 @@ for (const database of databases) {
         })
       )
 
-      it.effect("appends and marks in opposite orders do not deadlock", () =>
-        Effect.gen(function* () {
-          const sql = yield* SqlClient.SqlClient
-          const node = yield* makeNode({ shards: 1, parameters: { deadlock_timeout: "1min" } })
-          const a = yield* person
-          const [low, high] = [yield* dmOf(a, yield* person), yield* dmOf(a, yield* person)].sort()
-          if (low === undefined || high === undefined) return yield* Effect.die("no conversations")
-          const busy = yield* twoOfUs
-          const releaseBusy = yield* holdMember(busy.id, busy.a)
-          const first = yield* node.begin(entryOf(busy.id, busy.a))
-          yield* node.blocked()
-          const marked = (id: ConversationId) => sql`SELECT FROM mark_read(ARRAY[${id}]::uuid[], ARRAY[${a}]::uuid[],
+      for (const extra of [null, {}]) {
+        it.effect(`appends${extra ? " one by one" : ""} and marks in opposite orders do not deadlock`, () =>
+          Effect.gen(function* () {
+            const sql = yield* SqlClient.SqlClient
+            const node = yield* makeNode({ shards: 1, parameters: { deadlock_timeout: "1min" } })
+            const a = yield* person
+            const [low, high] = [yield* dmOf(a, yield* person), yield* dmOf(a, yield* person)].sort()
+            if (low === undefined || high === undefined) return yield* Effect.die("no conversations")
+            const busy = yield* twoOfUs
+            const releaseBusy = yield* holdMember(busy.id, busy.a)
+            const first = yield* node.begin(entryOf(busy.id, busy.a))
+            yield* node.blocked()
+            const marked = (id: ConversationId) => sql`SELECT FROM mark_read(ARRAY[${id}]::uuid[], ARRAY[${a}]::uuid[],
             ARRAY[1]::bigint[], ARRAY[false])`
-          // One transaction marks both, the lower first; the batch, which has the higher first, comes between.
-          const release = yield* holding(
-            Effect.andThen(sql`SELECT set_config('deadlock_timeout', '50ms', true)`, marked(low)),
-            marked(high)
-          )
-          const fibers = yield* Effect.forEach([entryOf(high, a), entryOf(low, a)], node.begin)
-          yield* releaseBusy
-          yield* Fiber.join(first)
-          yield* node.blocked()
-          yield* release
-          assert.deepStrictEqual(yield* Effect.forEach(fibers, sent), Arr.replicate({ seq: 2, duplicate: false }, 2))
-        })
-      )
+            // One transaction marks both, the lower first; the batch, which has the higher first, comes between.
+            const release = yield* holding(
+              Effect.andThen(sql`SELECT set_config('deadlock_timeout', '50ms', true)`, marked(low)),
+              marked(high)
+            )
+            const fibers = yield* Effect.forEach([entryOf(high, a, { extra }), entryOf(low, a)], node.begin)
+            yield* releaseBusy
+            yield* Fiber.join(first)
+            yield* node.blocked()
+            yield* release
+            assert.deepStrictEqual(yield* Effect.forEach(fibers, sent), Arr.replicate({ seq: 2, duplicate: false }, 2))
+          })
+        )
+      }
 
       it.effect("a batch that falls to a deadlock is done again", () =>
         Effect.gen(function* () {

@@ -1,0 +1,135 @@
+import { assert, describe, layer as withLayer } from "@effect/vitest"
+import { Effect, Fiber, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import type { ConversationId } from "../../src/domain/Ids.ts"
+import { Messages } from "../../src/services/Messages.ts"
+import { Polls } from "../../src/services/Polls.ts"
+import { Threads } from "../../src/services/Threads.ts"
+import { chat, groupOf, messagesIn, outcome, people, post, until, wholeLog } from "../support/Chat.ts"
+import { databases } from "../support/Database.ts"
+import { holding } from "../support/Holding.ts"
+
+const all = { concurrency: "unbounded" } as const
+
+const lunch = { type: "poll", body: "", payload: { question: "Where?", options: ["here", "there"] } } as const
+
+/** Runs `work` so that it has to wait until another connection has locked the head, made its change and committed. */
+const behind = Effect.fnUntraced(function* <A, B, E, F>(
+  id: ConversationId,
+  change: Effect.Effect<B, F>,
+  work: Effect.Effect<A, E, Messages | Polls>
+) {
+  const sql = yield* SqlClient.SqlClient
+  const release = yield* holding(
+    Effect.andThen(sql`SELECT FROM conversation_heads WHERE conversation_id = ${id}::uuid FOR UPDATE`, change)
+  )
+  const fiber = yield* Effect.forkChild(work, { startImmediately: true })
+  yield* until(
+    Effect.map(
+      sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      (rows) => rows.length > 0
+    )
+  )
+  yield* release
+  return yield* Fiber.join(fiber)
+})
+
+for (const database of databases) {
+  describe.skipIf(database.skip)(database.name, () => {
+    withLayer(chat.sql.pipe(Layer.provideMerge(database.layer)))("races about a message", (it) => {
+      it.effect("a reply to a root that is deleted meanwhile keeps the thread", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const [a, b] = yield* people(2)
+          if (a === undefined || b === undefined) return yield* Effect.die("nobody")
+          const id = yield* groupOf(a, b)
+          const root = yield* post(id, a)
+          const removed = sql`UPDATE messages SET body = '', deleted_at = clock_timestamp() WHERE id = ${root.id}::uuid`
+          const reply = yield* behind(id, removed, post(id, b, { threadRoot: root.id }))
+          const shown = yield* Threads.use((threads) => threads.list(a, id, root.id, { limit: 10 }))
+          assert.deepStrictEqual(shown.items, [reply])
+          assert.deepInclude(shown.root, { id: root.id, body: "", threadReplyCount: 1 })
+        })
+      )
+
+      it.effect("replies at once are numbered one after the other", () =>
+        Effect.gen(function* () {
+          const senders = yield* people(4)
+          const [a] = senders
+          if (a === undefined) return yield* Effect.die("nobody")
+          const id = yield* groupOf(a, ...senders)
+          const root = yield* post(id, a)
+          yield* Effect.forEach(
+            Array.from({ length: 5 }, () => senders).flat(),
+            (sender, n) => post(id, sender, n % 3 === 0 ? {} : { threadRoot: root.id }),
+            all
+          )
+          const log = yield* wholeLog(id)
+          const counts = log.flatMap(({ data }) =>
+            "threadRoot" in data && data.threadRoot !== undefined && "threadReplyCount" in data.threadRoot
+              ? [data.threadRoot.threadReplyCount]
+              : []
+          )
+          assert.deepStrictEqual(
+            counts,
+            counts.map((_, index) => index + 1)
+          )
+          const { changedSeq, threadReplyCount } = yield* Messages.use((messages) => messages.get(a, id, root.id))
+          const last = messagesIn(log).findLast(({ threadRootId }) => threadRootId === root.id)
+          assert.deepStrictEqual([threadReplyCount, changedSeq], [counts.length, last?.seq])
+        })
+      )
+
+      for (const [what, change, expected] of [
+        [
+          "closed",
+          'payload = \'{"question":"?","options":["1","2"],"closesAt":"2020-01-01T00:00:00Z"}\'',
+          "poll-closed"
+        ],
+        ["deleted", "deleted_at = clock_timestamp()", "NotFound"]
+      ] as const) {
+        it.effect(`a vote in a poll that is ${what} meanwhile does not count`, () =>
+          Effect.gen(function* () {
+            const sql = yield* SqlClient.SqlClient
+            const [a, b] = yield* people(2)
+            if (a === undefined || b === undefined) return yield* Effect.die("nobody")
+            const id = yield* groupOf(a, b)
+            const poll = yield* post(id, a, lunch)
+            const over = sql`UPDATE messages SET ${sql.literal(change)} WHERE id = ${poll.id}::uuid`
+            const vote = Polls.use((polls) => polls.vote(b, id, poll.id, [0]))
+            assert.strictEqual(yield* behind(id, over, outcome(vote)), expected)
+            assert.lengthOf(yield* wholeLog(id), 2)
+            assert.deepInclude(messagesIn(yield* wholeLog(id))[0], { votes: [0, 0] })
+          })
+        )
+      }
+
+      it.effect("votes at once are all counted, each once", () =>
+        Effect.gen(function* () {
+          const voters = yield* people(8)
+          const [a] = voters
+          if (a === undefined) return yield* Effect.die("nobody")
+          const id = yield* groupOf(a, ...voters)
+          const poll = yield* post(id, a, lunch)
+          const polls = yield* Polls
+          const messages = yield* Messages
+          yield* Effect.forEach(
+            voters.flatMap((userId, n) => [
+              { userId, option: n % 2 },
+              { userId, option: 1 }
+            ]),
+            ({ option, userId }) => polls.vote(userId, id, poll.id, [option]),
+            all
+          )
+          const mine = yield* Effect.forEach(voters, (userId) => messages.get(userId, id, poll.id))
+          const chosen = mine.flatMap(({ myVote }) => myVote ?? [])
+          assert.lengthOf(chosen, voters.length)
+          const votes = [0, 1].map((option) => chosen.filter((one) => one === option).length)
+          assert.deepStrictEqual(mine[0]?.votes, votes)
+          const last = (yield* wholeLog(id)).at(-1)
+          assert.deepInclude(last?.data, { votes })
+        })
+      )
+    })
+  })
+}
