@@ -22,12 +22,17 @@ import { EventCursors } from "./services/EventCursors.ts"
 import { Invites } from "./services/Invites.ts"
 import { Limits } from "./services/Limits.ts"
 import { Log } from "./services/Log.ts"
+
 import { Members } from "./services/Members.ts"
+import { MessageChanges } from "./services/MessageChanges.ts"
 import { Messages } from "./services/Messages.ts"
 import { Nodes } from "./services/Nodes.ts"
 import { Passwords } from "./services/Passwords.ts"
+import { Pins } from "./services/Pins.ts"
 import { Polls } from "./services/Polls.ts"
+
 import { Presence } from "./services/Presence.ts"
+import { Reactions } from "./services/Reactions.ts"
 import { Readiness } from "./services/Readiness.ts"
 import { Search } from "./services/Search.ts"
 import * as SearchIndex from "./services/SearchIndex.ts"
@@ -83,7 +88,10 @@ export const Services = Layer.mergeAll(
   ConversationChanges.layer,
   Invites.layer,
   Members.layer,
+  MessageChanges.layer,
   Messages.layer,
+  Pins.layer,
+  Reactions.layer,
   Search.layer,
   Sync.layer,
   Typing.layer,

@@ -108,6 +108,25 @@ export const Ack = Schema.Struct({
 }).annotate({ identifier: "Ack" })
 export type Ack = typeof Ack.Type
 
+/** A message has at most this many different reactions. */
+export const maxReactions = 20
+
+/** What an edit changes. */
+export const MessageEdit = Schema.Struct({ body: Text }).annotate({ identifier: "MessageEdit" })
+export type MessageEdit = typeof MessageEdit.Type
+
+/** What a message said from `createdAt` on, until its next revision. */
+export const Revision = Schema.Struct({ revision: Schema.Int, body: Schema.String, createdAt: Timestamp }).annotate({
+  identifier: "Revision"
+})
+export type Revision = typeof Revision.Type
+
+/** Where a copy of a message goes; the id is that of the copy. */
+export const Forward = Schema.Struct({ conversationId: ConversationId, clientMessageId: ClientMessageId }).annotate({
+  identifier: "Forward"
+})
+export type Forward = typeof Forward.Type
+
 /** A page of history, always in ascending `seq`. */
 export const MessagePage = Schema.Struct({
   items: Schema.Array(Message),

@@ -47,6 +47,8 @@ export const ConflictCode = Schema.Literals([
   "email-taken",
   "username-taken",
   "message-id-reused",
+  "message-deleted",
+  "too-many-reactions",
   "not-a-group",
   "group-full",
   "last-owner",

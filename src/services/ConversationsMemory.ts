@@ -17,7 +17,7 @@ import {
 } from "./ConversationRows.ts"
 import { blocked, checkNewGroup, checkPage } from "./ConversationRules.ts"
 import type { Conversations } from "./Conversations.ts"
-import { membership, messagesOf, rowOf } from "./LogMemory.ts"
+import { historyOf, membership, rowOf } from "./LogMemory.ts"
 import { isBlocked, type MembershipRow, Memory, type StoredConversation } from "./Memory.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
 import { Settings } from "./Settings.ts"
@@ -50,7 +50,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
 
   const unreadOf = ({ conversation, me }: Mine) =>
     Math.min(
-      messagesOf(conversation, me.visibleFromSeq).filter(
+      historyOf(conversation, me).filter(
         ({ deletedAt, senderId, seq, threadRootSeq }) =>
           seq > me.readSeq && senderId !== me.userId && deletedAt === null && threadRootSeq === null
       ).length,
@@ -59,7 +59,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
 
   const mentionsOf = ({ conversation, me }: Mine) =>
     Math.min(
-      messagesOf(conversation, me.visibleFromSeq).filter(({ deletedAt, mentions, senderId, seq, threadRootSeq }) => {
+      historyOf(conversation, me).filter(({ deletedAt, mentions, senderId, seq, threadRootSeq }) => {
         const readSeq =
           threadRootSeq === null ? me.readSeq : (conversation.threads.get(threadRootSeq)?.get(me.userId)?.readSeq ?? 0)
         const forMe = mentions?.includes(me.userId) === true || mentions?.includes(everybody) === true
@@ -88,7 +88,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
   }
 
   const show = (mine: Mine) => {
-    const last = messagesOf(mine.conversation, mine.me.visibleFromSeq).findLast((one) => one.threadRootSeq === null)
+    const last = historyOf(mine.conversation, mine.me).findLast((one) => one.threadRootSeq === null)
     return toConversation(toRow(mine), last && rowOf(mine.conversation, last, mine.me.userId))
   }
 

@@ -17,7 +17,14 @@ import {
 } from "./ConversationRows.ts"
 import { blocked, checkNewGroup, checkPage } from "./ConversationRules.ts"
 import type { Conversations, Place } from "./Conversations.ts"
-import { type MessageRow, messageColumns, messageTables, myColumns, noConversation } from "./LogReader.ts"
+import {
+  type MessageRow,
+  messageColumns,
+  messageTables,
+  myColumns,
+  noConversation,
+  notHiddenFrom
+} from "./LogReader.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
 import { makeReadMarkers } from "./ReadMarkers.ts"
 import { Settings } from "./Settings.ts"
@@ -42,9 +49,10 @@ export const makeConversationsSql = Effect.gen(function* () {
   const { limits } = yield* Settings
   const markers = yield* makeReadMarkers
 
+  const notHidden = sql.literal(notHiddenFrom("x"))
   const unreadOf = sql`SELECT count(*) FROM (
     SELECT FROM messages x WHERE x.conversation_id = me.conversation_id AND x.seq > me.read_seq
-      AND x.seq >= me.visible_from_seq AND x.sender_id <> me.user_id AND x.deleted_at IS NULL
+      AND x.seq >= me.visible_from_seq AND x.sender_id <> me.user_id AND x.deleted_at IS NULL AND ${notHidden}
       AND x.thread_root_seq IS NULL LIMIT ${unreadCap}) unread`
 
   /** The messages that mention me or everybody `where` my marker has not passed them. */
@@ -52,7 +60,7 @@ export const makeConversationsSql = Effect.gen(function* () {
     SELECT FROM mentions x JOIN messages m ON m.conversation_id = x.conversation_id AND m.seq = x.seq
     WHERE x.conversation_id = me.conversation_id AND x.user_id IN (me.user_id, ${everybody}::uuid)
       AND x.thread_root_seq ${sql.literal(root)} AND x.seq >= me.visible_from_seq AND ${sql.literal(where)}
-      AND m.sender_id <> me.user_id AND m.deleted_at IS NULL`
+      AND m.sender_id <> me.user_id AND m.deleted_at IS NULL AND ${sql.literal(notHiddenFrom("m"))}`
 
   const mentionsOf = sql`SELECT count(*) FROM (
     ${mentions("= 0", "x.seq > me.read_seq")}
@@ -68,7 +76,7 @@ export const makeConversationsSql = Effect.gen(function* () {
     SELECT c.id, c.kind, c.title, c.avatar_url, c.created_by, c.created_at, c.history_for_new_members,
       h.seq, h.last_activity_at,
       (SELECT x.seq FROM messages x WHERE x.conversation_id = c.id AND x.seq >= me.visible_from_seq
-        AND x.thread_root_seq IS NULL ORDER BY x.seq DESC LIMIT 1) AS last_seq,
+        AND x.thread_root_seq IS NULL AND ${notHidden} ORDER BY x.seq DESC LIMIT 1) AS last_seq,
       (SELECT count(*) FROM conversation_members x WHERE x.conversation_id = c.id AND x.left_seq IS NULL)
         AS member_count,
       (${unreadOf}) AS unread_count, (${mentionsOf}) AS mention_count,

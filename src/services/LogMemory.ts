@@ -11,6 +11,7 @@ import {
   isBlocked,
   type LoggedEvent,
   type LoggedMessage,
+  type MembershipRow,
   Memory,
   type StoredConversation,
   type ThreadMemberRow
@@ -51,6 +52,25 @@ export const threadRootOf = (conversation: StoredConversation, visibleFromSeq: n
       all.some(({ seq, threadRootSeq }) => seq >= visibleFromSeq && threadRootSeq === named.seq))
   return seen ? all.find(({ seq }) => seq === (named.threadRootSeq ?? named.seq)) : undefined
 }
+
+/** The history as the member may see it, without what he has hidden. */
+export const historyOf = (conversation: StoredConversation, { userId, visibleFromSeq }: MembershipRow) =>
+  messagesOf(conversation, visibleFromSeq).filter(({ hiddenFor }) => !hiddenFor.includes(userId))
+
+/** A message that the user may see, with his place in its conversation; `NotFound` when there is none. */
+export const messageFor = Effect.fnUntraced(function* (
+  conversations: ReadonlyMap<ConversationId, StoredConversation>,
+  conversationId: ConversationId,
+  userId: UserId,
+  messageId: MessageId
+) {
+  const { conversation, me } = yield* Effect.mapError(
+    membership(conversations, conversationId, userId),
+    () => noMessage
+  )
+  const message = messagesOf(conversation, me.visibleFromSeq).find(({ id }) => id === messageId)
+  return message === undefined ? yield* noMessage : { conversation, me, message }
+})
 
 /** `readerId`: whose own reactions are marked, in a view of a member. */
 export const rowOf = (conversation: StoredConversation, message: LoggedMessage, readerId?: UserId): MessageRow => {
@@ -141,7 +161,9 @@ export const makeMemoryLog = Effect.gen(function* () {
         threadReplyCount: 0,
         mentions: mentions.length === 0 ? null : mentions,
         payload,
-        ballots: new Map()
+        ballots: new Map(),
+        revisions: [],
+        hiddenFor: []
       }
       conversation.log.push(logged)
       conversation.lastActivityAt = createdAt
@@ -187,29 +209,24 @@ export const makeMemoryLog = Effect.gen(function* () {
           )
       ),
     messages: ({ conversationId, limit, place, replies, userId }) =>
-      Effect.map(membership(conversations, conversationId, userId), ({ conversation, me: { visibleFromSeq } }) => {
+      Effect.map(membership(conversations, conversationId, userId), ({ conversation, me }) => {
         const { from, newer, older } = split(place, limit)
-        const all = messagesOf(conversation, visibleFromSeq).filter(
+        const all = historyOf(conversation, me).filter(
           ({ threadRootSeq }) => replies === "all" || threadRootSeq === (replies?.to ?? null)
         )
         const before = all.filter(({ seq }) => seq < from)
         const after = all.slice(before.length)
         const page = all.slice(Math.max(0, before.length - older), before.length + newer)
         return {
-          items: page.map((message) => toMessage(rowOf(conversation, message, userId), visibleFromSeq)),
+          items: page.map((message) => toMessage(rowOf(conversation, message, userId), me.visibleFromSeq)),
           hasBefore: before.length > older,
           hasAfter: after.length > newer
         }
       }),
     message: Effect.fnUntraced(function* (conversationId, userId, messageId) {
-      const { conversation, me } = yield* Effect.mapError(
-        membership(conversations, conversationId, userId),
-        () => noMessage
-      )
-      const message = messagesOf(conversation, me.visibleFromSeq).find(({ id }) => id === messageId)
-      return message === undefined
-        ? yield* noMessage
-        : toMessage(rowOf(conversation, message, userId), me.visibleFromSeq)
+      const { conversation, me, message } = yield* messageFor(conversations, conversationId, userId, messageId)
+      if (message.hiddenFor.includes(userId)) return yield* noMessage
+      return toMessage(rowOf(conversation, message, userId), me.visibleFromSeq)
     })
   }
   return log

@@ -139,6 +139,11 @@ export const myColumns = `CASE WHEN m.reactions IS NULL THEN '{}' ELSE ARRAY(
 export const messageTables = `messages m
   LEFT JOIN messages r ON r.conversation_id = m.conversation_id AND r.seq = m.reply_to_seq`
 
+/** That a message, by its name in the statement, is not hidden for the membership `me`. */
+export const notHiddenFrom = (message: string) => `(NOT me.hides OR NOT EXISTS (SELECT FROM hidden_messages hidden
+  WHERE hidden.user_id = me.user_id AND hidden.conversation_id = ${message}.conversation_id
+    AND hidden.message_seq = ${message}.seq))`
+
 /** Who has joined, as a part of the data of `conversation_events e`. */
 const joinedUser = `SELECT jsonb_build_object('user', jsonb_build_object('id', u.id, 'username', u.username,
     'displayName', u.display_name, 'avatarUrl', u.avatar_url,
@@ -173,6 +178,7 @@ export const makeLogReader = Effect.gen(function* () {
   const tables = sql.literal(messageTables)
   const mine = sql.literal(myColumns)
   const joined = sql.literal(joinedUser)
+  const notHidden = sql.literal(notHiddenFrom("m"))
 
   const known: Log["Service"]["known"] = Effect.fn("Log.known")(function* (entry) {
     const rows = yield* sql<{ id: MessageId; seq: number; createdAt: Date; same: boolean } | { id: null }>`
@@ -247,17 +253,18 @@ export const makeLogReader = Effect.gen(function* () {
   const messages: Log["Service"]["messages"] = Effect.fn("Log.messages")(function* (query) {
     const { from, newer, older } = split(query.place, query.limit)
     const { replies } = query
-    const shown =
+    const wanted =
       replies === undefined
         ? sql`m.thread_root_seq IS NULL`
         : replies === "all"
           ? sql`true`
           : sql`m.thread_root_seq = ${replies.to}::bigint`
+    const shown = sql`${wanted} AND ${notHidden}`
     const rows = yield* sql<
       { visibleFromSeq: number; hasBefore: boolean; hasAfter: boolean } & (MessageRow | { id: null })
     >`
       WITH me AS (
-        SELECT conversation_id, user_id, visible_from_seq FROM conversation_members
+        SELECT conversation_id, user_id, visible_from_seq, hides FROM conversation_members
         WHERE conversation_id = ${query.conversationId}::uuid AND user_id = ${query.userId}::uuid AND left_seq IS NULL
       ), page AS MATERIALIZED (
         (SELECT ${columns}, ${mine} FROM me JOIN ${tables} ON m.conversation_id = me.conversation_id
@@ -287,7 +294,7 @@ export const makeLogReader = Effect.gen(function* () {
         FROM conversation_members me
         JOIN ${tables} ON m.conversation_id = me.conversation_id AND m.seq >= me.visible_from_seq
         WHERE me.conversation_id = ${conversationId}::uuid AND me.user_id = ${userId}::uuid AND me.left_seq IS NULL
-          AND m.id = ${messageId}::uuid`
+          AND m.id = ${messageId}::uuid AND ${notHidden}`
     const [row] = rows
     if (row === undefined) return yield* noMessage
     return toMessage(row, row.visibleFromSeq)

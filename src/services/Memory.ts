@@ -55,7 +55,7 @@ export interface MembershipRow {
   readonly userSeq: number
 }
 
-/** A row of `messages`, with those of `message_reactions` in the order in which they were first given. */
+/** A row of `messages`, with what its other tables keep of it. Reactions are in the order of their first user. */
 export interface LoggedMessage {
   readonly event: "message.created"
   readonly id: MessageId
@@ -81,6 +81,8 @@ export interface LoggedMessage {
   readonly payload: Payload | null
   /** Of a poll: who chose which options. */
   readonly ballots: ReadonlyMap<UserId, ReadonlyArray<number>>
+  readonly revisions: ReadonlyArray<{ readonly revision: number; readonly body: string; readonly createdAt: Date }>
+  readonly hiddenFor: ReadonlyArray<UserId>
 }
 
 /** A row of `thread_members`. */

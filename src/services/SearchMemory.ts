@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { checkPage } from "./ConversationRules.ts"
-import { membership, messagesOf, rowOf } from "./LogMemory.ts"
+import { historyOf, membership, rowOf } from "./LogMemory.ts"
 import { toMessage } from "./LogReader.ts"
 import { Memory } from "./Memory.ts"
 import type { Search } from "./Search.ts"
@@ -61,7 +61,7 @@ export const makeSearchMemory = Effect.gen(function* () {
     const found = Array.from(conversations.values()).flatMap((conversation) => {
       const me = conversation.members.get(userId)
       if (me?.leftSeq !== null || (search.conversationId ?? conversation.id) !== conversation.id) return []
-      return messagesOf(conversation, me.visibleFromSeq).flatMap((message): ReadonlyArray<Ranked> => {
+      return historyOf(conversation, me).flatMap((message): ReadonlyArray<Ranked> => {
         const { createdAt, deletedAt, senderId, seq } = message
         const rank = deletedAt === null ? rankOf(search.query, message.body) : null
         if (rank === null || (search.senderId ?? senderId) !== senderId) return []

@@ -3,7 +3,15 @@ import { SqlClient } from "effect/sql"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { MessageSearch } from "../domain/Search.ts"
 import { checkPage } from "./ConversationRules.ts"
-import { type MessageRow, messageColumns, messageTables, myColumns, noConversation, toMessage } from "./LogReader.ts"
+import {
+  type MessageRow,
+  messageColumns,
+  messageTables,
+  myColumns,
+  noConversation,
+  notHiddenFrom,
+  toMessage
+} from "./LogReader.ts"
 import type { Search } from "./Search.ts"
 import { type Place, type Position, pageOfWindow, searchCursor, windowSize } from "./SearchPages.ts"
 import { Settings } from "./Settings.ts"
@@ -70,7 +78,7 @@ export const searchStatement = (
   ])
   return sql<Row>`
     WITH mine AS MATERIALIZED (
-      SELECT m.conversation_id, m.user_id, m.visible_from_seq, COALESCE(s.seq, 0) AS indexed, h.seq AS head
+      SELECT m.conversation_id, m.user_id, m.visible_from_seq, m.hides, COALESCE(s.seq, 0) AS indexed, h.seq AS head
       FROM conversation_members m
       JOIN conversation_heads h ON h.conversation_id = m.conversation_id
       LEFT JOIN search_heads s ON s.conversation_id = m.conversation_id
@@ -107,9 +115,10 @@ export const searchStatement = (
       SELECT * FROM matches ORDER BY created_at DESC, conversation_id DESC, seq DESC LIMIT ${windowSize}
     ), ranked AS (
       SELECT newest.*, ts_rank(body.words, ${words})::float8 AS rank
-      FROM newest JOIN messages m ON m.conversation_id = newest.conversation_id AND m.seq = newest.seq
+      FROM newest JOIN mine me ON me.conversation_id = newest.conversation_id
+      JOIN messages m ON m.conversation_id = newest.conversation_id AND m.seq = newest.seq
       CROSS JOIN LATERAL (SELECT searchable(m.body) AS words OFFSET 0) body
-      WHERE m.deleted_at IS NULL AND body.words @@ ${words}
+      WHERE m.deleted_at IS NULL AND ${sql.literal(notHiddenFrom("m"))} AND body.words @@ ${words}
     ), page AS (
       SELECT * FROM ranked
       WHERE ${

@@ -82,6 +82,7 @@ export const sections = {
   data: Schema.Struct({ dir: withDefault(text, "./data") }),
   limits: Schema.Struct({
     messageLength: count(8000),
+    editWindow: withDefault(duration(0), 0),
     titleLength: count(200),
     usernameLength: withDefault(range, "3-32"),
     passwordLength: withDefault(range, "8-128"),
@@ -161,7 +162,7 @@ export const SettingsSchema = Schema.Struct({
   shutdown: withDefault(sections.shutdown, {})
 })
 
-/** The settings as the program sees them. Every duration (`timers`, `shutdown`, `jwt.*expiration`) is in milliseconds. */
+/** The settings as the program sees them. Every duration (`timers`, `shutdown`, `jwt.*expiration`, `limits.editWindow`) is in milliseconds. */
 export type SettingsShape = typeof SettingsSchema.Type
 
 /** Some keys of some sections, already decoded (durations in milliseconds). */

@@ -2,6 +2,7 @@ import { hash, randomUUIDv7 } from "node:crypto"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
+import type { Role } from "../../src/domain/Conversation.ts"
 import type { Event } from "../../src/domain/Event.ts"
 import { ClientMessageId, ConversationId, MessageId, type UserId } from "../../src/domain/Ids.ts"
 import type { NewMessage } from "../../src/domain/Message.ts"
@@ -10,11 +11,16 @@ import { ConversationChanges } from "../../src/services/ConversationChanges.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Invites } from "../../src/services/Invites.ts"
 import { Log, type NewEntry } from "../../src/services/Log.ts"
+
 import { Members } from "../../src/services/Members.ts"
-import { Memory } from "../../src/services/Memory.ts"
+import { type MembershipRow, Memory } from "../../src/services/Memory.ts"
+import { MessageChanges } from "../../src/services/MessageChanges.ts"
+
 import { Messages } from "../../src/services/Messages.ts"
+import { Pins } from "../../src/services/Pins.ts"
 import { Polls } from "../../src/services/Polls.ts"
 import { type Published, PubSub, type Subject } from "../../src/services/PubSub.ts"
+import { Reactions } from "../../src/services/Reactions.ts"
 import type { Settings } from "../../src/services/Settings.ts"
 import { Threads } from "../../src/services/Threads.ts"
 import { Users } from "../../src/services/Users.ts"
@@ -26,6 +32,7 @@ export class Backstage extends Context.Service<
   {
     readonly leave: (conversationId: ConversationId, userId: UserId) => Effect.Effect<void>
     readonly seeFrom: (conversationId: ConversationId, userId: UserId, seq: number) => Effect.Effect<void>
+    readonly setRole: (conversationId: ConversationId, userId: UserId, role: Role) => Effect.Effect<void>
     readonly deleteUser: (userId: UserId) => Effect.Effect<void>
     /** Makes every Idempotency-Key and invite a day old. */
     readonly aDayPasses: Effect.Effect<void>
@@ -34,7 +41,7 @@ export class Backstage extends Context.Service<
   static readonly layerTest = Layer.effect(
     Backstage,
     Effect.map(Memory, ({ conversations, users }) => {
-      const change = (id: ConversationId, userId: UserId, columns: { leftSeq: number } | { visibleFromSeq: number }) =>
+      const change = (id: ConversationId, userId: UserId, columns: Partial<MembershipRow>) =>
         Effect.sync(() => {
           const members = conversations.get(id)?.members
           const member = members?.get(userId)
@@ -43,6 +50,7 @@ export class Backstage extends Context.Service<
       return Backstage.of({
         leave: (id, userId) => change(id, userId, { leftSeq: 1 }),
         seeFrom: (id, userId, seq) => change(id, userId, { visibleFromSeq: seq }),
+        setRole: (id, userId, role) => change(id, userId, { role }),
         deleteUser: (userId) =>
           Effect.sync(() => {
             const user = users.get(userId)
@@ -63,6 +71,10 @@ export class Backstage extends Context.Service<
         seeFrom: (id, userId, seq) =>
           run(sql`UPDATE conversation_members SET visible_from_seq = ${seq}
             WHERE conversation_id = ${id} AND user_id = ${userId}`),
+        setRole: (id, userId, role) =>
+          run(
+            sql`UPDATE conversation_members SET role = ${role} WHERE conversation_id = ${id} AND user_id = ${userId}`
+          ),
         deleteUser: (userId) => run(sql`UPDATE users SET deleted_at = clock_timestamp() WHERE id = ${userId}`),
         aDayPasses: Effect.andThen(
           run(sql`UPDATE idempotency_keys SET created_at = created_at - interval '24 hours 1 second'`),
@@ -83,6 +95,9 @@ export type Chat =
   | ConversationChanges
   | Conversations
   | Messages
+  | MessageChanges
+  | Reactions
+  | Pins
   | Threads
   | Polls
   | Log
@@ -99,16 +114,26 @@ const groups = {
 export const chat = {
   fake: Layer.mergeAll(
     Messages.layer,
+    MessageChanges.layerTest,
+    Reactions.layerTest,
+    Pins.layerTest,
     Threads.layerTest,
     Polls.layerTest,
     Blocks.layerTest,
     groups.fake,
     Backstage.layerTest
   ).pipe(Layer.provideMerge(Layer.mergeAll(Log.layerTest, Conversations.layerTest)), Layer.provideMerge(accounts.fake)),
-  sql: Layer.mergeAll(Messages.layer, Threads.layer, Polls.layer, Blocks.layer, groups.sql, Backstage.layer).pipe(
-    Layer.provideMerge(Layer.mergeAll(Log.layer, Conversations.layer)),
-    Layer.provideMerge(accounts.sql)
-  )
+  sql: Layer.mergeAll(
+    Messages.layer,
+    MessageChanges.layer,
+    Reactions.layer,
+    Pins.layer,
+    Threads.layer,
+    Polls.layer,
+    Blocks.layer,
+    groups.sql,
+    Backstage.layer
+  ).pipe(Layer.provideMerge(Layer.mergeAll(Log.layer, Conversations.layer)), Layer.provideMerge(accounts.sql))
 }
 
 /** A new user's id. */

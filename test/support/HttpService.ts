@@ -19,12 +19,18 @@ import { Limits } from "../../src/services/Limits.ts"
 import { Log } from "../../src/services/Log.ts"
 import { Members } from "../../src/services/Members.ts"
 import { Memory } from "../../src/services/Memory.ts"
+import { MessageChanges } from "../../src/services/MessageChanges.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { Nodes } from "../../src/services/Nodes.ts"
 import { Passwords } from "../../src/services/Passwords.ts"
+
+import { Pins } from "../../src/services/Pins.ts"
+
 import { Polls } from "../../src/services/Polls.ts"
+
 import { Presence } from "../../src/services/Presence.ts"
 import { PubSub } from "../../src/services/PubSub.ts"
+import { Reactions } from "../../src/services/Reactions.ts"
 import { Readiness } from "../../src/services/Readiness.ts"
 import { Search } from "../../src/services/Search.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
@@ -152,6 +158,9 @@ export const httpService = <A, E, R>(routes: Layer.Layer<A, E, R>) => {
 export const fakeServices = (overrides: SettingsOverrides = {}) =>
   Layer.mergeAll(
     Blocks.layerTest,
+    MessageChanges.layerTest,
+    Reactions.layerTest,
+    Pins.layerTest,
     Threads.layerTest,
     Polls.layerTest,
     Messages.layer,

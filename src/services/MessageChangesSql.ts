@@ -1,0 +1,87 @@
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql"
+import { namesIn } from "../domain/Mentions.ts"
+import { type Changed, makeChanges } from "./Changes.ts"
+import { pageOf } from "./ConversationRows.ts"
+import { checkPage } from "./ConversationRules.ts"
+import { makeForward } from "./Forwards.ts"
+import { Log } from "./Log.ts"
+import type { MessageChanges } from "./MessageChanges.ts"
+import {
+  editProblems,
+  isBlank,
+  messageProblems,
+  type RevisionRow,
+  revisionCursor,
+  tooLong,
+  toRevision
+} from "./MessageRules.ts"
+import { Settings } from "./Settings.ts"
+import { orUnavailable } from "./Sql.ts"
+
+/** Changes of messages on PostgreSQL: migration 0011 has the rules. */
+export const makeMessageChangesSql = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const log = yield* Log
+  const { limits } = yield* Settings
+  const { change } = yield* makeChanges
+
+  const edit: MessageChanges["Service"]["edit"] = Effect.fn("MessageChanges.edit")(function* (
+    userId,
+    conversationId,
+    messageId,
+    { body }
+  ) {
+    const wrong = tooLong(body, limits)
+    if (wrong !== undefined) return yield* wrong
+    yield* change(
+      conversationId,
+      sql<Changed>`SELECT * FROM edit_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid,
+        ${body}::text, ${isBlank(body)}::boolean, ${JSON.stringify(namesIn(body))}::json, ${limits.editWindow}::bigint)`,
+      editProblems
+    )
+    return yield* log.message(conversationId, userId, messageId)
+  })
+
+  const remove: MessageChanges["Service"]["remove"] = (userId, conversationId, messageId) =>
+    Effect.asVoid(
+      change(
+        conversationId,
+        sql<Changed>`SELECT * FROM delete_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid)`,
+        messageProblems
+      )
+    )
+
+  const hide: MessageChanges["Service"]["hide"] = (userId, conversationId, messageId) =>
+    Effect.asVoid(
+      change(
+        conversationId,
+        sql<Changed>`SELECT * FROM hide_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid)`,
+        { "no-message": messageProblems["no-message"] }
+      )
+    )
+
+  const revisions: MessageChanges["Service"]["revisions"] = Effect.fn("MessageChanges.revisions")(function* (
+    userId,
+    conversationId,
+    messageId,
+    page
+  ) {
+    yield* checkPage(page, limits.pageSize)
+    const before = page.cursor === undefined ? null : (yield* revisionCursor.decode(page.cursor)).revision
+    const { deletedAt, seq } = yield* log.message(conversationId, userId, messageId)
+    if (deletedAt !== null) return { items: [] }
+    const rows = yield* sql<RevisionRow>`
+      SELECT revision, body, COALESCE(edited_at, created_at) AS created_at FROM messages
+      WHERE conversation_id = ${conversationId}::uuid AND seq = ${seq} AND deleted_at IS NULL
+        AND (${before}::int IS NULL OR revision < ${before}::int)
+      UNION ALL
+      SELECT revision, body, created_at FROM message_revisions
+      WHERE conversation_id = ${conversationId}::uuid AND message_seq = ${seq}
+        AND (${before}::int IS NULL OR revision < ${before}::int)
+      ORDER BY revision DESC LIMIT ${page.limit + 1}`
+    return pageOf(rows, page.limit, rows.slice(0, page.limit).map(toRevision), revisionCursor.encode)
+  }, orUnavailable)
+
+  return { edit, forward: yield* makeForward, hide, remove, revisions }
+})

@@ -1,0 +1,128 @@
+import { Clock, Context, Effect, Layer, Schema } from "effect"
+import { SqlClient } from "effect/sql"
+import { type ConversationId, type MessageId, Seq, type UserId } from "../domain/Ids.ts"
+import type { Message } from "../domain/Message.ts"
+import type { Page, PageRequest } from "../domain/Page.ts"
+import type { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { type Changed, makeChanges } from "./Changes.ts"
+import { makeChangesMemory } from "./ChangesMemory.ts"
+import { pageOf } from "./ConversationRows.ts"
+import { checkPage } from "./ConversationRules.ts"
+import { cursorOf } from "./Cursor.ts"
+import { historyOf, membership, messageFor, rowOf } from "./LogMemory.ts"
+import {
+  type MessageRow,
+  messageColumns,
+  messageTables,
+  myColumns,
+  noConversation,
+  notHiddenFrom,
+  toMessage
+} from "./LogReader.ts"
+import { Memory } from "./Memory.ts"
+import { messageProblems } from "./MessageRules.ts"
+import { Settings } from "./Settings.ts"
+import { orUnavailable } from "./Sql.ts"
+
+const cursor = cursorOf(Schema.Struct({ seq: Seq }))
+
+/** Where a page begins: below this seq. */
+const before = (page: PageRequest) =>
+  page.cursor === undefined
+    ? Effect.succeed(Number.MAX_SAFE_INTEGER)
+    : Effect.map(cursor.decode(page.cursor), ({ seq }) => seq)
+
+const { deleted, forbidden, "no-message": noMessage } = messageProblems
+
+/** Pinned messages: in a DM both members pin, in a group owners and admins. */
+export class Pins extends Context.Service<
+  Pins,
+  {
+    /** Pins a message, or unpins it; what changes nothing succeeds without an event. */
+    readonly set: (
+      userId: UserId,
+      conversationId: ConversationId,
+      messageId: MessageId,
+      pinned: boolean
+    ) => Effect.Effect<void, Forbidden | Conflict | NotFound | Unavailable>
+    /** Those that the member may see, the latest message first. */
+    readonly list: (
+      userId: UserId,
+      conversationId: ConversationId,
+      page: PageRequest
+    ) => Effect.Effect<Page<Message>, InvalidRequest | NotFound | Unavailable>
+  }
+>()("chat/services/Pins") {
+  /** On PostgreSQL. */
+  static readonly layer = Layer.effect(
+    Pins,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const { limits } = yield* Settings
+      const { change } = yield* makeChanges
+      return Pins.of({
+        set: (userId, conversationId, messageId, pinned) =>
+          Effect.asVoid(
+            change(
+              conversationId,
+              sql<Changed>`SELECT * FROM pin_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid,
+                ${pinned}::boolean)`,
+              { "no-message": noMessage, deleted, forbidden }
+            )
+          ),
+        list: Effect.fn("Pins.list")(function* (userId, conversationId, page) {
+          yield* checkPage(page, limits.pageSize)
+          const rows = yield* sql<{ visibleFromSeq: number } & (MessageRow | { id: null })>`
+            SELECT me.visible_from_seq, pin.* FROM conversation_members me LEFT JOIN LATERAL (
+              SELECT ${sql.literal(messageColumns)}, ${sql.literal(myColumns)} FROM ${sql.literal(messageTables)}
+              WHERE m.conversation_id = me.conversation_id AND m.pinned_at IS NOT NULL
+                AND m.seq >= me.visible_from_seq AND m.seq < ${yield* before(page)}::bigint
+                AND ${sql.literal(notHiddenFrom("m"))}
+              ORDER BY m.seq DESC LIMIT ${page.limit + 1}
+            ) pin ON true
+            WHERE me.conversation_id = ${conversationId}::uuid AND me.user_id = ${userId}::uuid AND me.left_seq IS NULL
+            ORDER BY pin.seq DESC`
+          const [first] = rows
+          if (first === undefined) return yield* noConversation
+          const pinned = rows.flatMap((row) => (row.id === null ? [] : [toMessage(row, first.visibleFromSeq)]))
+          return pageOf(pinned, page.limit, pinned.slice(0, page.limit), cursor.encode)
+        }, orUnavailable)
+      })
+    })
+  )
+
+  /** In `Memory`. */
+  static readonly layerTest = Layer.effect(
+    Pins,
+    Effect.gen(function* () {
+      const { conversations } = yield* Memory
+      const { limits } = yield* Settings
+      const { addEvent, amend, atomically } = yield* makeChangesMemory
+      return Pins.of({
+        set: Effect.fnUntraced(
+          function* (userId, conversationId, messageId, pinned) {
+            const { conversation, me, message } = yield* messageFor(conversations, conversationId, userId, messageId)
+            if (conversation.kind === "group" && me.role === "member") return yield* forbidden
+            if ((message.pinnedAt !== null) === pinned) return
+            if (message.deletedAt !== null) return yield* deleted
+            const pinnedAt = pinned ? new Date(yield* Clock.currentTimeMillis) : null
+            yield* amend(conversation, message.seq, { pinnedAt })
+            const event = pinned ? "message.pinned" : "message.unpinned"
+            yield* addEvent(conversation, { event, actorId: userId, data: { messageId, messageSeq: message.seq } })
+          },
+          (set) => atomically(set)
+        ),
+        list: Effect.fnUntraced(function* (userId, conversationId, page) {
+          yield* checkPage(page, limits.pageSize)
+          const from = yield* before(page)
+          const { conversation, me } = yield* membership(conversations, conversationId, userId)
+          const rows = historyOf(conversation, me)
+            .filter(({ pinnedAt, seq }) => pinnedAt !== null && seq < from)
+            .toReversed()
+            .map((message) => toMessage(rowOf(conversation, message, userId), me.visibleFromSeq))
+          return pageOf(rows, page.limit, rows.slice(0, page.limit), cursor.encode)
+        })
+      })
+    })
+  )
+}
