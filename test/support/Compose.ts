@@ -1,0 +1,40 @@
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { Schema } from "effect"
+import * as Yaml from "effect/encoding/Yaml"
+
+export const root = fileURLToPath(new URL("../..", import.meta.url))
+
+/** `docker-compose.yml` as it is written. */
+export const document: unknown = Yaml.parse(readFileSync(`${root}docker-compose.yml`, "utf8"))
+
+const Condition = Schema.Struct({ condition: Schema.Literals(["service_healthy", "service_started"]) })
+
+const Service = Schema.Struct({
+  image: Schema.String,
+  build: Schema.optionalKey(Schema.String),
+  init: Schema.optionalKey(Schema.Boolean),
+  read_only: Schema.optionalKey(Schema.Boolean),
+  depends_on: Schema.optionalKey(Schema.Record(Schema.String, Condition)),
+  environment: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+  ports: Schema.optionalKey(Schema.Array(Schema.String)),
+  volumes: Schema.optionalKey(Schema.Array(Schema.String)),
+  healthcheck: Schema.Struct({ test: Schema.Array(Schema.String) })
+})
+
+/** What the tests look at. */
+export const compose = Schema.decodeUnknownSync(
+  Schema.Struct({
+    services: Schema.Record(Schema.String, Service),
+    volumes: Schema.Record(Schema.String, Schema.Unknown)
+  })
+)(document)
+
+/** The environment of a service where nobody has set a variable: `${NAME:-default}` is its default. */
+export const environmentOf = (name: string): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(compose.services[name]?.environment ?? {}).map(([key, value]) => [
+      key,
+      value.replace(/\$\{\w+:-([^}]*)\}/g, "$1")
+    ])
+  )
