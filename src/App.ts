@@ -34,6 +34,7 @@ import { Polls } from "./services/Polls.ts"
 import { Presence } from "./services/Presence.ts"
 import { Reactions } from "./services/Reactions.ts"
 import { Readiness } from "./services/Readiness.ts"
+import { layerScheduler, ScheduledMessages } from "./services/ScheduledMessages.ts"
 import { Search } from "./services/Search.ts"
 import * as SearchIndex from "./services/SearchIndex.ts"
 import { Sessions } from "./services/Sessions.ts"
@@ -92,6 +93,7 @@ export const Services = Layer.mergeAll(
   Messages.layer,
   Pins.layer,
   Reactions.layer,
+  ScheduledMessages.layer.pipe(Layer.provide(Messages.layer)),
   Search.layer,
   Sync.layer,
   Typing.layer,
@@ -114,7 +116,7 @@ const DrainFirst = Layer.effectDiscard(
 )
 
 /** What only runs beside. */
-const Background = Layer.mergeAll(SearchIndex.layer, MetricsServer)
+const Background = Layer.mergeAll(SearchIndex.layer, layerScheduler, MetricsServer)
 
 /** Which program this is, in one line. */
 const Announced = Layer.effectDiscard(

@@ -29,6 +29,9 @@ export type ConversationId = typeof ConversationId.Type
 export const MessageId = known.pipe(Schema.brand("MessageId"))
 export type MessageId = typeof MessageId.Type
 
+export const ScheduledMessageId = known.pipe(Schema.brand("ScheduledMessageId"))
+export type ScheduledMessageId = typeof ScheduledMessageId.Type
+
 /** Chosen by the sender, any text of 1–128 characters; unique per sender and conversation, for ever. */
 export const ClientMessageId = Schema.String.check(
   Schema.isMinLength(1),

@@ -54,7 +54,9 @@ export const ConflictCode = Schema.Literals([
   "last-owner",
   "idempotency-key-reused",
   "not-a-poll",
-  "poll-closed"
+  "poll-closed",
+  "too-many-scheduled",
+  "already-sending"
 ])
 
 export class Conflict extends HttpApiError.Problem<Conflict>()(

@@ -9,6 +9,7 @@ import { EventGroup, MessageGroup } from "./MessageApi.ts"
 import { Problems } from "./Middleware.ts"
 import { toOpenApiDocument } from "./OpenApiDocument.ts"
 import { PresenceGroup } from "./PresenceApi.ts"
+import { ScheduledMessageGroup } from "./ScheduledMessageApi.ts"
 import { SessionGroup } from "./SessionApi.ts"
 import { SystemGroup } from "./SystemApi.ts"
 import { ThreadGroup } from "./ThreadApi.ts"
@@ -37,6 +38,7 @@ export class Api extends HttpApi.make("chat")
     TypingGroup,
     EventGroup,
     DraftGroup,
+    ScheduledMessageGroup,
     PresenceGroup,
     SystemGroup
   )

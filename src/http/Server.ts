@@ -20,6 +20,7 @@ import { makeNodeServer } from "./NodeServer.ts"
 import * as Presence from "./PresenceHandlers.ts"
 import * as RenderProblems from "./RenderProblems.ts"
 import { routerConfig } from "./RouteTable.ts"
+import * as Scheduled from "./ScheduledMessageHandlers.ts"
 import * as Session from "./SessionHandlers.ts"
 import * as System from "./SystemHandlers.ts"
 import * as Thread from "./ThreadHandlers.ts"
@@ -39,6 +40,7 @@ export const HttpRoutes = Layer.mergeAll(
       Message.layer,
       Thread.layer,
       Draft.layer,
+      Scheduled.layer,
       Presence.layer,
       System.layer
     ]),

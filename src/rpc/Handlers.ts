@@ -5,6 +5,7 @@ import * as Draft from "./DraftHandlers.ts"
 import * as Group from "./GroupHandlers.ts"
 import * as Message from "./MessageHandlers.ts"
 import * as Presence from "./PresenceHandlers.ts"
+import * as Scheduled from "./ScheduledMessageHandlers.ts"
 import * as Thread from "./ThreadHandlers.ts"
 import * as User from "./UserHandlers.ts"
 
@@ -17,5 +18,6 @@ export const layer = Layer.mergeAll(
   Message.layer,
   Thread.layer,
   Draft.layer,
+  Scheduled.layer,
   Presence.layer
 )

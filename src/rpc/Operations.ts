@@ -5,6 +5,7 @@ import { EventRpcs } from "./EventRpcs.ts"
 import { GroupRpcs } from "./GroupRpcs.ts"
 import { MessageRpcs } from "./MessageRpcs.ts"
 import { PresenceRpcs } from "./PresenceRpcs.ts"
+import { ScheduledMessageRpcs } from "./ScheduledMessageRpcs.ts"
 import { PollRpcs, ThreadRpcs } from "./ThreadRpcs.ts"
 import { UserRpcs } from "./UserRpcs.ts"
 
@@ -20,6 +21,7 @@ export const Operations = SessionRpcs.merge(
   ThreadRpcs,
   PollRpcs,
   DraftRpcs,
+  ScheduledMessageRpcs,
   PresenceRpcs
 )
 

@@ -1,6 +1,7 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { every } from "./Background.ts"
+import { orUnavailable } from "./Sql.ts"
 
 /** How many conversations a step looks at, and of how many events it indexes what they have changed. */
 const conversations = 2000
@@ -14,7 +15,10 @@ export const makeSearchIndex = Effect.map(
   (sql) => (after: string) =>
     sql<{ nextId: string | null; indexed: number }>`
       SELECT * FROM index_messages(${after}::uuid, ${conversations}::int, ${events}::int)`.pipe(
-      Effect.map(([step]) => (step === undefined ? after : (step.nextId ?? beginning)))
+      Effect.map(([step]) => (step === undefined ? after : (step.nextId ?? beginning))),
+      orUnavailable,
+      // Told of elsewhere.
+      Effect.catchTag("Unavailable", () => Effect.succeed(after))
     )
 )
 

@@ -19,7 +19,7 @@ const indexing = Layer.effect(
         let after = beginning
         do after = yield* step(after)
         while (after !== beginning)
-      }).pipe(Effect.orDie)
+      })
     })
   )
 )

@@ -53,6 +53,10 @@ describe("the service, started on nothing", () => {
                 [4, "and over HTTP"]
               ]
             )
+            const notes = yield* http.group(ann)
+            const soon = new Date((yield* Clock.currentTimeMillis) + 2000).toISOString()
+            const scheduled = { conversationId: notes, sendAt: soon, body: "sent by the next start" }
+            yield* http.must("POST", "/v1/scheduled-messages", { token: ann.token, json: scheduled })
             const postgres = postgresOf(dataDir)
             assert.isAbove(postgres.length, 1)
             const since = yield* Clock.currentTimeMillis
@@ -63,7 +67,7 @@ describe("the service, started on nothing", () => {
             for (const secret of [ann.token, ann.password, "Hello Bob", "over HTTP"]) {
               assert.isFalse(JSON.stringify([node.log, node.said]).includes(secret), "a secret in the log")
             }
-            return { ann, id, history }
+            return { ann, id, history, notes }
           })
         )
         const node = yield* startNode({ "data.dir": dataDir })
@@ -75,6 +79,14 @@ describe("the service, started on nothing", () => {
         yield* client.ready(again.token, { cursors: { [first.id]: 2 } })
         assert.deepStrictEqual(client.seqs(first.id), [3, 4])
         assert.strictEqual((yield* say(client, first.id, "back again")).seq, 5)
+        const sent = yield* http.history(first.ann, first.notes).pipe(
+          Effect.tap(() => Effect.sleep(50)),
+          Effect.repeat({ until: (messages) => messages.length > 0 })
+        )
+        assert.deepStrictEqual(
+          sent.map(({ body }) => body),
+          ["sent by the next start"]
+        )
       }).pipe(Effect.scoped),
     patience
   )

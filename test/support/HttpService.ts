@@ -32,6 +32,7 @@ import { Presence } from "../../src/services/Presence.ts"
 import { PubSub } from "../../src/services/PubSub.ts"
 import { Reactions } from "../../src/services/Reactions.ts"
 import { Readiness } from "../../src/services/Readiness.ts"
+import { ScheduledMessages } from "../../src/services/ScheduledMessages.ts"
 import { Search } from "../../src/services/Search.ts"
 import { Sessions } from "../../src/services/Sessions.ts"
 import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
@@ -164,6 +165,7 @@ export const fakeServices = (overrides: SettingsOverrides = {}) =>
     Threads.layerTest,
     Polls.layerTest,
     Messages.layer,
+    ScheduledMessages.layerTest.pipe(Layer.provide(Messages.layer)),
     Search.layerTest,
     ConversationChanges.layerTest,
     Invites.layerTest,

@@ -1,0 +1,28 @@
+import { Effect } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
+import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
+import { ScheduledMessages } from "../services/ScheduledMessages.ts"
+import { Settings } from "../services/Settings.ts"
+import { Api } from "./Api.ts"
+import { toPageRequest } from "./Paging.ts"
+
+export const layer = HttpApiBuilder.group(
+  Api,
+  "scheduled",
+  Effect.fn(function* (handlers) {
+    const scheduled = yield* ScheduledMessages
+    const { limits } = yield* Settings
+    return handlers.handleAll({
+      create: ({ headers, payload }) =>
+        CurrentPrincipal.use(({ userId }) => scheduled.create(userId, payload, headers["idempotency-key"])),
+      list: Effect.fnUntraced(function* ({ query }) {
+        const { userId } = yield* CurrentPrincipal
+        return yield* scheduled.list(userId, yield* toPageRequest(query, limits.pageSize))
+      }),
+      get: ({ params }) => CurrentPrincipal.use(({ userId }) => scheduled.get(userId, params.id)),
+      update: ({ params, payload }) =>
+        CurrentPrincipal.use(({ userId }) => scheduled.update(userId, params.id, payload)),
+      cancel: ({ params }) => CurrentPrincipal.use(({ userId }) => scheduled.cancel(userId, params.id))
+    })
+  })
+)

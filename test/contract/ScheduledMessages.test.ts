@@ -1,0 +1,80 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
+import { Unavailable } from "../../src/domain/Problem.ts"
+import { Messages } from "../../src/services/Messages.ts"
+import { ScheduledMessages } from "../../src/services/ScheduledMessages.ts"
+import { chat, messagesIn, outcome, twoOfUs, wholeLog } from "../support/Chat.ts"
+import { databases } from "../support/Database.ts"
+import { scheduledMessagesContract, Time } from "./ScheduledMessages.contract.ts"
+
+const testTime = Layer.succeed(Time, {
+  now: Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis)),
+  pass: (minutes) => TestClock.adjust(`${minutes} minutes`)
+})
+
+/** The clock of PostgreSQL cannot be moved, so what is scheduled is. */
+const sqlTime = Layer.effect(
+  Time,
+  Effect.map(SqlClient.SqlClient, (sql) => ({
+    now: sql<{ now: Date }>`SELECT clock_timestamp()::timestamptz(3) AS now`.pipe(
+      Effect.map(([row]) => row?.now ?? new Date(0)),
+      Effect.orDie
+    ),
+    pass: (minutes) =>
+      sql`UPDATE scheduled_messages SET send_at = send_at - make_interval(mins => ${minutes}::int),
+        claimed_until = claimed_until - make_interval(mins => ${minutes}::int)`.pipe(Effect.orDie, Effect.asVoid)
+  }))
+)
+
+const fake = Layer.merge(ScheduledMessages.layerTest, testTime).pipe(Layer.provideMerge(chat.fake))
+
+describe("fake", () => {
+  scheduledMessagesContract(fake)
+
+  const down = new Unavailable({ detail: "away" })
+  let isDown = true
+  /** Stores, but its answer is lost. */
+  const flaky = Layer.effect(
+    Messages,
+    Effect.map(Messages, (messages) =>
+      Messages.of({
+        ...messages,
+        send: (...args) =>
+          Effect.flatMap(messages.send(...args), (ack) => (isDown ? Effect.fail(down) : Effect.succeed(ack)))
+      })
+    )
+  ).pipe(Layer.provide(Messages.layer))
+
+  it.effect("one whose fate is not known is tried again when its lease is over, and can no longer be changed", () =>
+    Effect.gen(function* () {
+      const { a, id: conversationId } = yield* twoOfUs
+      const service = yield* ScheduledMessages
+      const sendAt = new Date((yield* Clock.currentTimeMillis) + 1000)
+      const { id } = yield* service.create(a, { conversationId, sendAt, body: "once" })
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* service.sendDue, 1)
+      assert.deepInclude(yield* service.get(a, id), { status: "sending" })
+      assert.strictEqual(yield* outcome(service.cancel(a, id)), "already-sending")
+      assert.strictEqual(yield* outcome(service.update(a, id, { body: "twice" })), "already-sending")
+      isDown = false
+      assert.strictEqual(yield* service.sendDue, 0)
+      yield* TestClock.adjust("31 seconds")
+      assert.strictEqual(yield* service.sendDue, 1)
+      assert.lengthOf(messagesIn(yield* wholeLog(conversationId)), 1)
+      assert.strictEqual(yield* outcome(service.get(a, id)), "NotFound")
+    }).pipe(Effect.provide(ScheduledMessages.layerTest.pipe(Layer.provide(flaky), Layer.provideMerge(chat.fake))))
+  )
+})
+
+for (const database of databases) {
+  describe.skipIf(database.skip)(database.name, () =>
+    scheduledMessagesContract(
+      Layer.merge(ScheduledMessages.layer, sqlTime).pipe(
+        Layer.provideMerge(chat.sql),
+        Layer.provideMerge(database.layer)
+      )
+    )
+  )
+}
