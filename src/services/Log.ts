@@ -61,13 +61,13 @@ export class Log extends Context.Service<
     readonly known: (
       entry: Pick<NewEntry, "conversationId" | "senderId" | "clientMessageId" | "requestHash">
     ) => Effect.Effect<Appended | null, NotFound | Conflict | Unavailable>
-    /** The member's view of the log after a cursor, oldest first. */
+    /** The member's view of the log after a cursor, oldest first, and from where on he may see it at all. */
     readonly events: (query: {
       readonly conversationId: ConversationId
       readonly userId: UserId
       readonly after: number
       readonly limit: number
-    }) => Effect.Effect<EventPage, NotFound | Unavailable>
+    }) => Effect.Effect<EventPage & { readonly visibleFromSeq: number }, NotFound | Unavailable>
     /** The log itself from `after + 1` to `through`, for a node that repairs a hole; no member's view. */
     readonly range: (
       conversationId: ConversationId,

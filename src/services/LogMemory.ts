@@ -191,7 +191,8 @@ export const makeMemoryLog = Effect.gen(function* () {
           .filter(({ seq }) => seq > after && seq >= visibleFromSeq)
           .slice(0, limit)
           .map((logged) => seenFrom(eventOf(conversation, logged), visibleFromSeq)),
-        head: conversation.log.length
+        head: conversation.log.length,
+        visibleFromSeq
       })),
     range: (conversationId, after, through) =>
       Effect.sync(() => {

@@ -232,7 +232,7 @@ export const makeLogReader = Effect.gen(function* () {
     const items = rows.flatMap((row) =>
       row.event === null ? [] : [seenFrom(eventOf(query.conversationId, row), visibleFromSeq)]
     )
-    return { items, head }
+    return { items, head, visibleFromSeq }
   }, orUnavailable)
 
   const range: Log["Service"]["range"] = Effect.fn("Log.range")(function* (conversationId, after, through) {

@@ -123,7 +123,8 @@ export class Messages extends Context.Service<
         }),
         events: Effect.fn("Messages.events")(function* (userId, conversationId, { after, limit }) {
           yield* checkLimit(limit)
-          return yield* log.events({ conversationId, userId, after, limit })
+          const { head, items } = yield* log.events({ conversationId, userId, after, limit })
+          return { items, head }
         })
       })
     })

@@ -82,8 +82,12 @@ export class CatchUp extends Context.Service<
           receiver.send({ event, conversationId: id, data }, head === undefined ? [] : [[id, head]])
         )
 
+      /** It was not dropped or replaced while something else was waited for. */
+      const isCurrent = ({ cursors }: Receiver, cursor: Cursor) => cursors.get(cursor.conversationId) === cursor
+
       const drop = (receiver: Receiver, cursor: Cursor) =>
         Effect.suspend(() => {
+          if (!isCurrent(receiver, cursor)) return Effect.void
           hub.unfollow(cursor)
           receiver.cursors.delete(cursor.conversationId)
           return send(receiver, "conversation.removed", cursor.conversationId, {})
@@ -110,8 +114,11 @@ export class CatchUp extends Context.Service<
             }),
             Effect.catchTag("NotFound", () => Effect.succeed(undefined))
           )
-        if (page === undefined) {
+        if (!isCurrent(receiver, cursor)) return true
+        if (page?.visibleFromSeq !== cursor.visibleFromSeq) {
           yield* drop(receiver, cursor)
+          // There may be another membership by now.
+          cursor.detach()
           return true
         }
         if (page.head - after > replayLimit.conversation) {
@@ -120,6 +127,7 @@ export class CatchUp extends Context.Service<
           replayed(page.items.length)
           for (const event of page.items) {
             yield* receiver.room
+            if (!isCurrent(receiver, cursor)) return true
             receiver.send(event)
           }
           cursor.nextSeq = page.head + 1
@@ -141,14 +149,13 @@ export class CatchUp extends Context.Service<
         })
 
       /** Follows them all; what the cursors hold from now on is what commits from now on. */
-      const followAll = Effect.fnUntraced(function* (receiver: Receiver, ids: ReadonlyArray<ConversationId>) {
-        const followed = yield* hub.follow(receiver, ids)
+      const followAll = Effect.fnUntraced(function* ({ queue, receiver }: Changes, ids: ReadonlyArray<ConversationId>) {
+        const followed = yield* hub.follow(receiver, ids, (id) => Queue.offerUnsafe(queue, id))
         if (receiver.isClosing) {
-          for (const { cursor } of followed) hub.unfollow(cursor)
+          for (const cursor of followed) hub.unfollow(cursor)
           return yield* Effect.interrupt
         }
-        for (const { cursor } of followed) receiver.cursors.set(cursor.conversationId, cursor)
-        return new Map(followed.map((each) => [each.cursor.conversationId, each]))
+        for (const cursor of followed) receiver.cursors.set(cursor.conversationId, cursor)
       })
 
       /** Reads the conversations after they were followed, and hands each with its cursor to `use`. */
@@ -168,6 +175,11 @@ export class CatchUp extends Context.Service<
             return [{ conversation, cursor }]
           })
           yield* use(page)
+          // The membership has ended since it was read.
+          for (const id of slice) {
+            const cursor = receiver.cursors.get(id)
+            if (cursor !== undefined && !byId.has(id)) yield* drop(receiver, cursor)
+          }
         }
       })
 
@@ -205,29 +217,24 @@ export class CatchUp extends Context.Service<
           ).pipe(Effect.andThen(allLive(receiver, page)))
         )
 
-      const resume = Effect.fnUntraced(function* (
-        receiver: Receiver,
-        from: SyncRequest,
-        places: ReadonlyArray<Place>,
-        followed: ReadonlyMap<ConversationId, { readonly cursor: Cursor; readonly head: number }>
-      ) {
+      const resume = Effect.fnUntraced(function* (receiver: Receiver, from: SyncRequest, places: ReadonlyArray<Place>) {
         const { added: joined, changed, kept, removed } = compare(places, from)
         let budget = replayLimit.hello
         resumed()
         for (const { conversationId, seen, seq, visibleFromSeq } of kept) {
-          const { cursor, head: handedOn } = followed.get(conversationId) ?? {}
-          if (cursor === undefined || handedOn === undefined) continue
+          const cursor = receiver.cursors.get(conversationId)
+          if (cursor === undefined) continue
           // The client may be ahead of what the bus has brought to this node, but not of the log.
-          const head = Math.max(handedOn, seq)
+          const missed = Math.max(cursor.after, seq) - seen
           cursor.visibleFromSeq = visibleFromSeq
-          const missed = head - seen
           if (missed >= 0 && missed <= Math.min(budget, replayLimit.conversation)) {
             budget -= missed
             cursor.nextSeq = seen + 1
-            if (missed > 0 || !cursor.release()) yield* replay(receiver, cursor)
+            // Beyond `seq` the membership is not known: reading the log tells whether it goes on.
+            if (missed > 0 || cursor.after > seq || !cursor.release()) yield* replay(receiver, cursor)
           } else {
-            yield* reset(receiver, cursor, head)
-            yield* goLive(receiver, cursor, head + 1)
+            yield* reset(receiver, cursor, seq)
+            yield* goLive(receiver, cursor, seq + 1)
           }
         }
         yield* added(
@@ -255,17 +262,17 @@ export class CatchUp extends Context.Service<
       })
 
       const membershipChanged = Effect.fn("CatchUp.membershipChanged")(function* (
-        receiver: Receiver,
+        changes: Changes,
         conversationId: ConversationId
       ) {
-        const cursor = receiver.cursors.get(conversationId)
+        const { receiver } = changes
         const [conversation] = yield* conversations.getMany(receiver.userId, [conversationId])
-        if (conversation === undefined) {
-          if (cursor !== undefined) yield* drop(receiver, cursor)
-        } else if (cursor === undefined) {
-          yield* followAll(receiver, [conversationId])
-          yield* added(receiver, [conversationId])
-        }
+        const cursor = receiver.cursors.get(conversationId)
+        const same = cursor?.attached === true && cursor.visibleFromSeq === conversation?.me.visibleFromSeq
+        if (cursor !== undefined && !same) yield* drop(receiver, cursor)
+        if (conversation === undefined || same) return
+        yield* followAll(changes, [conversationId])
+        yield* added(receiver, [conversationId])
       })
 
       /** All receivers by user, with the user seq up to which they know their memberships. */
@@ -276,9 +283,10 @@ export class CatchUp extends Context.Service<
         const user = started.get(userId)
         if (user === undefined) return
         started.set(userId, { ...user, known: userSeq })
-        const mine = new Set(places.map((place) => place.conversationId))
+        const mine = new Map(places.map((place) => [place.conversationId, place]))
         for (const { queue, receiver } of user.queues) {
-          for (const id of mine) if (!receiver.cursors.has(id)) Queue.offerUnsafe(queue, id)
+          for (const [id, { visibleFromSeq }] of mine)
+            if (receiver.cursors.get(id)?.visibleFromSeq !== visibleFromSeq) Queue.offerUnsafe(queue, id)
           for (const id of receiver.cursors.keys()) if (!mine.has(id)) Queue.offerUnsafe(queue, id)
         }
       })
@@ -298,16 +306,16 @@ export class CatchUp extends Context.Service<
           )
       )
 
-      const register = (receiver: Receiver, queue: Changes["queue"], userSeq: number) =>
+      const register = (each: Changes, userSeq: number) =>
         Effect.acquireRelease(
           Effect.sync(() => {
-            const each = { queue, receiver }
+            const { receiver } = each
             const user = started.get(receiver.userId)
             const known = Math.min(user?.known ?? userSeq, userSeq)
             started.set(receiver.userId, { known, queues: (user?.queues ?? new Set()).add(each) })
-            return { each, userId: receiver.userId }
+            return receiver.userId
           }),
-          ({ each, userId }) =>
+          (userId) =>
             Effect.sync(() => {
               const queues = started.get(userId)?.queues
               queues?.delete(each)
@@ -316,10 +324,11 @@ export class CatchUp extends Context.Service<
         )
 
       const start: CatchUp["Service"]["start"] = Effect.fn("CatchUp.start")(function* (receiver, from, onStart) {
-        const changes = yield* Queue.unbounded<ConversationId>()
+        const queue = yield* Queue.unbounded<ConversationId>()
+        const changes: Changes = { queue, receiver }
         yield* hub.signals(receiver.userId, (signal) => {
           const { conversationId, event } = signal
-          if (event === "membership.changed" && conversationId !== null) Queue.offerUnsafe(changes, conversationId)
+          if (event === "membership.changed" && conversationId !== null) Queue.offerUnsafe(queue, conversationId)
           // The rest is for the user's own devices.
           else receiver.offer(new Frame(signal))
         })
@@ -328,14 +337,14 @@ export class CatchUp extends Context.Service<
         onStart(userSeq)
         const byActivity = [...places].sort((a, b) => b.lastActivityAt.getTime() - a.lastActivityAt.getTime())
         const ids = byActivity.map((place) => place.conversationId)
-        const followed = yield* followAll(receiver, ids)
+        yield* followAll(changes, ids)
         yield* from.cursors === undefined
           ? sendList(receiver, ids)
-          : resume(receiver, { ...from, cursors: from.cursors }, byActivity, followed)
-        yield* register(receiver, changes, userSeq)
+          : resume(receiver, { ...from, cursors: from.cursors }, byActivity)
+        yield* register(changes, userSeq)
         // One change after the other, and none before the start is over.
-        yield* Queue.take(changes).pipe(
-          Effect.flatMap((id) => Effect.retry(membershipChanged(receiver, id), Schedule.spaced("1 second"))),
+        yield* Queue.take(queue).pipe(
+          Effect.flatMap((id) => Effect.retry(membershipChanged(changes, id), Schedule.spaced("1 second"))),
           Effect.catchDefect((defect) => Effect.logError("membership change failed", Cause.die(defect))),
           Effect.forever,
           untraced,

@@ -1,6 +1,6 @@
 import { Clock, Context, Deferred, Effect, Exit, Layer, Option, Schedule, Schema, Scope } from "effect"
 import { Event } from "../domain/Event.ts"
-import type { ConversationId, UserId } from "../domain/Ids.ts"
+import { type ConversationId, UserId } from "../domain/Ids.ts"
 import type { Unavailable } from "../domain/Problem.ts"
 import { references, seenFrom } from "../domain/Visibility.ts"
 import { Log } from "../services/Log.ts"
@@ -13,6 +13,9 @@ import { makeComparison } from "./Comparison.ts"
 import { encodeFrame } from "./Protocol.ts"
 
 const decodeEvent = Schema.decodeUnknownOption(Schema.fromJsonString(Event))
+const decodeLeft = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Struct({ data: Schema.Struct({ userId: UserId }) }))
+)
 
 /** An event on this node: encoded as a WebSocket frame once, and only when a socket needs it. */
 export class Frame {
@@ -38,6 +41,12 @@ export class Frame {
   get bytes(): Buffer {
     this.encoded ??= encodeFrame(this.json)
     return this.encoded
+  }
+
+  /** Whose membership ends with it, if anybody's. */
+  get leaver(): UserId | undefined {
+    if (this.event !== "member.left") return undefined
+    return Option.getOrUndefined(Option.map(decodeLeft(this.json), ({ data }) => data.userId))
   }
 
   /**
@@ -83,14 +92,26 @@ export class Cursor {
   readonly conversationId: ConversationId
   readonly follower: Follower
   nextSeq = 0
+  /** Up to here events were handed on before there was this cursor: it goes live only beyond. */
+  after = 0
+  /** False from the end of the follower's membership on: nothing more comes. */
+  attached = true
+  /** It was live once, so that its follower is known to be a member. */
+  admitted = false
   /** From where on the follower may see; nothing earlier is handed on, not even as a part of a later event. */
   visibleFromSeq = Number.MAX_SAFE_INTEGER
   private held: Array<Frame> | undefined = []
   private overflowed = false
+  private readonly onLeft: (conversationId: ConversationId) => void
 
-  constructor(conversationId: ConversationId, follower: Follower) {
+  constructor(
+    conversationId: ConversationId,
+    follower: Follower,
+    onLeft: (conversationId: ConversationId) => void = () => {}
+  ) {
     this.conversationId = conversationId
     this.follower = follower
+    this.onLeft = onLeft
   }
 
   /** Live: what is published is handed on at once. */
@@ -116,6 +137,7 @@ export class Cursor {
 
   /** Hands on what was held and goes live; false when some of it is missing and must be read from the log first. */
   release(): boolean {
+    if (this.nextSeq <= this.after) return this.restart()
     for (const frame of this.held ?? []) {
       if (frame.seq < this.nextSeq) continue
       if (frame.seq > this.nextSeq || !this.deliver(frame)) return this.restart()
@@ -123,7 +145,14 @@ export class Cursor {
     }
     if (this.overflowed) return this.restart()
     this.held = undefined
+    this.admitted = true
     return true
+  }
+
+  /** Its follower is no member any more, or another one than he was. */
+  detach(): void {
+    this.attached = false
+    this.onLeft(this.conversationId)
   }
 
   private deliver(frame: Frame): boolean {
@@ -155,9 +184,15 @@ class Feed {
     this.onHand = onHand
   }
 
+  attach(cursor: Cursor): void {
+    cursor.after = this.last ?? 0
+    this.cursors.add(cursor)
+  }
+
   start(head: number): void {
     if (this.last === undefined) {
       this.last = head
+      for (const cursor of this.cursors) cursor.after = head
       this.advance()
     }
     Deferred.doneUnsafe(this.ready, Exit.void)
@@ -184,8 +219,19 @@ class Feed {
 
   private hand(frame: Frame): void {
     this.last = frame.seq
+    const { leaver } = frame
+    if (leaver !== undefined) this.detach(leaver, frame.seq)
     this.onHand(this.cursors.size)
     for (const cursor of this.cursors) cursor.receive(frame)
+  }
+
+  /** Before the event is handed on, which is none of his any more. Who knows of a later membership keeps that. */
+  private detach(userId: UserId, seq: number): void {
+    for (const cursor of this.cursors) {
+      if (cursor.follower.userId !== userId || cursor.nextSeq > seq) continue
+      this.cursors.delete(cursor)
+      cursor.detach()
+    }
   }
 
   private advance(): void {
@@ -212,12 +258,14 @@ export class Hub extends Context.Service<
   {
     /**
      * Follows conversations. The cursors come back holding: nothing that commits from now on is missed. The caller sets
-     * `nextSeq`, sends what is older, and releases. `head` is the last seq that will not be handed on live.
+     * `nextSeq`, sends what is older, and releases. A cursor whose follower's membership ends is detached before that
+     * event is handed on, and `onLeft` is called for it: then the membership is to be read again.
      */
     readonly follow: (
       follower: Follower,
-      conversationIds: ReadonlyArray<ConversationId>
-    ) => Effect.Effect<ReadonlyArray<{ readonly cursor: Cursor; readonly head: number }>, Unavailable>
+      conversationIds: ReadonlyArray<ConversationId>,
+      onLeft: (conversationId: ConversationId) => void
+    ) => Effect.Effect<ReadonlyArray<Cursor>, Unavailable>
     readonly unfollow: (cursor: Cursor) => void
     /** Signals of a user's subject until the scope closes. Confirmed when it returns. */
     readonly signals: (userId: UserId, onSignal: (signal: Published) => void) => Effect.Effect<void, never, Scope.Scope>
@@ -296,7 +344,8 @@ export class Hub extends Context.Service<
             feed.take(new Frame(event))
           } else {
             const frame = new Frame(event)
-            for (const { follower } of feed.cursors) if (follower.userId !== event.except) follower.offer(frame)
+            for (const { admitted, follower } of feed.cursors)
+              if (admitted && follower.userId !== event.except) follower.offer(frame)
           }
         }
         fanOut(Number(clock.currentTimeNanosUnsafe() - since) / 1e9)
@@ -322,7 +371,9 @@ export class Hub extends Context.Service<
 
       const unfollow = (cursor: Cursor) => {
         const feed = feeds.get(cursor.conversationId)
-        if (feed === undefined || !feed.cursors.delete(cursor) || feed.cursors.size > 0) return
+        if (feed === undefined) return
+        feed.cursors.delete(cursor)
+        if (feed.cursors.size > 0) return
         feeds.delete(cursor.conversationId)
         fork(Scope.close(feed.scope, Exit.void))
       }
@@ -345,23 +396,24 @@ export class Hub extends Context.Service<
 
       const follow = Effect.fn("Hub.follow")(function* (
         follower: Follower,
-        conversationIds: ReadonlyArray<ConversationId>
+        conversationIds: ReadonlyArray<ConversationId>,
+        onLeft: (conversationId: ConversationId) => void
       ) {
         const opened = new Map<ConversationId, Feed>()
         const followed = conversationIds.map((id) => {
-          const cursor = new Cursor(id, follower)
+          const cursor = new Cursor(id, follower, onLeft)
           const known = feeds.get(id)
           const feed = known ?? new Feed(onHand)
           if (known === undefined) {
             feeds.set(id, feed)
             opened.set(id, feed)
           }
-          feed.cursors.add(cursor)
+          feed.attach(cursor)
           return { cursor, feed }
         })
         yield* start(opened)
         return yield* Effect.forEach(followed, ({ cursor, feed }) =>
-          Effect.map(Deferred.await(feed.ready), () => ({ cursor, head: feed.last ?? 0 }))
+          Effect.as(Deferred.await(feed.ready), cursor)
         ).pipe(Effect.onError(() => Effect.forEach(followed, ({ cursor }) => Effect.sync(() => unfollow(cursor)))))
       }, Effect.uninterruptible)
 

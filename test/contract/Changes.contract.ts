@@ -126,7 +126,7 @@ export const changesContract = <E>(layer: Layer.Layer<Chat | Recorder, E>) => {
           [null, null, 2, 2, 2, 2, 2, 2, null, null]
         )
         const page = yield* log.events({ conversationId: id, userId: b, after: 2, limit: 100 })
-        assert.deepStrictEqual(page, { items: logged, head: 2 + events.length })
+        assert.deepStrictEqual(page, { items: logged, head: 2 + events.length, visibleFromSeq: 1 })
         const changed = yield* log.message(id, b, message.id)
         assert.strictEqual(changed.changedSeq, logged.findLast(({ event }) => event === "poll.voted")?.seq)
         const after = yield* Conversations.use((conversations) => conversations.get(b, id))

@@ -269,7 +269,8 @@ export const logContract = <E>(layer: Layer.Layer<Chat, E>) => {
           for (const limit of [1, 3, 200]) {
             assert.deepStrictEqual(yield* log.events({ conversationId: id, userId: b, after, limit }), {
               items: whole.slice(after, after + limit),
-              head: 7
+              head: 7,
+              visibleFromSeq: 1
             })
           }
         }

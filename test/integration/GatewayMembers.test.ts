@@ -1,0 +1,305 @@
+import { assert, layer } from "@effect/vitest"
+import { Deferred, Effect, Schedule } from "effect"
+import { ClientMessageId, ConversationId, MessageId, UserId } from "../../src/domain/Ids.ts"
+import { Members } from "../../src/services/Members.ts"
+import { Messages } from "../../src/services/Messages.ts"
+import type { Published } from "../../src/services/PubSub.ts"
+import { Typing } from "../../src/services/Typing.ts"
+import { type Account, api, type Client, connect } from "../support/Client.ts"
+import { Gate, gatewayService, Service, Wire } from "../support/GatewayService.ts"
+
+let sends = 0
+
+const send = (sender: Account, conversationId: string, replyTo?: string) =>
+  Messages.use((messages) =>
+    messages.send(UserId.make(sender.id), ConversationId.make(conversationId), {
+      clientMessageId: ClientMessageId.make(`g${++sends}`),
+      body: "x",
+      ...(replyTo !== undefined && { replyTo: MessageId.make(replyTo) })
+    })
+  )
+
+const remove = (actor: Account, conversationId: string, member: Account) =>
+  Members.use((members) =>
+    members.remove(UserId.make(actor.id), ConversationId.make(conversationId), UserId.make(member.id))
+  )
+
+const add = (actor: Account, conversationId: string, member: Account) =>
+  Members.use((members) =>
+    members.add(UserId.make(actor.id), ConversationId.make(conversationId), [UserId.make(member.id)])
+  )
+
+const headOf = ({ id: userId }: Account, id: string) =>
+  Messages.use((messages) =>
+    Effect.map(
+      messages.events(UserId.make(userId), ConversationId.make(id), { after: 0, limit: 1 }),
+      ({ head }) => head
+    )
+  )
+
+const types = (account: Account, conversationId: string) =>
+  Typing.use((typing) => typing.start(UserId.make(account.id), ConversationId.make(conversationId)))
+
+/** A group of three who all watch it, and the wire below them. */
+const watched = Effect.gen(function* () {
+  const { url } = yield* Service
+  const wire = yield* Wire
+  const http = api(url)
+  const [ann, bob, cat] = [yield* http.register("ann"), yield* http.register("bob"), yield* http.register("cat")]
+  const id = yield* http.group(ann, bob, cat)
+  const online = (account: Account, rest: object = {}) =>
+    Effect.tap(connect(url), (client) => client.ready(account.token, rest))
+  const clients = { ann: yield* online(ann), bob: yield* online(bob), cat: yield* online(cat) }
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      wire.carry = Wire.healthy
+    })
+  )
+  /** Which of the events of this conversation, and of the signals to bob, the bus carries from now on. */
+  const carry = (wants: (event: Published) => boolean) => {
+    wire.carry = (subject, events, hand) => {
+      const mine = subject === `conversation.${id}` || subject === `user.${bob.id}`
+      hand(mine ? events.filter(wants) : events)
+    }
+  }
+  /** Keeps its events back, and loses the signals; what it gives back waits for so many and then hands them on. */
+  const keep = () => {
+    const kept: Array<() => void> = []
+    wire.carry = (subject, events, hand) => {
+      if (subject === `conversation.${id}`) kept.push(...events.map((event) => () => hand([event])))
+      else if (subject !== `user.${bob.id}`) hand(events)
+    }
+    return (count: number, order = (hands: ReadonlyArray<() => void>) => hands) =>
+      Effect.sync(() => kept.length >= count).pipe(
+        Effect.repeat({ until: (all) => all, schedule: Schedule.spaced(5) }),
+        Effect.andThen(
+          Effect.sync(() => {
+            wire.carry = Wire.healthy
+            for (const hand of order(kept)) hand()
+          })
+        )
+      )
+  }
+  return { ann, bob, cat, carry, clients, http, id, keep, online, url }
+})
+
+/** Nothing of the conversation came after the words that it is no more, and no seq from `leftSeq` on. */
+const heardNothing = Effect.fnUntraced(function* (client: Client, id: string, leftSeq: number) {
+  yield* client.ok("ping")
+  const mine = client.frames.filter((frame) => frame.conversationId === id)
+  assert.strictEqual(mine.at(-1)?.event, "conversation.removed")
+  assert.deepStrictEqual(
+    client.seqs(id).filter((seq) => seq >= leftSeq),
+    []
+  )
+  assert.strictEqual((yield* client.error("events.pull", { conversationId: id, after: 0 })).status, 404)
+})
+
+const never = { repair: 600_000, repairDegraded: 600_000 }
+
+layer(gatewayService({ timers: { ...never, gapWait: 30 } }), { excludeTestServices: true })("who is removed", (it) => {
+  it.effect("hears that, not how, and nothing more; the others hear how", () =>
+    Effect.gen(function* () {
+      const { ann, bob, clients, id } = yield* watched
+      yield* send(ann, id)
+      yield* clients.bob.seq(id, 2)
+      yield* remove(ann, id, bob)
+      yield* clients.bob.event("conversation.removed", id)
+      yield* send(ann, id)
+      yield* types(ann, id)
+      yield* clients.cat.event("typing.started", id)
+      for (const client of [clients.ann, clients.cat]) {
+        const left = yield* client.seq(id, 3)
+        assert.strictEqual(left.event, "member.left")
+        yield* client.seq(id, 4)
+      }
+      yield* heardNothing(clients.bob, id, 3)
+    })
+  )
+
+  it.effect("also when the signal to him is lost", () =>
+    Effect.gen(function* () {
+      const { ann, bob, carry, clients, id } = yield* watched
+      carry(({ event }) => event !== "membership.changed")
+      yield* remove(ann, id, bob)
+      yield* send(ann, id)
+      yield* clients.bob.event("conversation.removed", id)
+      yield* clients.cat.seq(id, 3)
+      yield* heardNothing(clients.bob, id, 2)
+    })
+  )
+
+  it.effect("also when the event is lost, and when both are", () =>
+    Effect.gen(function* () {
+      for (const lost of [["member.left"], ["member.left", "membership.changed"]]) {
+        const { ann, bob, carry, clients, id } = yield* watched
+        carry(({ event }) => !lost.includes(event))
+        yield* remove(ann, id, bob)
+        yield* send(ann, id)
+        yield* clients.bob.event("conversation.removed", id)
+        yield* clients.cat.seq(id, 3)
+        assert.deepStrictEqual(clients.cat.seqs(id), [2, 3])
+        yield* types(ann, id)
+        yield* clients.cat.event("typing.started", id)
+        yield* heardNothing(clients.bob, id, 2)
+      }
+    })
+  )
+
+  it.effect("also when what comes later overtakes it", () =>
+    Effect.gen(function* () {
+      const { ann, bob, clients, id, keep } = yield* watched
+      const hand = keep()
+      yield* remove(ann, id, bob)
+      yield* send(ann, id)
+      yield* send(ann, id)
+      yield* hand(3, (kept) => kept.toReversed())
+      yield* clients.cat.seq(id, 4)
+      assert.deepStrictEqual(clients.cat.seqs(id), [2, 3, 4])
+      yield* clients.bob.event("conversation.removed", id)
+      yield* heardNothing(clients.bob, id, 2)
+    })
+  )
+
+  it.effect("also while his socket catches up", () =>
+    Effect.gen(function* () {
+      const { ann, bob, carry, clients, id, url } = yield* watched
+      const gate = yield* Gate
+      clients.bob.terminate()
+      yield* send(ann, id)
+      for (const cursor of [1, 2, 3]) {
+        // The memberships are read, and then he is removed, before anybody follows the conversation.
+        const [reached, opened] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+        const read = gate.places
+        gate.places = Effect.void
+        gate.heads = Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(opened))
+        for (const client of [clients.ann, clients.cat]) client.terminate()
+        const client = yield* connect(url)
+        carry(({ event }) => event !== "membership.changed")
+        client.request("hello", { token: bob.token, cursors: { [id]: cursor } })
+        yield* Deferred.await(reached)
+        yield* remove(ann, id, bob)
+        const leftSeq = yield* headOf(ann, id)
+        gate.heads = Effect.void
+        gate.places = read
+        yield* Deferred.succeed(opened, undefined)
+        yield* client.event("ready")
+        yield* send(ann, id)
+        yield* client.event("conversation.removed", id)
+        yield* heardNothing(client, id, leftSeq)
+        yield* add(ann, id, bob)
+      }
+    })
+  )
+
+  it.effect("and added again is told of both, and sees from there on", () =>
+    Effect.gen(function* () {
+      const { ann, bob, clients, id, keep } = yield* watched
+      const { messageId } = yield* send(ann, id)
+      for (const client of Object.values(clients)) yield* client.seq(id, 2)
+      // However late he learns of it.
+      const hand = keep()
+      yield* remove(ann, id, bob)
+      yield* add(ann, id, bob)
+      yield* hand(2)
+      yield* clients.bob.event("conversation.removed", id)
+      const added = yield* clients.bob.event("conversation.added", id)
+      assert.strictEqual(added.data?.conversation?.seq, 4)
+      yield* send(ann, id, messageId)
+      const reply = yield* clients.bob.seq(id, 5)
+      assert.include(JSON.stringify(reply.json), '"hidden":true')
+      assert.deepStrictEqual(clients.bob.seqs(id), [2, 5])
+      const seen = yield* clients.cat.seq(id, 5)
+      assert.notInclude(JSON.stringify(seen.json), '"hidden":true')
+    })
+  )
+
+  it.effect("with historyForNewMembers all too: he misses nothing", () =>
+    Effect.gen(function* () {
+      const { ann, bob, clients, http, id } = yield* watched
+      yield* http.must("PATCH", `/v1/conversations/${id}`, { token: ann.token, json: { historyForNewMembers: "all" } })
+      yield* clients.bob.seq(id, 2)
+      for (const _ of [1, 2, 3]) {
+        yield* remove(ann, id, bob)
+        yield* add(ann, id, bob)
+        yield* clients.bob.event("conversation.removed", id)
+        yield* clients.bob.event("conversation.added", id)
+      }
+      yield* send(ann, id)
+      yield* clients.bob.seq(id, 9)
+      yield* send(ann, id)
+      yield* clients.bob.seq(id, 10)
+    })
+  )
+})
+
+layer(gatewayService({ timers: { repair: 60, repairDegraded: 60 } }), { excludeTestServices: true })(
+  "a member of whom no word came",
+  (it) => {
+    it.effect("is found when heads are compared: removed, joined, and removed and joined", () =>
+      Effect.gen(function* () {
+        const { ann, bob, carry, clients, http, id } = yield* watched
+        carry(() => false)
+        yield* remove(ann, id, bob)
+        yield* clients.bob.event("conversation.removed", id)
+        yield* add(ann, id, bob)
+        yield* clients.bob.event("conversation.added", id)
+        yield* Effect.all([remove(ann, id, bob), add(ann, id, bob)])
+        yield* clients.bob.event("conversation.removed", id)
+        yield* clients.bob.event("conversation.added", id)
+        yield* send(ann, id)
+        yield* clients.bob.seq(id, 6)
+        const code = yield* http.must("POST", `/v1/conversations/${id}/invites`, { token: ann.token, json: {} })
+        assert.property(code, "code")
+      })
+    )
+  }
+)
+
+layer(gatewayService(), { excludeTestServices: true })("a member", (it) => {
+  it.effect("who leaves, and who comes by an invite, does so by commands as well", () =>
+    Effect.gen(function* () {
+      const { ann, bob, clients, http, id, online } = yield* watched
+      const dan = yield* http.register("dan")
+      const onDan = yield* online(dan)
+      const { code } = yield* clients.ann.ok("invite.create", { conversationId: id, maxUses: 1 })
+      yield* onDan.ok("invite.accept", { code })
+      assert.strictEqual((yield* onDan.event("conversation.added", id)).data?.conversation?.seq, 2)
+      assert.strictEqual((yield* clients.cat.seq(id, 2)).event, "member.joined")
+      yield* clients.bob.ok("member.leave", { conversationId: id })
+      yield* clients.bob.event("conversation.removed", id)
+      assert.strictEqual((yield* onDan.seq(id, 3)).event, "member.left")
+      const promoted = yield* clients.ann.ok("member.update", { conversationId: id, userId: dan.id, role: "admin" })
+      assert.strictEqual(promoted.role, "admin")
+      const { items } = yield* onDan.ok("member.add", { conversationId: id, userIds: [bob.id] })
+      assert.lengthOf(items as ReadonlyArray<unknown>, 1)
+      yield* clients.bob.event("conversation.added", id)
+      yield* onDan.ok("conversation.update", { conversationId: id, title: "New" })
+      assert.strictEqual((yield* clients.bob.seq(id, 6)).event, "conversation.updated")
+      assert.strictEqual(
+        (yield* clients.bob.error("conversation.update", { conversationId: id, title: "x" })).status,
+        403
+      )
+      yield* onDan.ok("member.remove", { conversationId: id, userId: bob.id })
+      yield* send(ann, id)
+      yield* onDan.seq(id, 8)
+    })
+  )
+
+  it.effect("changes his settings on all his devices, now and when they come back", () =>
+    Effect.gen(function* () {
+      const { bob, clients, id, online } = yield* watched
+      const second = yield* online(bob)
+      const first = yield* connect((yield* Service).url)
+      const answer = yield* first.hello(bob.token, { cursors: { [id]: 1 } })
+      const me = yield* clients.bob.ok("conversation.settings", { conversationId: id, pinned: true })
+      assert.strictEqual(me.pinned, true)
+      const told = yield* second.event("conversation.settings", id)
+      assert.include(JSON.stringify(told.json), '"pinned":true')
+      const late = yield* online(bob, { cursors: { [id]: 1 }, userSeq: answer.ok?.userSeq })
+      assert.include(JSON.stringify((yield* late.event("conversation.settings", id)).json), '"pinned":true')
+      yield* clients.cat.ok("ping")
+      assert.isFalse(clients.cat.frames.some(({ event }) => event === "conversation.settings"))
+    })
+  )
+})
