@@ -23,6 +23,7 @@ forbid '\b(TODO|FIXME|XXX)\b' 'open an issue, or do it' src test migrations
 forbid 'from "\.\./(layers|http|rpc|ws|client)/' 'domain and services know nothing of layers, http, rpc, ws' src/domain src/services
 forbid 'from "\.\./(layers|http|ws|client)/' 'operations know services alone: rooms point one way' src/rpc
 forbid 'from "\.\./http/' 'the socket knows nothing of HTTP routes' src/ws
+forbid 'from "\.\./(services|layers|ws)/|Handlers\.ts"|from "node:' 'clients run anywhere: domain and definitions alone' src/client
 forbid 'from "\.\./(services)/' 'domain knows nothing of services' src/domain
 if grep -rn 'process\.env' --include='*.ts' src | grep -v '^src/layers/Settings.ts:'; then
   echo "Not allowed above: settings come from the Settings service" >&2

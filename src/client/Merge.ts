@@ -1,0 +1,272 @@
+import { type Conversation, type Membership, unreadCap } from "../domain/Conversation.ts"
+import type { Event } from "../domain/Event.ts"
+import type { UserId } from "../domain/Ids.ts"
+import { excerptLength, type Message } from "../domain/Message.ts"
+import type { ConversationState } from "./State.ts"
+
+/** What an event made of a conversation; `recount`: only the service knows my unread counts now. */
+export interface Merged {
+  readonly state: ConversationState
+  readonly recount: boolean
+}
+
+type Change = (message: Message) => Message
+
+/** Events carry what is the same for everybody: which reactions are mine, and my vote, are kept from before. */
+const keepMine = (message: Message, known: Message | undefined): Message => ({
+  ...(known?.myVote !== undefined && { myVote: known.myVote }),
+  ...message,
+  reactions: message.reactions.map((reaction) => ({
+    ...reaction,
+    me: reaction.me ?? known?.reactions.some(({ emoji, me }) => emoji === reaction.emoji && me === true) ?? false
+  }))
+})
+
+const later = (known: Message, message: Message) =>
+  message.changedSeq > known.changedSeq ? keepMine(message, known) : known
+
+/** Applies a change to that message wherever it is held. */
+const changeMessage = (state: ConversationState, messageSeq: number, change: Change): ConversationState => {
+  const { conversation, messages } = state
+  const { lastMessage } = conversation
+  return {
+    ...state,
+    conversation: {
+      ...conversation,
+      lastMessage: lastMessage?.seq === messageSeq ? change(lastMessage) : lastMessage
+    },
+    messages: messages?.map((message) => (message.seq === messageSeq ? change(message) : message)) ?? null
+  }
+}
+
+/** Only what is later than the state in which a message is held counts. */
+const changeAt = (state: ConversationState, messageSeq: number, seq: number, change: Change) =>
+  changeMessage(state, messageSeq, (message) =>
+    message.changedSeq < seq ? { ...change(message), changedSeq: seq } : message
+  )
+
+/** What replies show of the message that they reply to. */
+const quote = (
+  state: ConversationState,
+  seq: number,
+  shown: { readonly excerpt: string; readonly deleted: boolean }
+): ConversationState => {
+  const renew: Change = (message) =>
+    message.replyTo?.seq === seq && message.replyTo.hidden !== true
+      ? { ...message, replyTo: { ...message.replyTo, ...shown } }
+      : message
+  const { lastMessage } = state.conversation
+  return {
+    ...state,
+    conversation: { ...state.conversation, lastMessage: lastMessage && renew(lastMessage) },
+    messages: state.messages?.map(renew) ?? null
+  }
+}
+
+const insert = (state: ConversationState, message: Message): ConversationState => {
+  const { conversation, hasBefore, messages } = state
+  const { lastMessage } = conversation
+  const last =
+    lastMessage === null || lastMessage.seq < message.seq
+      ? keepMine(message, undefined)
+      : lastMessage.seq === message.seq
+        ? later(lastMessage, message)
+        : lastMessage
+  return {
+    ...state,
+    conversation: { ...conversation, lastMessage: last },
+    messages: messages === null ? null : mergePage(messages, hasBefore, [message])
+  }
+}
+
+/** Puts messages in their places; one that is held gives way to a later state of it. */
+const mergePage = (messages: ReadonlyArray<Message>, hasBefore: boolean, items: ReadonlyArray<Message>) => {
+  const first = messages[0]?.seq ?? 0
+  const bySeq = new Map(messages.map((message) => [message.seq, message]))
+  for (const item of items) {
+    // One from before what is held would leave a hole.
+    if (hasBefore && item.seq < first) continue
+    const known = bySeq.get(item.seq)
+    bySeq.set(item.seq, known === undefined ? keepMine(item, undefined) : later(known, item))
+  }
+  return [...bySeq.values()].sort((a, b) => a.seq - b.seq)
+}
+
+const withMe = (state: ConversationState, me: Partial<Membership>): ConversationState => ({
+  ...state,
+  conversation: { ...state.conversation, me: { ...state.conversation.me, ...me } }
+})
+
+const withConversation = (state: ConversationState, change: Partial<Conversation>): ConversationState => ({
+  ...state,
+  conversation: { ...state.conversation, ...change }
+})
+
+const created = (state: ConversationState, event: Extract<Event, { event: "message.created" }>, me: UserId): Merged => {
+  const { message, threadRoot } = event.data
+  const { seq } = event
+  const typing = state.typing.has(message.senderId)
+    ? new Set([...state.typing].filter((userId) => userId !== message.senderId))
+    : state.typing
+  const active = withConversation({ ...state, typing }, { lastActivityAt: event.at })
+  const { mentionCount, readSeq, unreadCount } = state.conversation.me
+  const mine = message.senderId === me
+  if (message.threadRootId !== null) {
+    const counted =
+      threadRoot !== undefined && "threadReplyCount" in threadRoot
+        ? changeAt(active, threadRoot.seq, seq, (root) => ({ ...root, threadReplyCount: threadRoot.threadReplyCount }))
+        : active
+    return { state: counted, recount: mine || message.mentions.includes(me) }
+  }
+  const inserted = insert(active, message)
+  if (mine) {
+    const read = { readSeq: Math.max(readSeq, seq), unreadCount: 0 }
+    return { state: readTo(withMe(inserted, read)), recount: mentionCount > 0 }
+  }
+  if (seq <= readSeq || message.deletedAt !== null) return { state: inserted, recount: false }
+  const mentioned = message.mentions.includes(me) ? 1 : 0
+  return {
+    state: withMe(inserted, {
+      unreadCount: Math.min(unreadCap, unreadCount + 1),
+      mentionCount: Math.min(unreadCap, mentionCount + mentioned)
+    }),
+    recount: false
+  }
+}
+
+/** What was read was delivered. */
+const readTo = (state: ConversationState) => {
+  const { deliveredSeq, readSeq } = state.conversation.me
+  return deliveredSeq < readSeq ? withMe(state, { deliveredSeq: readSeq }) : state
+}
+
+const react = (
+  state: ConversationState,
+  event: Extract<Event, { event: "reaction.added" | "reaction.removed" }>,
+  me: UserId
+): ConversationState => {
+  const { data, seq } = event
+  if (!("emoji" in data)) return state
+  const { count, emoji, messageSeq, userId } = data
+  const counted = changeAt(state, messageSeq, seq, (message) => {
+    const known = message.reactions.find((reaction) => reaction.emoji === emoji)
+    const others = message.reactions.filter((reaction) => reaction !== known)
+    if (count === 0) return { ...message, reactions: others }
+    return known === undefined
+      ? { ...message, reactions: [...others, { emoji, count, me: false }] }
+      : {
+          ...message,
+          reactions: message.reactions.map((reaction) => (reaction === known ? { ...known, count } : reaction))
+        }
+  })
+  if (userId !== me) return counted
+  // Mine also when a later state is held: that one came without saying whose its reactions are.
+  return changeMessage(counted, messageSeq, (message) => ({
+    ...message,
+    reactions: message.reactions.map((reaction) =>
+      reaction.emoji === emoji ? { ...reaction, me: event.event === "reaction.added" } : reaction
+    )
+  }))
+}
+
+const apply = (state: ConversationState, event: Event, me: UserId): Merged => {
+  const { conversation } = state
+  const sure = (next: ConversationState): Merged => ({ state: next, recount: false })
+  const isUnread = (messageSeq: number) => messageSeq > conversation.me.readSeq && conversation.me.unreadCount > 0
+  switch (event.event) {
+    case "message.created":
+      return created(state, event, me)
+    case "message.edited": {
+      if (!("message" in event.data)) return sure(state)
+      const { message } = event.data
+      const edited = changeMessage(state, message.seq, (known) => later(known, message))
+      const shown = {
+        excerpt: [...message.body].slice(0, excerptLength).join(""),
+        deleted: message.deletedAt !== null
+      }
+      return { state: quote(edited, message.seq, shown), recount: isUnread(message.seq) }
+    }
+    case "message.deleted": {
+      const { messageSeq } = event.data
+      const { at, seq } = event
+      const gone = { body: "", deletedAt: at, mentions: [], attachments: [], reactions: [], pinned: false }
+      const deleted = changeAt(state, messageSeq, seq, (message) => ({ ...message, ...gone }))
+      return { state: quote(deleted, messageSeq, { excerpt: "", deleted: true }), recount: isUnread(messageSeq) }
+    }
+    case "reaction.added":
+    case "reaction.removed":
+      return sure(react(state, event, me))
+    case "message.pinned":
+    case "message.unpinned": {
+      const pinned = event.event === "message.pinned"
+      return sure(changeAt(state, event.data.messageSeq, event.seq, (message) => ({ ...message, pinned })))
+    }
+    case "poll.voted": {
+      if (!("votes" in event.data)) return sure(state)
+      const { messageSeq, votes } = event.data
+      return sure(changeAt(state, messageSeq, event.seq, (message) => ({ ...message, votes })))
+    }
+    case "member.joined":
+      return sure(withConversation(state, { memberCount: conversation.memberCount + 1 }))
+    case "member.left":
+      return sure(withConversation(state, { memberCount: conversation.memberCount - 1 }))
+    case "member.role-changed":
+      return sure(event.data.userId === me ? withMe(state, { role: event.data.role }) : state)
+    case "conversation.updated":
+      return sure(withConversation(state, event.data))
+    case "conversation.created":
+      return sure(state)
+  }
+}
+
+/** The next event of its log; null when it is one that this client does not know, which moves the cursor all the same. */
+export const merge = (state: ConversationState, seq: number, event: Event | null, me: UserId): Merged => {
+  const { recount, state: next } = event === null ? { state, recount: false } : apply(state, event, me)
+  return { state: withConversation(next, { seq }), recount }
+}
+
+/** Part of the history as it was fetched, and the events that came meanwhile: a later state of a message wins. */
+export const withPage = (
+  state: ConversationState,
+  page: { readonly items: ReadonlyArray<Message>; readonly hasBefore: boolean },
+  meanwhile: ReadonlyArray<Event>,
+  me: UserId
+): ConversationState => {
+  const messages = mergePage(state.messages ?? [], false, page.items)
+  const filled: ConversationState = { ...state, messages, hasBefore: page.hasBefore }
+  return { ...filled, messages: meanwhile.reduce((next, event) => apply(next, event, me).state, filled).messages }
+}
+
+/** How far a user has read. */
+export const readMarked = (state: ConversationState, userId: UserId, seq: number, me: UserId): Merged => {
+  if (userId !== me) {
+    const delivered = Math.max(state.delivered.get(userId) ?? 0, seq)
+    return {
+      state: {
+        ...state,
+        read: new Map(state.read).set(userId, seq),
+        delivered: new Map(state.delivered).set(userId, delivered)
+      },
+      recount: false
+    }
+  }
+  const { conversation } = state
+  const all = seq >= conversation.seq
+  return {
+    state: readTo(withMe(state, { readSeq: seq, ...(all && { unreadCount: 0 }) })),
+    recount: !all || conversation.me.mentionCount > 0
+  }
+}
+
+/** How far a user has received. */
+export const deliveredMarked = (
+  state: ConversationState,
+  userId: UserId,
+  seq: number,
+  me: UserId
+): ConversationState =>
+  userId === me
+    ? withMe(state, { deliveredSeq: Math.max(state.conversation.me.deliveredSeq, seq) })
+    : { ...state, delivered: new Map(state.delivered).set(userId, seq) }
+
+export const withSettings = withMe

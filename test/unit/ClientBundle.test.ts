@@ -1,0 +1,31 @@
+import { gzipSync } from "node:zlib"
+import { assert, describe, it } from "vitest"
+import { bundle } from "../support/Bundle.ts"
+
+const root = new URL("../..", import.meta.url).pathname
+
+/** What docs/client.md says of the size, with some room. */
+const mostKilobytes = 150
+
+describe("chat-service/client in a browser", () => {
+  it("is made of the domain, the definitions and effect, and of nothing that a server needs", async () => {
+    const { code, imports, modules } = await bundle(`${root}src/client/Client.ts`)
+    assert.deepStrictEqual(imports, [])
+    const own = modules.filter((id) => id.startsWith(`${root}src/`)).map((id) => id.slice(root.length + 4))
+    const foreign = own.filter((id) => !/^(client|domain)\/|^(http\/\w+Api|rpc\/\w+Rpcs)\.ts$/.test(id))
+    assert.deepStrictEqual(foreign.sort(), [
+      "http/Api.ts",
+      "http/Middleware.ts",
+      "http/OpenApiDocument.ts",
+      "http/Paging.ts",
+      "rpc/Callers.ts",
+      "rpc/Operations.ts",
+      "rpc/Paging.ts"
+    ])
+    const packages = modules.filter((id) => id.includes("/node_modules/") && !id.includes("/node_modules/effect/"))
+    assert.deepStrictEqual(packages, [])
+    assert.notMatch(code, /from\s*"node:/)
+    const kilobytes = Math.round(gzipSync(code).length / 1000)
+    assert.isAtMost(kilobytes, mostKilobytes, `${kilobytes} kB`)
+  })
+})
