@@ -6,6 +6,7 @@ import { DraftGroup } from "./DraftApi.ts"
 import { InviteGroup } from "./InviteApi.ts"
 import { MemberGroup } from "./MemberApi.ts"
 import { EventGroup, MessageGroup } from "./MessageApi.ts"
+import { PinGroup, ReactionGroup } from "./MessageChangeApi.ts"
 import { Problems } from "./Middleware.ts"
 import { toOpenApiDocument } from "./OpenApiDocument.ts"
 import { PresenceGroup } from "./PresenceApi.ts"
@@ -33,6 +34,8 @@ export class Api extends HttpApi.make("chat")
     MemberGroup,
     InviteGroup,
     MessageGroup,
+    ReactionGroup,
+    PinGroup,
     ThreadGroup,
     ReadGroup,
     TypingGroup,

@@ -3,25 +3,21 @@ import { Sse } from "effect/encoding"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { EventPage } from "../domain/Event.ts"
 import { Seq } from "../domain/Ids.ts"
-import { Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
+import { Message, MessagePage, NewMessage } from "../domain/Message.ts"
 import { Page } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { MessageSearch } from "../domain/Search.ts"
 import { Synced, SyncRequest } from "../domain/Sync.ts"
+import { edit, forward, pin, remove, revisions, unpin } from "./MessageChangeApi.ts"
+import { sentBefore, sentNow } from "./MessageSent.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
 import { conversationParams, limitQuery, messageParams, pageQuery, placeQuery } from "./Paging.ts"
 import { unvote, vote } from "./PollApi.ts"
 
-const sent = <Duplicate extends boolean>(duplicate: Duplicate, identifier: string) =>
-  Schema.Struct({ ...Sent.fields, duplicate: Schema.Literal(duplicate) }).annotate({ identifier })
-
 const send = HttpApiEndpoint.post("send", "/v1/conversations/:id/messages", {
   params: conversationParams,
   payload: NewMessage,
-  success: [
-    sent(false, "SentNow").pipe(HttpApiSchema.status(201)),
-    sent(true, "SentBefore").pipe(HttpApiSchema.status(200))
-  ],
+  success: [sentNow, sentBefore],
   error: [InvalidRequest, Forbidden, NotFound, Conflict, Unavailable]
 })
   .middleware(JsonBody)
@@ -70,7 +66,7 @@ const search = HttpApiEndpoint.get("search", "/v1/search/messages", {
 )
 
 export class MessageGroup extends HttpApiGroup.make("message")
-  .add(send, list, get, search, vote, unvote)
+  .add(send, list, get, edit, remove, revisions, forward, pin, unpin, search, vote, unvote)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ description: "Messages of a conversation" })) {}
 

@@ -1,7 +1,9 @@
 import { Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
+import { MessageChanges } from "../services/MessageChanges.ts"
 import { Messages } from "../services/Messages.ts"
+import { Pins } from "../services/Pins.ts"
 import { Polls } from "../services/Polls.ts"
 import { Search } from "../services/Search.ts"
 import { Settings } from "../services/Settings.ts"
@@ -14,7 +16,9 @@ const message = HttpApiBuilder.group(
   Api,
   "message",
   Effect.fn(function* (handlers) {
+    const changes = yield* MessageChanges
     const messages = yield* Messages
+    const pins = yield* Pins
     const polls = yield* Polls
     const search = yield* Search
     const { limits } = yield* Settings
@@ -26,6 +30,27 @@ const message = HttpApiBuilder.group(
         return yield* messages.list(userId, params.id, { ...query, limit })
       }),
       get: ({ params }) => CurrentPrincipal.use(({ userId }) => messages.get(userId, params.id, params.messageId)),
+      edit: ({ params, payload }) =>
+        CurrentPrincipal.use(({ userId }) => changes.edit(userId, params.id, params.messageId, payload)),
+      delete: ({ params, query }) =>
+        CurrentPrincipal.use(({ userId }) =>
+          query.for === "me"
+            ? changes.hide(userId, params.id, params.messageId)
+            : changes.remove(userId, params.id, params.messageId)
+        ),
+      revisions: Effect.fnUntraced(function* ({ params, query }) {
+        const { userId } = yield* CurrentPrincipal
+        return yield* changes.revisions(
+          userId,
+          params.id,
+          params.messageId,
+          yield* toPageRequest(query, limits.pageSize)
+        )
+      }),
+      forward: ({ params, payload }) =>
+        CurrentPrincipal.use(({ userId }) => changes.forward(userId, params.id, params.messageId, payload)),
+      pin: ({ params }) => CurrentPrincipal.use(({ userId }) => pins.add(userId, params.id, params.messageId)),
+      unpin: ({ params }) => CurrentPrincipal.use(({ userId }) => pins.remove(userId, params.id, params.messageId)),
       search: Effect.fnUntraced(function* ({ query }) {
         const { userId } = yield* CurrentPrincipal
         return yield* search.messages(userId, query, yield* toPageRequest(query, limits.pageSize))

@@ -15,6 +15,7 @@ import * as Edge from "./Edge.ts"
 import * as Invite from "./InviteHandlers.ts"
 import * as JsonBodyCheck from "./JsonBodyCheck.ts"
 import * as Member from "./MemberHandlers.ts"
+import * as MessageChange from "./MessageChangeHandlers.ts"
 import * as Message from "./MessageHandlers.ts"
 import { makeNodeServer } from "./NodeServer.ts"
 import * as Presence from "./PresenceHandlers.ts"
@@ -38,6 +39,7 @@ export const HttpRoutes = Layer.mergeAll(
       Member.layer,
       Invite.layer,
       Message.layer,
+      MessageChange.layer,
       Thread.layer,
       Draft.layer,
       Scheduled.layer,

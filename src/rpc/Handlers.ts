@@ -3,6 +3,7 @@ import * as Auth from "./AuthHandlers.ts"
 import * as Conversation from "./ConversationHandlers.ts"
 import * as Draft from "./DraftHandlers.ts"
 import * as Group from "./GroupHandlers.ts"
+import * as MessageChange from "./MessageChangeHandlers.ts"
 import * as Message from "./MessageHandlers.ts"
 import * as Presence from "./PresenceHandlers.ts"
 import * as Scheduled from "./ScheduledMessageHandlers.ts"
@@ -16,6 +17,7 @@ export const layer = Layer.mergeAll(
   Conversation.layer,
   Group.layer,
   Message.layer,
+  MessageChange.layer,
   Thread.layer,
   Draft.layer,
   Scheduled.layer,

@@ -3,6 +3,7 @@ import { ConversationRpcs } from "./ConversationRpcs.ts"
 import { DraftRpcs } from "./DraftRpcs.ts"
 import { EventRpcs } from "./EventRpcs.ts"
 import { GroupRpcs } from "./GroupRpcs.ts"
+import { MessageChangeRpcs, ReactionRpcs } from "./MessageChangeRpcs.ts"
 import { MessageRpcs } from "./MessageRpcs.ts"
 import { PresenceRpcs } from "./PresenceRpcs.ts"
 import { ScheduledMessageRpcs } from "./ScheduledMessageRpcs.ts"
@@ -18,6 +19,8 @@ export const Operations = SessionRpcs.merge(
   ConversationRpcs,
   GroupRpcs,
   MessageRpcs,
+  MessageChangeRpcs,
+  ReactionRpcs,
   ThreadRpcs,
   PollRpcs,
   DraftRpcs,

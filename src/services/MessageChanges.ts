@@ -33,7 +33,7 @@ export class MessageChanges extends Context.Service<
      * Deletes a message for everybody: a tombstone keeps its place, and body, revisions, excerpts, reactions and pin are
      * gone. One's own; in a group an owner everybody's, an admin those of whom is neither owner nor admin.
      */
-    readonly remove: Change<void, Forbidden | Conflict>
+    readonly remove: Change<void, Forbidden>
     /** Leaves a message out of one's own history, `lastMessage` and unread count. Nobody else hears of it. */
     readonly hide: Change<void, never>
     /** Everything that a message has said, the present first. None when it is deleted. */

@@ -19,6 +19,8 @@ import {
 import { Settings } from "./Settings.ts"
 import { orUnavailable } from "./Sql.ts"
 
+const { forbidden, "no-message": noMessage } = messageProblems
+
 /** Changes of messages on PostgreSQL: migration 0011 has the rules. */
 export const makeMessageChangesSql = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -48,7 +50,7 @@ export const makeMessageChangesSql = Effect.gen(function* () {
       change(
         conversationId,
         sql<Changed>`SELECT * FROM delete_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid)`,
-        messageProblems
+        { "no-message": noMessage, forbidden }
       )
     )
 
@@ -57,7 +59,7 @@ export const makeMessageChangesSql = Effect.gen(function* () {
       change(
         conversationId,
         sql<Changed>`SELECT * FROM hide_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid)`,
-        { "no-message": messageProblems["no-message"] }
+        { "no-message": noMessage }
       )
     )
 

@@ -34,17 +34,15 @@ const before = (page: PageRequest) =>
 
 const { deleted, forbidden, "no-message": noMessage } = messageProblems
 
+type OfMessage = readonly [userId: UserId, conversationId: ConversationId, messageId: MessageId]
+
 /** Pinned messages: in a DM both members pin, in a group owners and admins. */
 export class Pins extends Context.Service<
   Pins,
   {
-    /** Pins a message, or unpins it; what changes nothing succeeds without an event. */
-    readonly set: (
-      userId: UserId,
-      conversationId: ConversationId,
-      messageId: MessageId,
-      pinned: boolean
-    ) => Effect.Effect<void, Forbidden | Conflict | NotFound | Unavailable>
+    /** What changes nothing succeeds without an event, here and below. */
+    readonly add: (...message: OfMessage) => Effect.Effect<void, Forbidden | Conflict | NotFound | Unavailable>
+    readonly remove: (...message: OfMessage) => Effect.Effect<void, Forbidden | NotFound | Unavailable>
     /** Those that the member may see, the latest message first. */
     readonly list: (
       userId: UserId,
@@ -60,16 +58,13 @@ export class Pins extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const { limits } = yield* Settings
       const { change } = yield* makeChanges
+      const problems = { "no-message": noMessage, forbidden }
+      const call = ([userId, conversationId, messageId]: OfMessage, pinned: boolean) =>
+        sql<Changed>`SELECT * FROM pin_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid,
+          ${pinned}::boolean)`
       return Pins.of({
-        set: (userId, conversationId, messageId, pinned) =>
-          Effect.asVoid(
-            change(
-              conversationId,
-              sql<Changed>`SELECT * FROM pin_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid,
-                ${pinned}::boolean)`,
-              { "no-message": noMessage, deleted, forbidden }
-            )
-          ),
+        add: (...message) => Effect.asVoid(change(message[1], call(message, true), { ...problems, deleted })),
+        remove: (...message) => Effect.asVoid(change(message[1], call(message, false), problems)),
         list: Effect.fn("Pins.list")(function* (userId, conversationId, page) {
           yield* checkPage(page, limits.pageSize)
           const rows = yield* sql<{ visibleFromSeq: number } & (MessageRow | { id: null })>`
@@ -98,20 +93,28 @@ export class Pins extends Context.Service<
       const { conversations } = yield* Memory
       const { limits } = yield* Settings
       const { addEvent, amend, atomically } = yield* makeChangesMemory
+      const find = Effect.fnUntraced(function* (...[userId, conversationId, messageId]: OfMessage) {
+        const found = yield* messageFor(conversations, conversationId, userId, messageId)
+        return found.conversation.kind === "group" && found.me.role === "member" ? yield* forbidden : found
+      })
+      const add = Effect.fnUntraced(function* (...[userId, conversationId, messageId]: OfMessage) {
+        const { conversation, message } = yield* find(userId, conversationId, messageId)
+        if (message.pinnedAt !== null) return
+        if (message.deletedAt !== null) return yield* deleted
+        yield* amend(conversation, message.seq, { pinnedAt: new Date(yield* Clock.currentTimeMillis) })
+        const data = { messageId, messageSeq: message.seq }
+        yield* addEvent(conversation, { event: "message.pinned", actorId: userId, data })
+      })
+      const remove = Effect.fnUntraced(function* (...[userId, conversationId, messageId]: OfMessage) {
+        const { conversation, message } = yield* find(userId, conversationId, messageId)
+        if (message.pinnedAt === null) return
+        yield* amend(conversation, message.seq, { pinnedAt: null })
+        const data = { messageId, messageSeq: message.seq }
+        yield* addEvent(conversation, { event: "message.unpinned", actorId: userId, data })
+      })
       return Pins.of({
-        set: Effect.fnUntraced(
-          function* (userId, conversationId, messageId, pinned) {
-            const { conversation, me, message } = yield* messageFor(conversations, conversationId, userId, messageId)
-            if (conversation.kind === "group" && me.role === "member") return yield* forbidden
-            if ((message.pinnedAt !== null) === pinned) return
-            if (message.deletedAt !== null) return yield* deleted
-            const pinnedAt = pinned ? new Date(yield* Clock.currentTimeMillis) : null
-            yield* amend(conversation, message.seq, { pinnedAt })
-            const event = pinned ? "message.pinned" : "message.unpinned"
-            yield* addEvent(conversation, { event, actorId: userId, data: { messageId, messageSeq: message.seq } })
-          },
-          (set) => atomically(set)
-        ),
+        add: (...message) => atomically(add(...message)),
+        remove: (...message) => atomically(remove(...message)),
         list: Effect.fnUntraced(function* (userId, conversationId, page) {
           yield* checkPage(page, limits.pageSize)
           const from = yield* before(page)

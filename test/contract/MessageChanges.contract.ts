@@ -72,8 +72,8 @@ const operations = Effect.gen(function* () {
     forward: toMyself,
     react: (...args) => reactions.add(...args, emoji("👍")),
     unreact: (...args) => reactions.remove(...args, emoji("👍")),
-    pin: (...args) => pins.set(...args, true),
-    unpin: (...args) => pins.set(...args, false)
+    pin: pins.add,
+    unpin: pins.remove
   }
   return each
 })
@@ -177,7 +177,7 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
         const reply = yield* store(entryOf(id, a, { replyTo: message.id }))
         yield* changes.edit(a, id, message.id, { body: "another secret" })
         yield* reactions.add(b, id, message.id, emoji("👍"))
-        yield* pins.set(b, id, message.id, true)
+        yield* pins.add(b, id, message.id)
         assert.strictEqual((yield* conversations.get(b, id)).me.unreadCount, 2)
         yield* changes.remove(a, id, message.id)
         const tombstone = yield* log.message(id, b, message.id)
@@ -198,7 +198,7 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
         assert.strictEqual((yield* conversations.get(b, id)).me.unreadCount, 1)
         yield* changes.remove(a, id, message.id)
         yield* reactions.remove(b, id, message.id, emoji("👍"))
-        yield* pins.set(b, id, message.id, false)
+        yield* pins.remove(b, id, message.id)
         for (const again of ["edit", "react", "pin"])
           assert.strictEqual(
             yield* outcome((yield* operations)[again]?.(a, id, message.id) ?? Effect.void),
@@ -353,12 +353,12 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
         const id = yield* groupOf(owner, admin, member)
         yield* backstage.setRole(id, admin, "admin")
         const [one, two, three] = [yield* say(id, member), yield* say(id, owner), yield* say(id, admin)]
-        assert.strictEqual(yield* outcome(pins.set(member, id, one, true)), "Forbidden")
-        assert.strictEqual(yield* outcome(pins.set(member, id, one, false)), "Forbidden")
-        yield* pins.set(admin, id, three, true)
-        yield* pins.set(owner, id, one, true)
-        yield* pins.set(admin, id, two, true)
-        yield* pins.set(owner, id, two, true)
+        assert.strictEqual(yield* outcome(pins.add(member, id, one)), "Forbidden")
+        assert.strictEqual(yield* outcome(pins.remove(member, id, one)), "Forbidden")
+        yield* pins.add(admin, id, three)
+        yield* pins.add(owner, id, one)
+        yield* pins.add(admin, id, two)
+        yield* pins.add(owner, id, two)
         const { event, head } = yield* last(id)
         assert.deepInclude(event, {
           event: "message.pinned",
@@ -378,8 +378,8 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
         const next = yield* pins.list(member, id, { limit: 2, cursor: first.nextCursor })
         assert.deepStrictEqual([...first.items, ...next.items], items)
         assert.strictEqual(yield* refused(pins.list(member, id, { limit: 2, cursor: "?" })), "cursor")
-        yield* pins.set(admin, id, one, false)
-        yield* pins.set(owner, id, one, false)
+        yield* pins.remove(admin, id, one)
+        yield* pins.remove(owner, id, one)
         const unpinned = yield* last(id)
         assert.deepInclude(unpinned.event, { event: "message.unpinned", seq: head + 1 })
         assert.strictEqual(unpinned.head, head + 1)
@@ -391,7 +391,7 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
         assert.strictEqual(yield* outcome(pins.list(yield* person, id, all)), "NotFound")
         const dm = yield* twoOfUs
         const theirs = yield* say(dm.id, dm.a)
-        yield* pins.set(dm.b, dm.id, theirs, true)
+        yield* pins.add(dm.b, dm.id, theirs)
         assert.lengthOf((yield* pins.list(dm.a, dm.id, all)).items, 1)
       })
     )
@@ -436,8 +436,8 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
             ...Arr.range(1, 10).map((n) => changes.edit(a, id, messageId, { body: `${n}` })),
             ...Arr.range(1, 10).map((n) => append(entryOf(id, n % 2 === 0 ? a : b))),
             ...[a, b].map(toggle),
-            pins.set(a, id, messageId, true),
-            pins.set(b, id, messageId, true)
+            pins.add(a, id, messageId),
+            pins.add(b, id, messageId)
           ],
           many
         )
