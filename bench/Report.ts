@@ -58,7 +58,7 @@ export const table = (names: ReadonlyArray<string>, rounds: Rounds, unit: string
 }
 
 /** A ratio taken inside each round, so that both sides had the same neighbours. */
-const ratio = (rounds: Rounds, field: "stackCpu" | "perSecond", of: string, to: string) =>
+const ratio = (rounds: Rounds, field: "stackCpu" | "serverCpu" | "perSecond", of: string, to: string) =>
   spread(
     rounds.flatMap((round) => {
       const [mine, theirs] = [round.get(of), round.get(to)]
@@ -77,7 +77,7 @@ const note = (text: string): Gate => ({ pass: true, line: `      ${text}` })
 
 /** A ratio of two targets that is to stay on one side of a bound; without a bound it is only told. */
 export interface Goal {
-  readonly field: "stackCpu" | "perSecond"
+  readonly field: "stackCpu" | "serverCpu" | "perSecond"
   readonly of: string
   readonly to: string
   readonly atMost?: number
@@ -104,7 +104,9 @@ export const gates = (
   ...goals.flatMap(({ atLeast, atMost, field, of, to }) => {
     const taken = ratio(rounds, field, of, to)
     if (Number.isNaN(taken.median)) return []
-    const what = field === "stackCpu" ? `CPU per ${unit}` : `${unit}s/s`
+    const what = { stackCpu: `CPU per ${unit}`, serverCpu: `CPU of the server per ${unit}`, perSecond: `${unit}s/s` }[
+      field
+    ]
     const text = `${what}, ${of} / ${to}: ${withRange(taken, (value) => value.toFixed(2))}`
     if (atMost !== undefined) return [gate(taken.median <= atMost, `${text}, must be <= ${atMost}`)]
     if (atLeast !== undefined) return [gate(taken.median >= atLeast, `${text}, must be >= ${atLeast}`)]

@@ -179,6 +179,31 @@ const service = Effect.fnUntraced(function* (pairs: number, nodeOptions: Readonl
   return { name: "service", ...single(node), database, ...(yield* ofService(node.url, pairs)) }
 })
 
+/** The log has no line for a message, and says where the service listens. */
+const quiet = { CHAT_METRICS__ENABLED: "false", CHAT_TRACING__ENABLED: "false" }
+
+const traced = (collector: Server, sampleRate: string) => ({
+  CHAT_METRICS__ENABLED: "true",
+  CHAT_TRACING__ENABLED: "true",
+  CHAT_TRACING__ENDPOINT: `${collector.url}/api/traces`,
+  CHAT_TRACING__SAMPLE_RATE: sampleRate
+})
+
+/** The service with nothing that watches it, with all of it, and with every message traced. */
+export const telemetryTargets = Effect.fnUntraced(function* (pairs: number) {
+  const collector = yield* startServer("collector", ["bench/collector.ts"])
+  const start = Effect.fnUntraced(function* (name: string, environment: Readonly<Record<string, string>>) {
+    const database = yield* freshDatabase(`chat_bench_${name.replaceAll(" ", "_")}`)
+    const node = yield* startNode(name, database, [], environment)
+    return { name, ...single(node), database, ...(yield* ofService(node.url, pairs)) }
+  })
+  return [
+    yield* start("all off", quiet),
+    yield* start("telemetry", traced(collector, "0.01")),
+    yield* start("every trace", traced(collector, "1"))
+  ]
+})
+
 /** All who send are on one node, all who receive on the other; the NATS server between them counts too. */
 const twoNodes = Effect.fnUntraced(function* (pairs: number) {
   const database = yield* freshDatabase("chat_bench_nodes")

@@ -7,7 +7,7 @@ import { measureComeback } from "./Comeback.ts"
 import { BenchError, postmasterPid, query } from "./Postgres.ts"
 import { type Goal, gates, table } from "./Report.ts"
 import { measure, measureRoom, type Run, takeRounds } from "./Run.ts"
-import { roomTargets, type Target, targets } from "./Targets.ts"
+import { roomTargets, type Target, targets, telemetryTargets } from "./Targets.ts"
 
 const flags = {
   quick: Flag.Boolean("quick").pipe(
@@ -132,6 +132,33 @@ const nodes = Command.make(
   }, Effect.scoped)
 ).pipe(Command.withDescription("What a second node costs"))
 
+const telemetry = Command.make(
+  "telemetry",
+  { pairs, quick, rounds, seconds },
+  Effect.fnUntraced(function* ({ pairs, quick, rounds, seconds }) {
+    const postmaster = yield* postmasterPid
+    yield* machine(
+      `direct messages, ${pairs} pairs: all telemetry off; metrics, logs and one trace in 100; every message traced`
+    )
+    const running = yield* telemetryTargets(pairs)
+    const options = { width: 1, ...lengths(quick, seconds) }
+    for (const target of running) yield* measure(target, postmaster, { ...options, measureMs: quick ? 2000 : 5000 })
+    yield* judge({
+      running,
+      rounds,
+      quick,
+      unit: "message",
+      goals: [
+        { field: "stackCpu", of: "telemetry", to: "all off", atMost: 1.1 },
+        { field: "serverCpu", of: "telemetry", to: "all off" },
+        { field: "stackCpu", of: "every trace", to: "all off" },
+        { field: "serverCpu", of: "every trace", to: "all off" }
+      ],
+      run: (target) => measure(target, postmaster, options)
+    })
+  }, Effect.scoped)
+).pipe(Command.withDescription("What metrics, logs and traces cost"))
+
 const room = Command.make(
   "room",
   {
@@ -179,7 +206,7 @@ const comeback = Command.make(
 ).pipe(Command.withDescription("How long it takes until everybody who lost his socket has what he missed"))
 
 bench.pipe(
-  Command.withSubcommands([nodes, room, comeback]),
+  Command.withSubcommands([nodes, room, comeback, telemetry]),
   Command.run({ version: "1" }),
   Effect.tapError((error) => (error._tag === "BenchError" ? Console.error(`bench: ${error.message}`) : Effect.void)),
   Effect.provide(NodeServices.layer),
