@@ -54,6 +54,7 @@ export class Readiness extends Context.Service<
       const now = Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis).toISOString())
       const started = yield* now
       const required = new Set<string>()
+      for (const dependency of ["nats", "redis"]) metrics.gauge(dependencyUp, { dependency })(1)
       const statuses = new Map<string, DependencyStatus>(
         ["nats", "redis"].map((name) => [name, { status: "in-process", since: started }])
       )
