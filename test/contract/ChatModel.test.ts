@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto"
 import { assert, describe, layer as withLayer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as fc from "fast-check"
+import { Emoji } from "../../src/domain/Emoji.ts"
 import type { Event } from "../../src/domain/Event.ts"
 import { ClientMessageId, type ConversationId, MessageId, type UserId } from "../../src/domain/Ids.ts"
 import type { Message } from "../../src/domain/Message.ts"
@@ -9,7 +10,10 @@ import { Blocks } from "../../src/services/Blocks.ts"
 import { ConversationChanges } from "../../src/services/ConversationChanges.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Members } from "../../src/services/Members.ts"
+import { MessageChanges } from "../../src/services/MessageChanges.ts"
 import { Messages } from "../../src/services/Messages.ts"
+import { Pins } from "../../src/services/Pins.ts"
+import { Reactions } from "../../src/services/Reactions.ts"
 import { Threads } from "../../src/services/Threads.ts"
 import { Users } from "../../src/services/Users.ts"
 import { someone } from "../support/Accounts.ts"
@@ -37,7 +41,8 @@ const step = fc.record({
       "pull",
       "pull"
     ] as const),
-    ...(["add", "add", "remove", "leave", "role", "history", "block", "unblock"] as const)
+    ...(["add", "add", "remove", "leave", "role", "history", "block", "unblock"] as const),
+    ...(["edit", "edit", "delete", "react", "react", "react", "unreact", "pin", "unpin", "hide"] as const)
   ),
   actor: fc.nat(4),
   conversation: fc.nat(2),
@@ -50,6 +55,7 @@ type Step = typeof step extends fc.Arbitrary<infer A> ? A : never
 
 const plan = fc.array(step, { minLength: 120, maxLength: 160 })
 
+const emojis = ["👍", "❤️", "🎉"].map((emoji) => Emoji.make(emoji))
 const roles = ["owner", "admin", "member"] as const
 const unknownMessage = MessageId.make("00000000-0000-7000-8000-000000000000")
 
@@ -73,8 +79,31 @@ class Replica {
       const { messageId, threadReplyCount } = data.threadRoot
       this.put(event.seq, messageId, (root) => root && { ...root, threadReplyCount })
     }
-    if (event.event === "message.deleted")
-      this.put(event.seq, event.data.messageId, (old) => old && { ...old, body: "", deletedAt: event.at })
+    switch (event.event) {
+      case "message.deleted":
+        this.put(
+          event.seq,
+          event.data.messageId,
+          (old) => old && { ...old, body: "", deletedAt: event.at, pinned: false, reactions: [] }
+        )
+        break
+      case "message.pinned":
+      case "message.unpinned":
+        this.put(event.seq, event.data.messageId, (old) => old && { ...old, pinned: event.event === "message.pinned" })
+        break
+      case "reaction.added":
+      case "reaction.removed": {
+        if (!("emoji" in event.data)) break
+        const { count, emoji, messageId } = event.data
+        this.put(event.seq, messageId, (old) => {
+          if (old === undefined) return undefined
+          const known = old.reactions.some((reaction) => reaction.emoji === emoji)
+          const all = known ? old.reactions : [...old.reactions, { emoji, count }]
+          const reactions = all.map((reaction) => (reaction.emoji === emoji ? { emoji, count } : reaction))
+          return { ...old, reactions: reactions.filter((reaction) => reaction.count > 0) }
+        })
+      }
+    }
   }
 
   /** An event about a message says nothing new when the message was changed at or after it. */
@@ -90,8 +119,11 @@ const run = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
   const blocks = yield* Blocks
   const changes = yield* ConversationChanges
   const conversations = yield* Conversations
+  const edits = yield* MessageChanges
   const members = yield* Members
   const messages = yield* Messages
+  const pins = yield* Pins
+  const reactions = yield* Reactions
   const threads = yield* Threads
   const users = yield* Users
 
@@ -142,6 +174,7 @@ const run = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
     const me = idOf(actor)
     const person = a % 5
     const seq = (a % model.head) + 1
+    const emoji = emojis[b % 3] ?? assert.fail("no emoji")
     const messageId = sent.get(`${index} ${seq}`) ?? unknownMessage
     const send = Effect.fnUntraced(function* (replySeq: number | null, threadSeq: number | null) {
       const body = `message ${number}${b % 3 === 0 ? ` for @${names[b % 5]}.` : b % 7 === 0 ? " to @all" : ""}`
@@ -179,6 +212,23 @@ const run = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
         const expected = model.markThreadOf(actor, seq, b % 60)
         return [yield* outcome(threads.mark(me, id, messageId, b % 60)), expected]
       }
+      case "edit": {
+        const body = b % 4 === 0 ? `edited for @${names[b % 5]}` : b % 5 === 0 ? "edited for @all" : `edit ${b}`
+        return [yield* outcome(edits.edit(me, id, messageId, { body })), model.edit(actor, seq, body)]
+      }
+      case "delete":
+        return [yield* outcome(edits.remove(me, id, messageId)), model.remove(actor, seq)]
+      case "react":
+        return [yield* outcome(reactions.add(me, id, messageId, emoji)), model.react(actor, seq, emoji)]
+      case "unreact":
+        return [yield* outcome(reactions.remove(me, id, messageId, emoji)), model.unreact(actor, seq, emoji)]
+      case "pin":
+      case "unpin": {
+        const pinned = kind === "pin"
+        return [yield* outcome(pins.set(me, id, messageId, pinned)), model.pin(actor, seq, pinned)]
+      }
+      case "hide":
+        return [yield* outcome(edits.hide(me, id, messageId)), model.hide(actor, seq)]
       case "add": {
         const expected = model.addMember(actor, person, isBlocked(person, actor))
         if (expected === "ok") everyMember[index]?.add(person)
@@ -229,7 +279,9 @@ const run = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
     replies: message.threadReplyCount,
     revision: message.revision,
     changedSeq: message.changedSeq,
-    deleted: message.deletedAt !== null
+    deleted: message.deletedAt !== null,
+    pinned: message.pinned,
+    reactions: message.reactions.map(({ count, emoji }) => ({ emoji, count }))
   })
 
   const logged = (event: Event, head: number): object => {
@@ -269,6 +321,11 @@ const run = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
       assert.deepStrictEqual({ unreadCount, mentionCount }, model.unread(person))
       const { items: history } = yield* messages.list(me, id, { limit: 200 })
       assert.deepStrictEqual(history.map(shown), model.history(person))
+      for (const { reactions, seq } of history)
+        assert.deepStrictEqual(
+          reactions.flatMap(({ emoji, me }) => (me === true ? [emoji] : [])),
+          model.given(person, seq)
+        )
       assert.deepStrictEqual(found.lastMessage && shown(found.lastMessage), history.map(shown).at(-1) ?? null)
       const { items: log } = yield* messages.events(me, id, { after: 0, limit: 200 })
       assert.deepStrictEqual(
@@ -277,15 +334,11 @@ const run = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
       )
       yield* pull(person, id, model)
       const kept = [...(replicas.get(`${id} ${person}`)?.messages.values() ?? [])]
-      const about = ({ body, changedSeq, deletedAt, id, revision, threadReplyCount }: Message) => ({
-        id,
-        body,
-        changedSeq,
-        deleted: deletedAt !== null,
-        revision,
-        threadReplyCount
-      })
-      const followed = kept.filter(({ threadRootId }) => threadRootId === null).toSorted((x, y) => x.seq - y.seq)
+      // Excerpts follow from the originals, which the reader has.
+      const about = (message: Message) => ({ ...shown(message), reply: message.replyTo?.seq ?? null })
+      const followed = kept
+        .filter(({ seq, threadRootId }) => threadRootId === null && !model.messages.get(seq)?.hiddenFor.has(person))
+        .toSorted((x, y) => x.seq - y.seq)
       assert.deepStrictEqual(followed.map(about), history.map(about), "who follows the log knows the same")
     }),
     { discard: true }

@@ -20,9 +20,13 @@ interface ModelMessage {
   mentions: ReadonlySet<Person>
   mentionsAll: boolean
   deleted: boolean
+  pinned: boolean
   replies: number
   revision: number
   changedSeq: number
+  /** By emoji, in the order in which they were first given. */
+  readonly reactions: Map<string, Set<Person>>
+  readonly hiddenFor: Set<Person>
 }
 
 interface ModelEvent {
@@ -34,7 +38,7 @@ interface ModelEvent {
 }
 
 /** What an operation answers: "ok", or the tag or code of its problem. */
-export type Outcome = "ok" | "NotFound" | "Forbidden" | "not-a-group" | "last-owner"
+export type Outcome = "ok" | "NotFound" | "Forbidden" | "not-a-group" | "last-owner" | "message-deleted"
 
 /** A conversation as the contract describes it, in the plainest form: no store, no lock, no cache. */
 export class ModelConversation {
@@ -89,9 +93,12 @@ export class ModelConversation {
       mentions: named,
       mentionsAll: all,
       deleted: false,
+      pinned: false,
       replies: 0,
       revision: 1,
-      changedSeq: seq
+      changedSeq: seq,
+      reactions: new Map(),
+      hiddenFor: new Set()
     })
     const root = rootSeq === null ? undefined : this.messages.get(rootSeq)
     if (root === undefined) {
@@ -102,6 +109,70 @@ export class ModelConversation {
       this.markThread(sender, root.seq, seq)
     }
     this.add("message.created", sender, seq)
+    return "ok"
+  }
+
+  edit(person: Person, seq: number, body: string): Outcome {
+    const message = this.messages.get(seq)
+    if (message === undefined || !this.sees(person, seq)) return "NotFound"
+    if (message.sender !== person) return "Forbidden"
+    if (message.deleted) return "message-deleted"
+    if (message.body === body) return "ok"
+    const { all, named } = this.mentioned(person, body)
+    Object.assign(message, { body, mentions: named, mentionsAll: all, revision: message.revision + 1 })
+    this.change("message.edited", person, message)
+    return "ok"
+  }
+
+  remove(person: Person, seq: number): Outcome {
+    const message = this.messages.get(seq)
+    if (message === undefined || !this.sees(person, seq)) return "NotFound"
+    const role = this.members.get(person)?.role
+    const writers = this.members.get(message.sender)?.role ?? "member"
+    const mayByRole = this.kind === "group" && (role === "owner" || (role === "admin" && writers === "member"))
+    if (message.sender !== person && !mayByRole) return "Forbidden"
+    if (message.deleted) return "ok"
+    Object.assign(message, { deleted: true, pinned: false, mentions: new Set(), mentionsAll: false })
+    message.reactions.clear()
+    this.change("message.deleted", person, message)
+    return "ok"
+  }
+
+  react(person: Person, seq: number, emoji: string): Outcome {
+    const message = this.messages.get(seq)
+    if (message === undefined || !this.sees(person, seq)) return "NotFound"
+    if (message.deleted) return "message-deleted"
+    const given = message.reactions.get(emoji) ?? new Set()
+    if (given.has(person)) return "ok"
+    message.reactions.set(emoji, given.add(person))
+    this.change("reaction.added", person, message, { emoji, userId: this.ids[person], count: given.size })
+    return "ok"
+  }
+
+  unreact(person: Person, seq: number, emoji: string): Outcome {
+    const message = this.messages.get(seq)
+    if (message === undefined || !this.sees(person, seq)) return "NotFound"
+    const given = message.reactions.get(emoji)
+    if (given === undefined || !given.delete(person)) return "ok"
+    if (given.size === 0) message.reactions.delete(emoji)
+    this.change("reaction.removed", person, message, { emoji, userId: this.ids[person], count: given.size })
+    return "ok"
+  }
+
+  pin(person: Person, seq: number, pinned: boolean): Outcome {
+    const message = this.messages.get(seq)
+    if (message === undefined || !this.sees(person, seq)) return "NotFound"
+    if (this.kind === "group" && this.members.get(person)?.role === "member") return "Forbidden"
+    if (message.pinned === pinned) return "ok"
+    if (message.deleted) return "message-deleted"
+    message.pinned = pinned
+    this.change(pinned ? "message.pinned" : "message.unpinned", person, message)
+    return "ok"
+  }
+
+  hide(person: Person, seq: number): Outcome {
+    if (!this.sees(person, seq)) return "NotFound"
+    this.messages.get(seq)?.hiddenFor.add(person)
     return "ok"
   }
 
@@ -194,8 +265,14 @@ export class ModelConversation {
     const me = this.members.get(person)
     if (me === undefined) return undefined
     return [...this.messages.values()]
-      .filter(({ rootSeq, seq }) => rootSeq === null && seq >= me.visibleFromSeq)
+      .filter(({ hiddenFor, rootSeq, seq }) => rootSeq === null && seq >= me.visibleFromSeq && !hiddenFor.has(person))
       .map((message) => this.shown(message, me))
+  }
+
+  /** The emoji that a member has given to a message. */
+  given(person: Person, seq: number): ReadonlyArray<string> {
+    const reactions = this.messages.get(seq)?.reactions ?? new Map<string, Set<Person>>()
+    return [...reactions].flatMap(([emoji, people]) => (people.has(person) ? [emoji] : []))
   }
 
   /** The log as a member is shown it. */
@@ -207,9 +284,10 @@ export class ModelConversation {
       .map(({ actor, data, event, messageSeq, seq }) => {
         const message = messageSeq === undefined ? undefined : this.messages.get(messageSeq)
         if (message === undefined) return { seq, event, actor, ...data }
+        if (message.seq < me.visibleFromSeq) return { seq, event, actor, messageSeq }
         if (event === "message.created" || event === "message.edited")
-          return { seq, event, actor, message: message.seq < me.visibleFromSeq ? message.seq : this.shown(message, me) }
-        return { seq, event, actor, messageSeq, ...(message.seq < me.visibleFromSeq ? {} : data) }
+          return { seq, event, actor, message: this.shown(message, me) }
+        return { seq, event, actor, messageSeq, ...data }
       })
   }
 
@@ -217,7 +295,8 @@ export class ModelConversation {
     const me = this.members.get(person)
     if (me === undefined) return undefined
     const others = [...this.messages.values()].filter(
-      ({ deleted, sender, seq }) => sender !== person && !deleted && seq >= me.visibleFromSeq
+      ({ deleted, hiddenFor, sender, seq }) =>
+        sender !== person && !deleted && seq >= me.visibleFromSeq && !hiddenFor.has(person)
     )
     const markOf = ({ rootSeq }: ModelMessage) =>
       rootSeq === null ? me.readSeq : (this.threadMarks.get(`${rootSeq} ${person}`) ?? 0)
@@ -233,6 +312,10 @@ export class ModelConversation {
     const seq = this.head + 1
     this.events.push({ seq, event, actor, ...(messageSeq !== undefined && { messageSeq }), ...(data && { data }) })
     return seq
+  }
+
+  private change(event: string, actor: Person, message: ModelMessage, data?: Readonly<Record<string, unknown>>): void {
+    message.changedSeq = this.add(event, actor, message.seq, data)
   }
 
   private sees(person: Person, seq: number): boolean {
@@ -285,7 +368,9 @@ export class ModelConversation {
       replies: message.replies,
       revision: message.revision,
       changedSeq: message.changedSeq,
-      deleted: message.deleted
+      deleted: message.deleted,
+      pinned: message.pinned,
+      reactions: [...message.reactions].map(([emoji, people]) => ({ emoji, count: people.size }))
     }
   }
 }
