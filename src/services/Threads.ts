@@ -8,19 +8,20 @@ import { hidden } from "../domain/Visibility.ts"
 import { checkPage } from "./ConversationRules.ts"
 import { Conversations } from "./Conversations.ts"
 import { Log } from "./Log.ts"
-import { noMessage } from "./LogReader.ts"
+import { noMessage, notHiddenFrom } from "./LogReader.ts"
 import { type HistoryQuery, placeOf } from "./MessageRules.ts"
 import { encodeEphemeral, PubSub, userSubject } from "./PubSub.ts"
 import { Settings } from "./Settings.ts"
 import { isRetryable, orUnavailable } from "./Sql.ts"
 import { makeThreadsMemory } from "./ThreadsMemory.ts"
 
-/** What is known of a thread besides its messages. */
+/**
+ * What is known of a thread besides its messages. Where its root lies before what the reader may see, only the replies
+ * that he sees are counted.
+ */
 export interface ThreadState extends Pick<Thread, "replyCount" | "participants" | "readSeq" | "unreadCount"> {
   readonly rootId: MessageId
   readonly rootSeq: number
-  /** False when the root lies before what the reader may see: then only the replies that he sees are counted. */
-  readonly visible: boolean
 }
 
 /** What a thread is read from, and where its markers are kept. Each names the thread by its root or any of its replies. */
@@ -48,11 +49,12 @@ const make = Effect.fnUntraced(function* (storage: ThreadStorage) {
     list: Effect.fn("Threads.list")(function* (userId, conversationId, messageId, query) {
       yield* checkPage(query, limits.pageSize)
       const place = yield* placeOf(query)
-      const { rootId, rootSeq, visible, ...state } = yield* storage.find(userId, conversationId, messageId)
-      const [root, page] = yield* Effect.all([
-        visible ? log.message(conversationId, userId, rootId) : Effect.succeed(hidden(rootId, rootSeq)),
-        log.messages({ conversationId, userId, place, limit: query.limit, replies: { to: rootSeq } })
-      ])
+      const { rootId, rootSeq, ...state } = yield* storage.find(userId, conversationId, messageId)
+      const root = yield* log.message(conversationId, userId, rootId).pipe(
+        // It lies before what he may see, or he has hidden it for himself.
+        Effect.catchTag("NotFound", () => Effect.succeed(hidden(rootId, rootSeq)))
+      )
+      const page = yield* log.messages({ conversationId, userId, place, limit: query.limit, replies: { to: rootSeq } })
       return { root, ...state, ...page }
     }),
     mark: Effect.fn("Threads.mark")(function* (userId, conversationId, messageId, seq) {
@@ -90,10 +92,11 @@ export class Threads extends Context.Service<
     Threads,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
+      const notHidden = sql.literal(notHiddenFrom("x"))
       return yield* make({
         find: Effect.fnUntraced(function* (userId, conversationId, messageId) {
           const [state] = yield* sql<ThreadState>`
-            SELECT r.id AS root_id, r.seq AS root_seq, r.seq >= me.visible_from_seq AS visible,
+            SELECT r.id AS root_id, r.seq AS root_seq,
               CASE WHEN r.seq >= me.visible_from_seq THEN r.thread_reply_count ELSE (
                 SELECT count(*) FROM messages x WHERE x.conversation_id = me.conversation_id
                   AND x.thread_root_seq = r.seq AND x.seq >= me.visible_from_seq) END AS reply_count,
@@ -104,7 +107,7 @@ export class Threads extends Context.Service<
               (SELECT count(*) FROM (
                 SELECT FROM messages x WHERE x.conversation_id = me.conversation_id AND x.thread_root_seq = r.seq
                   AND x.seq > COALESCE(mine.read_seq, r.seq) AND x.seq >= me.visible_from_seq
-                  AND x.sender_id <> me.user_id AND x.deleted_at IS NULL LIMIT ${unreadCap}) unread) AS unread_count
+                  AND x.sender_id <> me.user_id AND x.deleted_at IS NULL AND ${notHidden} LIMIT ${unreadCap}) unread) AS unread_count
             FROM conversation_members me
             CROSS JOIN LATERAL thread_root(me.conversation_id, me.visible_from_seq, ${messageId}::uuid) root
             JOIN messages r ON r.conversation_id = me.conversation_id AND r.seq = root

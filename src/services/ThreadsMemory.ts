@@ -28,14 +28,16 @@ export const makeThreadsMemory = Effect.gen(function* () {
     find: Effect.fnUntraced(function* (userId, conversationId, messageId) {
       const { conversation, me, members, readSeq, root } = yield* open(userId, conversationId, messageId)
       const replies = messagesOf(conversation, me.visibleFromSeq).filter((reply) => reply.threadRootSeq === root.seq)
-      const unread = replies.filter((one) => one.seq > readSeq && one.senderId !== userId && one.deletedAt === null)
+      const unread = replies.filter(
+        ({ deletedAt, hiddenFor, senderId, seq }) =>
+          seq > readSeq && senderId !== userId && deletedAt === null && !hiddenFor.includes(userId)
+      )
       const participants = Array.from(members, ([id, { lastReplySeq }]) => ({ id, seq: lastReplySeq ?? 0 }))
         .filter(({ seq }) => seq >= me.visibleFromSeq)
         .sort((a, b) => b.seq - a.seq)
       return {
         rootId: root.id,
         rootSeq: root.seq,
-        visible: root.seq >= me.visibleFromSeq,
         replyCount: replies.length,
         participants: participants.slice(0, participantCap).map(({ id }) => id),
         readSeq,

@@ -2,6 +2,7 @@ import { assert, layer as withLayer } from "@effect/vitest"
 import { Array as Arr, Effect, type Layer } from "effect"
 import type { ConversationId, UserId } from "../../src/domain/Ids.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
+import { MessageChanges } from "../../src/services/MessageChanges.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { conversationSubject, encodeEvent } from "../../src/services/PubSub.ts"
 import { Threads } from "../../src/services/Threads.ts"
@@ -82,6 +83,45 @@ export const mentionsContract = <E>(layer: Layer.Layer<Chat, E>) => {
         assert.deepStrictEqual(yield* counts(b.id, id), [2, 3])
         yield* Backstage.use(({ seeFrom }) => seeFrom(id, b.id, 3))
         assert.deepStrictEqual(yield* counts(b.id, id), [1, 2])
+      })
+    )
+
+    it.effect("are those of the body as it is now", () =>
+      Effect.gen(function* () {
+        const changes = yield* MessageChanges
+        const [a, b, c] = [yield* named, yield* named, yield* named]
+        const id = yield* groupOf(a.id, b.id, c.id)
+        const { id: messageId } = yield* post(id, a.id, { body: `${b.at} and @all` })
+        const edited = yield* changes.edit(a.id, id, messageId, { body: `only ${c.at}` })
+        assert.deepInclude(edited, { mentions: [c.id], mentionsAll: false })
+        assert.deepStrictEqual(
+          [yield* counts(b.id, id), yield* counts(c.id, id)],
+          [
+            [0, 0],
+            [1, 1]
+          ]
+        )
+        assert.deepStrictEqual((yield* wholeLog(id)).at(-1)?.data, { message: edited })
+        yield* changes.edit(a.id, id, messageId, { body: "@all" })
+        assert.deepStrictEqual(
+          [yield* counts(b.id, id), yield* counts(c.id, id)],
+          [
+            [1, 1],
+            [1, 1]
+          ]
+        )
+        yield* changes.remove(a.id, id, messageId)
+        assert.deepStrictEqual(
+          [yield* counts(b.id, id), yield* counts(c.id, id)],
+          [
+            [0, 0],
+            [0, 0]
+          ]
+        )
+        assert.deepInclude(yield* Messages.use((messages) => messages.get(b.id, id, messageId)), {
+          mentions: [],
+          mentionsAll: false
+        })
       })
     )
 

@@ -44,7 +44,7 @@ for (const database of databases) {
           if (a === undefined || b === undefined) return yield* Effect.die("nobody")
           const id = yield* groupOf(a, b)
           const root = yield* post(id, a)
-          const removed = sql`UPDATE messages SET body = '', deleted_at = clock_timestamp() WHERE id = ${root.id}::uuid`
+          const removed = sql`SELECT delete_message(${id}::uuid, ${a}::uuid, ${root.id}::uuid)`
           const reply = yield* behind(id, removed, post(id, b, { threadRoot: root.id }))
           const shown = yield* Threads.use((threads) => threads.list(a, id, root.id, { limit: 10 }))
           assert.deepStrictEqual(shown.items, [reply])

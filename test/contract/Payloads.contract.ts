@@ -3,6 +3,7 @@ import { Effect, type Layer, Schema } from "effect"
 import { type ConversationId, MessageId, type UserId } from "../../src/domain/Ids.ts"
 import { NewMessage } from "../../src/domain/Message.ts"
 import type { Payload } from "../../src/domain/Payload.ts"
+import { MessageChanges } from "../../src/services/MessageChanges.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { Polls } from "../../src/services/Polls.ts"
 import { conversationSubject, encodeEvent } from "../../src/services/PubSub.ts"
@@ -166,6 +167,20 @@ export const payloadsContract = <E>(layer: Layer.Layer<Chat, E>) => {
         assert.strictEqual(yield* outcome(vote(b, id, messageId, 0)), "poll-closed")
         assert.strictEqual(yield* outcome(vote(b, id, messageId)), "ok")
         assert.lengthOf(yield* wholeLog(id), 2)
+      })
+    )
+
+    it.effect("that are deleted are gone with their question and votes", () =>
+      Effect.gen(function* () {
+        const messages = yield* Messages
+        const { a, b, id } = yield* twoOfUs
+        const { id: messageId } = yield* poll(id, a)
+        yield* vote(b, id, messageId, 1)
+        yield* MessageChanges.use((changes) => changes.remove(a, id, messageId))
+        const tombstone = yield* messages.get(b, id, messageId)
+        assert.deepInclude(tombstone, { type: "poll", body: "", payload: null, votes: null })
+        assert.notProperty(tombstone, "myVote")
+        assert.strictEqual(yield* outcome(vote(b, id, messageId, 0)), "NotFound")
       })
     )
 

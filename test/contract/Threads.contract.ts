@@ -4,6 +4,7 @@ import { type ConversationId, MessageId, type UserId } from "../../src/domain/Id
 import type { Message } from "../../src/domain/Message.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Log } from "../../src/services/Log.ts"
+import { MessageChanges } from "../../src/services/MessageChanges.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { conversationSubject, encodeEvent, userSubject } from "../../src/services/PubSub.ts"
 import { Threads } from "../../src/services/Threads.ts"
@@ -204,6 +205,27 @@ export const threadsContract = <E>(layer: Layer.Layer<Chat, E>) => {
         }
         assert.strictEqual((yield* reply(id, late, root.id)).threadRootId, root.id)
         assert.strictEqual((yield* reply(id, late, seen.id)).threadRootId, root.id)
+      })
+    )
+
+    it.effect("a root that is deleted, or hidden for oneself, keeps its thread", () =>
+      Effect.gen(function* () {
+        const changes = yield* MessageChanges
+        const { a, b, id } = yield* twoOfUs
+        const root = yield* post(id, a)
+        const first = yield* reply(id, b, root.id)
+        yield* changes.hide(b, id, root.id)
+        const hidden = { messageId: root.id, seq: 2, senderId: null, excerpt: "", deleted: false, hidden: true }
+        assert.deepInclude(yield* page(b, id, first.id), { root: hidden, replyCount: 1, items: [first] })
+        yield* changes.remove(a, id, root.id)
+        const second = yield* reply(id, b, root.id)
+        const { items, root: tombstone } = yield* page(a, id, root.id)
+        assert.deepInclude(tombstone, { id: root.id, body: "", threadReplyCount: 2, changedSeq: second.seq })
+        assert.deepStrictEqual(items, [first, second])
+        yield* changes.remove(b, id, first.id)
+        yield* changes.hide(a, id, second.id)
+        const rest = yield* page(a, id, root.id)
+        assert.deepStrictEqual([seqs(rest.items), rest.replyCount, rest.unreadCount], [[first.seq], 2, 0])
       })
     )
 
