@@ -39,7 +39,7 @@ const decodeClientMessageId = Schema.decodeSync(ClientMessageId)
  */
 export class Chat {
   /** The user's id. */
-  readonly userId: string
+  readonly userId: UserId
   private readonly runtime: ManagedRuntime.ManagedRuntime<Realtime | Credentials, never>
   private readonly stops = new Set<() => void>()
   private latest: ChatState = emptyState

@@ -5,7 +5,8 @@ import * as fc from "fast-check"
 import { Unavailable } from "../../src/domain/Problem.ts"
 import { HttpRoutes } from "../../src/http/Server.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
-import { type Ask, fakeService, fakeServices, HttpService, httpService, newcomer } from "../support/HttpService.ts"
+import { fakeServices } from "../../src/testing/FakeServices.ts"
+import { type Ask, fakeService, HttpService, httpService, newcomer } from "../support/HttpService.ts"
 
 const types: Record<number, string> = {
   400: "/problems/invalid-request",

@@ -4,8 +4,9 @@ import { TestClock } from "effect/testing"
 import { HttpRoutes } from "../../src/http/Server.ts"
 import { Drain } from "../../src/services/Drain.ts"
 import { Readiness } from "../../src/services/Readiness.ts"
+import { fakeServices } from "../../src/testing/FakeServices.ts"
 import { databases } from "../support/Database.ts"
-import { fakeServices, HttpService, httpService } from "../support/HttpService.ts"
+import { HttpService, httpService } from "../support/HttpService.ts"
 
 const Watching = Readiness.layerNoDeps.pipe(Layer.provideMerge(Drain.layer))
 

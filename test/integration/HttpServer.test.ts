@@ -4,7 +4,8 @@ import { Clock, Context, Effect, Exit, Fiber, Latch, Layer, Schema, Scope } from
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { layerServer } from "../../src/http/Server.ts"
 import { Settings } from "../../src/services/Settings.ts"
-import { fakeService, fakeServices, HttpService, httpService } from "../support/HttpService.ts"
+import { fakeServices } from "../../src/testing/FakeServices.ts"
+import { fakeService, HttpService, httpService } from "../support/HttpService.ts"
 
 const operations = [
   "auth.login",

@@ -2,7 +2,8 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Layer, Tracer } from "effect"
 import { MetricsRoute } from "../../src/http/MetricsServer.ts"
 import { HttpRoutes } from "../../src/http/Server.ts"
-import { fakeServices, HttpService, httpService, newcomer } from "../support/HttpService.ts"
+import { fakeServices } from "../../src/testing/FakeServices.ts"
+import { HttpService, httpService, newcomer } from "../support/HttpService.ts"
 import { counting, sampleOf } from "../support/Samples.ts"
 
 /** As a tracer that keeps every trace. */

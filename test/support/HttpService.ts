@@ -3,45 +3,12 @@ import { Context, Effect, Layer, Logger, References, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import { Issue } from "../../src/domain/Problem.ts"
-import { EventStreams } from "../../src/http/EventStreams.ts"
 import { RpcRoutes } from "../../src/http/RpcRoutes.ts"
 import * as Server from "../../src/http/Server.ts"
 import { makeLogger } from "../../src/layers/Logging.ts"
-import { AccessTokens } from "../../src/services/AccessTokens.ts"
-import { Blocks } from "../../src/services/Blocks.ts"
-import { ConversationChanges } from "../../src/services/ConversationChanges.ts"
-import { Conversations } from "../../src/services/Conversations.ts"
-import { Drafts } from "../../src/services/Drafts.ts"
-import { Drain } from "../../src/services/Drain.ts"
-import { EventCursors } from "../../src/services/EventCursors.ts"
-import { Invites } from "../../src/services/Invites.ts"
-import { Limits } from "../../src/services/Limits.ts"
-import { Log } from "../../src/services/Log.ts"
-import { Members } from "../../src/services/Members.ts"
-import { Memory } from "../../src/services/Memory.ts"
-import { MessageChanges } from "../../src/services/MessageChanges.ts"
-import { Messages } from "../../src/services/Messages.ts"
-import { Nodes } from "../../src/services/Nodes.ts"
-import { Passwords } from "../../src/services/Passwords.ts"
 
-import { Pins } from "../../src/services/Pins.ts"
-
-import { Polls } from "../../src/services/Polls.ts"
-
-import { Presence } from "../../src/services/Presence.ts"
-import { PubSub } from "../../src/services/PubSub.ts"
-import { Reactions } from "../../src/services/Reactions.ts"
-import { Readiness } from "../../src/services/Readiness.ts"
-import { ScheduledMessages } from "../../src/services/ScheduledMessages.ts"
-import { Search } from "../../src/services/Search.ts"
-import { Sessions } from "../../src/services/Sessions.ts"
-import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
-import { Sync } from "../../src/services/Sync.ts"
-import { Threads } from "../../src/services/Threads.ts"
-import { Typing } from "../../src/services/Typing.ts"
-import { Users } from "../../src/services/Users.ts"
-import { CatchUp } from "../../src/ws/CatchUp.ts"
-import { Hub } from "../../src/ws/Hub.ts"
+import type { SettingsOverrides } from "../../src/services/Settings.ts"
+import { fakeServices } from "../../src/testing/FakeServices.ts"
 import { someone } from "./Accounts.ts"
 
 const Json = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
@@ -154,44 +121,6 @@ export const httpService = <A, E, R>(routes: Layer.Layer<A, E, R>) => {
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "Debug"))
   )
 }
-
-/** All services in memory, as their fakes have it. */
-export const fakeServices = (overrides: SettingsOverrides = {}) =>
-  Layer.mergeAll(
-    Blocks.layerTest,
-    MessageChanges.layerTest,
-    Reactions.layerTest,
-    Pins.layerTest,
-    Threads.layerTest,
-    Polls.layerTest,
-    Messages.layer,
-    ScheduledMessages.layerTest.pipe(Layer.provide(Messages.layer)),
-    Search.layerTest,
-    ConversationChanges.layerTest,
-    Invites.layerTest,
-    Members.layerTest,
-    Typing.layer,
-    Users.layerTest,
-    EventStreams.layer
-  ).pipe(
-    Layer.provideMerge(CatchUp.layer),
-    Layer.provideMerge(Layer.mergeAll(Hub.layer, Sync.layer, Sessions.layerTest, EventCursors.layerTest)),
-    Layer.provideMerge(Drafts.layerTest),
-    Layer.provideMerge(Layer.mergeAll(Conversations.layerTest, Presence.layerTest)),
-    Layer.provideMerge(Log.layerTest),
-    Layer.provideMerge(Readiness.layerNoDeps),
-    Layer.provideMerge(
-      Layer.mergeAll(
-        Memory.layer,
-        Nodes.layerAlone.pipe(Layer.provideMerge(PubSub.layer)),
-        Limits.layer,
-        AccessTokens.layer,
-        Passwords.layerTest,
-        Drain.layer
-      )
-    ),
-    Layer.provideMerge(Settings.layerTest({ ...overrides, server: { ...overrides.server, port: 0 } }))
-  )
 
 /** Every route, on the fakes. */
 export const fakeService = (overrides: SettingsOverrides = {}) =>

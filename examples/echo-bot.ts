@@ -1,0 +1,25 @@
+/**
+ * A bot that repeats what it is told. Run it with the URL, the login and the password of an account:
+ *
+ *     node examples/echo-bot.ts http://localhost:8080 bot "correct horse"
+ */
+import { Chat, type ChatOptions } from "chat-service/client"
+
+/** Answers each message of others once, whatever happens to the connection, until the signal. */
+export const echo = async (options: ChatOptions, signal?: AbortSignal) => {
+  const chat = new Chat(options)
+  signal?.addEventListener("abort", () => void chat.close())
+  for await (const event of chat.events()) {
+    if (event.event !== "message.created") continue
+    const { body, conversationId, id, senderId, seq } = event.data.message
+    if (senderId === chat.userId) continue
+    // The same answer has the same id, so that it is never sent twice.
+    await chat.send(conversationId, `You said: ${body}`, { clientMessageId: `echo-${id}`, replyTo: id })
+    await chat.markRead(conversationId, seq)
+  }
+}
+
+if (import.meta.main) {
+  const [url = "http://localhost:8080", login = "", password = ""] = process.argv.slice(2)
+  await echo({ url, tokens: await Chat.login(url, { login, password }) })
+}
