@@ -6,10 +6,11 @@ import type { Login, Tokens } from "../domain/Session.ts"
 import type { Registration } from "../domain/User.ts"
 import { Api } from "../http/Api.ts"
 import { ConnectionLost, Refused } from "./Failures.ts"
+import { isTracing, tellTrace } from "./Traces.ts"
 
 const call = <const Endpoint extends "login" | "refresh" | "register">(baseUrl: string, endpoint: Endpoint) =>
-  Effect.flatMap(HttpClient.HttpClient, (httpClient) =>
-    HttpApiClient.endpoint(Api, { group: "auth", endpoint, baseUrl, httpClient })
+  Effect.flatMap(Effect.all([HttpClient.HttpClient, isTracing]), ([client, tracing]) =>
+    HttpApiClient.endpoint(Api, { group: "auth", endpoint, baseUrl, httpClient: tellTrace(tracing)(client) })
   ).pipe(Effect.provide(FetchHttpClient.layer))
 
 /** A new account, which starts no session. */

@@ -4,6 +4,7 @@ import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"
 import { Api } from "../http/Api.ts"
 import { Authorization } from "../http/Middleware.ts"
 import { Credentials } from "./Credentials.ts"
+import { isTracing, tellTrace } from "./Traces.ts"
 
 /** A token that is refused is renewed, and the request made once more. */
 const bearer = HttpApiMiddleware.layerClient(
@@ -31,8 +32,13 @@ const bearer = HttpApiMiddleware.layerClient(
  * Every operation of the HTTP API as a typed function: `http.message.send({ params: { id }, payload })`. Over `fetch`, as
  * whom `Credentials` says; `url` is that of the service: `https://chat.example.com`.
  */
-export const makeHttp = (url: string) =>
-  HttpApiClient.make(Api, { baseUrl: url }).pipe(Effect.provide([bearer, FetchHttpClient.layer]))
+export const makeHttp = Effect.fnUntraced(function* (url: string) {
+  const transformClient = tellTrace(yield* isTracing)
+  return yield* Effect.provide(HttpApiClient.make(Api, { baseUrl: url, transformClient }), [
+    bearer,
+    FetchHttpClient.layer
+  ])
+})
 
 /** What `makeHttp` gives. */
 export type ChatHttp = HttpApiClient.ForApi<typeof Api>

@@ -3,10 +3,11 @@ import { FetchHttpClient } from "effect/http"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import { Socket } from "effect/socket"
 import { AllOperations } from "../rpc/Operations.ts"
+import { isTracing, tellTrace } from "./Traces.ts"
 
 const over = {
-  http: (url: string) =>
-    RpcClient.layerProtocolHttp({ url: `${url}/rpc` }).pipe(
+  http: (url: string, tracing: boolean) =>
+    RpcClient.layerProtocolHttp({ url: `${url}/rpc`, transformClient: tellTrace(tracing) }).pipe(
       Layer.provide([RpcSerialization.layerNdjson, FetchHttpClient.layer])
     ),
   websocket: (url: string) =>
@@ -25,8 +26,9 @@ const over = {
  * service. Until the scope closes. Say who calls with `withToken`.
  */
 export const makeRpc = Effect.fnUntraced(function* (url: string, transport: keyof typeof over = "http") {
-  const protocol = yield* Layer.build(over[transport](url))
-  return yield* RpcClient.make(AllOperations).pipe(Effect.provideContext(protocol))
+  const tracing = yield* isTracing
+  const protocol = yield* Layer.build(over[transport](url, tracing))
+  return yield* RpcClient.make(AllOperations, { disableTracing: !tracing }).pipe(Effect.provideContext(protocol))
 })
 
 /** Makes calls, or streams, with that access token. */

@@ -1,5 +1,6 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Tracer } from "effect"
+import { makeRpc } from "../../src/client/Rpc.ts"
 import { type Cluster, startCluster } from "../faults/Cluster.ts"
 import { api, connect } from "../support/Client.ts"
 import { type Collected, startCollector } from "../support/Collector.ts"
@@ -147,6 +148,10 @@ describe.skipIf(!serversAreThere)(title, () => {
           assert.strictEqual(call.attributes["rpc.method"], "user.me")
           yield* collector.span((span) => span.name === "Users.me" && span.parentId === call.spanId, "the service")
           assert.isFalse(collector.spans.some(({ name }) => name.includes("/rpc")))
+
+          // A client that does not trace has nothing traced: the last test would find it.
+          const untold = yield* makeRpc(url, transport)
+          assert.strictEqual((yield* withToken(ann.token)(untold["user.me"]())).id, ann.id)
         }
       })
     )
