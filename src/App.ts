@@ -19,6 +19,7 @@ import { Conversations } from "./services/Conversations.ts"
 import { Drafts } from "./services/Drafts.ts"
 import { Drain } from "./services/Drain.ts"
 import { EventCursors } from "./services/EventCursors.ts"
+import { Expiry, layerExpiry } from "./services/Expiry.ts"
 import { Invites } from "./services/Invites.ts"
 import { Limits } from "./services/Limits.ts"
 import { Log } from "./services/Log.ts"
@@ -84,6 +85,7 @@ const Vanishing = Layer.unwrap(
 /** What the product does, on its log, conversations, tokens and passwords, which tests swap. */
 export const Services = Layer.mergeAll(
   Blocks.layer,
+  Expiry.layer,
   Threads.layer,
   Polls.layer,
   ConversationChanges.layer,
@@ -116,7 +118,7 @@ const DrainFirst = Layer.effectDiscard(
 )
 
 /** What only runs beside. */
-const Background = Layer.mergeAll(SearchIndex.layer, layerScheduler, MetricsServer)
+const Background = Layer.mergeAll(SearchIndex.layer, layerScheduler, layerExpiry, MetricsServer)
 
 /** Which program this is, in one line. */
 const Announced = Layer.effectDiscard(

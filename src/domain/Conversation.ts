@@ -35,7 +35,10 @@ export type Membership = typeof Membership.Type
 
 export const unreadCap = 100
 
-/** `seq` is the head of its log; `peer` the other user of a DM. */
+/**
+ * `seq` is the head of its log; `peer` the other user of a DM. `messageLifetimeSeconds`: messages that are sent now are
+ * deleted after that time; null: they stay.
+ */
 export const Conversation = Schema.Struct({
   id: ConversationId,
   kind: Kind,
@@ -44,6 +47,7 @@ export const Conversation = Schema.Struct({
   createdBy: UserId,
   createdAt: Timestamp,
   historyForNewMembers: HistoryForNewMembers,
+  messageLifetimeSeconds: Schema.NullOr(Schema.Int),
   seq: Seq,
   lastActivityAt: Timestamp,
   lastMessage: Schema.NullOr(Message),
@@ -86,11 +90,18 @@ export const IdempotencyKey = Schema.String.check(
   Schema.isPattern(/^[\x21-\x7e]{1,128}$/, { message: "must be 1 to 128 visible ASCII characters" })
 )
 
-/** The fields to change of what a group is for all its members. */
+/** From five seconds to a year. */
+const Lifetime = Schema.Int.check(Schema.isBetween({ minimum: 5, maximum: 365 * 24 * 3600 }))
+
+/**
+ * The fields to change of what a conversation is for all its members: of a DM `messageLifetimeSeconds` alone, which
+ * holds for what is sent from then on; null: messages stay.
+ */
 export const ConversationChange = Schema.Struct({
   title: Schema.optionalKey(Title),
   avatarUrl: Schema.optionalKey(Schema.NullOr(Url)),
-  historyForNewMembers: Schema.optionalKey(HistoryForNewMembers)
+  historyForNewMembers: Schema.optionalKey(HistoryForNewMembers),
+  messageLifetimeSeconds: Schema.optionalKey(Schema.NullOr(Lifetime))
 }).annotate({ identifier: "ConversationChange" })
 export type ConversationChange = typeof ConversationChange.Type
 

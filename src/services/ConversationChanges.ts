@@ -39,7 +39,10 @@ interface Storage {
 export class ConversationChanges extends Context.Service<
   ConversationChanges,
   {
-    /** Of a group, for owners; admins may change all but `historyForNewMembers`. One event has all that changed. */
+    /**
+     * Of a group, for owners; admins may change all but `historyForNewMembers`. Of a DM both may change
+     * `messageLifetimeSeconds`, and nothing else. One event has all that changed.
+     */
     readonly update: (
       userId: UserId,
       conversationId: ConversationId,
@@ -118,19 +121,33 @@ export class ConversationChanges extends Context.Service<
       const { addEvent, atomically, nextUserSeq } = yield* makeChangesMemory
       const { group } = yield* makeGroupsMemory
       return yield* ConversationChanges.make({
-        update: Effect.fnUntraced(function* (where, { avatarUrl, historyForNewMembers, title }) {
-          const { conversation, me } = yield* group(where)
-          if (me.role === "member" || (me.role === "admin" && historyForNewMembers !== undefined)) {
-            return yield* notAllowed
-          }
+        update: Effect.fnUntraced(function* (where, change) {
+          const { avatarUrl, historyForNewMembers, messageLifetimeSeconds, title } = change
+          const { conversation, me } = yield* Object.keys(change).join() === "messageLifetimeSeconds"
+            ? membership(conversations, where.conversationId, where.userId)
+            : group(where)
+          const isAllowed = me.role === "owner" || (me.role === "admin" && historyForNewMembers === undefined)
+          if (conversation.kind === "group" && !isAllowed) return yield* notAllowed
           const news = {
             ...(title !== undefined && title !== conversation.title && { title }),
             ...(avatarUrl !== undefined && avatarUrl !== conversation.avatarUrl && { avatarUrl }),
             ...(historyForNewMembers !== undefined &&
-              historyForNewMembers !== conversation.historyForNewMembers && { historyForNewMembers })
+              historyForNewMembers !== conversation.historyForNewMembers && { historyForNewMembers }),
+            ...(messageLifetimeSeconds !== undefined &&
+              messageLifetimeSeconds !== conversation.messageLifetimeSeconds && { messageLifetimeSeconds })
           }
           if (Object.keys(news).length === 0) return
-          const changed = { ...conversation, ...news }
+          const fromSeq = conversation.log.length + 1
+          const lifetimes =
+            "messageLifetimeSeconds" in news
+              ? [
+                  ...conversation.lifetimes.map((span) => ({ ...span, throughSeq: span.throughSeq ?? fromSeq })),
+                  ...(messageLifetimeSeconds == null
+                    ? []
+                    : [{ fromSeq, throughSeq: undefined, seconds: messageLifetimeSeconds }])
+                ]
+              : conversation.lifetimes
+          const changed = { ...conversation, ...news, lifetimes }
           conversations.set(conversation.id, changed)
           yield* addEvent(changed, { event: "conversation.updated", actorId: where.userId, data: news })
         }, atomically),

@@ -17,6 +17,7 @@ export interface ConversationRow
   readonly createdBy: UserId
   readonly createdAt: Date
   readonly historyForNewMembers: HistoryForNewMembers
+  readonly messageLifetimeSeconds: number | null
   readonly seq: number
   readonly lastActivityAt: Date
   readonly memberCount: number
@@ -41,6 +42,7 @@ export const toConversation = (row: ConversationRow, lastMessage: MessageRow | u
   createdBy: row.createdBy,
   createdAt: row.createdAt.toISOString(),
   historyForNewMembers: row.kind === "dm" ? "all" : row.historyForNewMembers,
+  messageLifetimeSeconds: row.messageLifetimeSeconds,
   seq: row.seq,
   lastActivityAt: row.lastActivityAt.toISOString(),
   lastMessage: lastMessage === undefined ? null : toMessage(lastMessage, row.visibleFromSeq),

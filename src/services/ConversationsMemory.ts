@@ -121,6 +121,8 @@ export const makeConversationsMemory = Effect.gen(function* () {
         id,
         createdAt: now,
         historyForNewMembers: "from-join",
+        messageLifetimeSeconds: null,
+        lifetimes: [],
         members: new Map(memberIds.map((userId) => [userId, member(userId)])),
         log: [
           {

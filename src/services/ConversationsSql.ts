@@ -74,6 +74,7 @@ export const makeConversationsSql = Effect.gen(function* () {
 
   const mine = (userId: UserId) => sql`
     SELECT c.id, c.kind, c.title, c.avatar_url, c.created_by, c.created_at, c.history_for_new_members,
+      c.message_lifetime_seconds,
       h.seq, h.last_activity_at,
       (SELECT x.seq FROM messages x WHERE x.conversation_id = c.id AND x.seq >= me.visible_from_seq
         AND x.thread_root_seq IS NULL AND ${notHidden} ORDER BY x.seq DESC LIMIT 1) AS last_seq,

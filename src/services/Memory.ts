@@ -103,6 +103,13 @@ export interface StoredConversation {
   readonly createdBy: UserId
   readonly createdAt: Date
   readonly historyForNewMembers: HistoryForNewMembers
+  readonly messageLifetimeSeconds: number | null
+  /** Where in the log a lifetime was set: after `fromSeq`, up to `throughSeq`. */
+  readonly lifetimes: ReadonlyArray<{
+    readonly fromSeq: number
+    readonly throughSeq: number | undefined
+    readonly seconds: number
+  }>
   readonly peers: readonly [UserId, UserId] | null
   readonly members: Map<UserId, MembershipRow>
   readonly log: Array<LoggedMessage | LoggedEvent>

@@ -8,7 +8,7 @@ import { checkPage } from "./ConversationRules.ts"
 import { makeForward } from "./Forwards.ts"
 import { Log } from "./Log.ts"
 import { messageFor } from "./LogMemory.ts"
-import { Memory } from "./Memory.ts"
+import { type LoggedMessage, Memory } from "./Memory.ts"
 import { mentionedBy } from "./MentionsMemory.ts"
 import type { MessageChanges } from "./MessageChanges.ts"
 import {
@@ -21,6 +21,18 @@ import {
   toRevision
 } from "./MessageRules.ts"
 import { Settings } from "./Settings.ts"
+
+/** What is left of a message that is deleted. */
+export const tombstone = (deletedAt: Date): Partial<LoggedMessage> => ({
+  body: "",
+  payload: null,
+  mentions: null,
+  deletedAt,
+  reactions: [],
+  revisions: [],
+  pinnedAt: null,
+  ballots: new Map()
+})
 
 /** Changes of messages in `Memory`. */
 export const makeMessageChangesMemory = Effect.gen(function* () {
@@ -73,17 +85,7 @@ export const makeMessageChangesMemory = Effect.gen(function* () {
         const isAllowed = conversation.kind === "group" && (me.role === "owner" || (me.role === "admin" && !isOfRank))
         if (message.senderId !== userId && !isAllowed) return yield* messageProblems.forbidden
         if (message.deletedAt !== null) return
-        const gone = {
-          body: "",
-          payload: null,
-          mentions: null,
-          deletedAt: yield* now,
-          reactions: [],
-          revisions: [],
-          pinnedAt: null,
-          ballots: new Map()
-        }
-        yield* amend(conversation, message.seq, gone)
+        yield* amend(conversation, message.seq, tombstone(yield* now))
         const data = { messageId, messageSeq: message.seq }
         yield* addEvent(conversation, { event: "message.deleted", actorId: userId, data })
       },

@@ -1,5 +1,5 @@
 import { assert, layer as withLayer } from "@effect/vitest"
-import { Context, Effect, type Layer } from "effect"
+import { Effect, type Layer } from "effect"
 import { type ConversationId, ScheduledMessageId, type UserId } from "../../src/domain/Ids.ts"
 import type { NewScheduledMessage } from "../../src/domain/ScheduledMessage.ts"
 import { conversationSubject } from "../../src/services/PubSub.ts"
@@ -18,16 +18,7 @@ import {
   twoOfUs,
   wholeLog
 } from "../support/Chat.ts"
-
-/** The clock of the storage. */
-export class Time extends Context.Service<
-  Time,
-  {
-    readonly now: Effect.Effect<Date>
-    /** Passes, for what is scheduled. */
-    readonly pass: (minutes: number) => Effect.Effect<void>
-  }
->()("chat/test/Time") {}
+import { Time } from "../support/Time.ts"
 
 const inMinutes = (minutes: number) =>
   Time.use((time) => Effect.map(time.now, (now) => new Date(now.getTime() + minutes * 60_000)))

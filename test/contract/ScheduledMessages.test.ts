@@ -1,34 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { Unavailable } from "../../src/domain/Problem.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { ScheduledMessages } from "../../src/services/ScheduledMessages.ts"
 import { chat, messagesIn, outcome, twoOfUs, wholeLog } from "../support/Chat.ts"
 import { databases } from "../support/Database.ts"
-import { scheduledMessagesContract, Time } from "./ScheduledMessages.contract.ts"
+import { Time } from "../support/Time.ts"
+import { scheduledMessagesContract } from "./ScheduledMessages.contract.ts"
 
-const testTime = Layer.succeed(Time, {
-  now: Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis)),
-  pass: (minutes) => TestClock.adjust(`${minutes} minutes`)
-})
-
-/** The clock of PostgreSQL cannot be moved, so what is scheduled is. */
-const sqlTime = Layer.effect(
-  Time,
-  Effect.map(SqlClient.SqlClient, (sql) => ({
-    now: sql<{ now: Date }>`SELECT clock_timestamp()::timestamptz(3) AS now`.pipe(
-      Effect.map(([row]) => row?.now ?? new Date(0)),
-      Effect.orDie
-    ),
-    pass: (minutes) =>
-      sql`UPDATE scheduled_messages SET send_at = send_at - make_interval(mins => ${minutes}::int),
-        claimed_until = claimed_until - make_interval(mins => ${minutes}::int)`.pipe(Effect.orDie, Effect.asVoid)
-  }))
-)
-
-const fake = Layer.merge(ScheduledMessages.layerTest, testTime).pipe(Layer.provideMerge(chat.fake))
+const fake = Layer.merge(ScheduledMessages.layerTest, Time.layerTest).pipe(Layer.provideMerge(chat.fake))
 
 describe("fake", () => {
   scheduledMessagesContract(fake)
@@ -71,7 +52,7 @@ describe("fake", () => {
 for (const database of databases) {
   describe.skipIf(database.skip)(database.name, () =>
     scheduledMessagesContract(
-      Layer.merge(ScheduledMessages.layer, sqlTime).pipe(
+      Layer.merge(ScheduledMessages.layer, Time.layer).pipe(
         Layer.provideMerge(chat.sql),
         Layer.provideMerge(database.layer)
       )

@@ -45,6 +45,8 @@ export const together = (...userIds: ReadonlyArray<UserId>) =>
       avatarUrl: null,
       createdBy: userIds[0] ?? UserId.make(randomUUID()),
       historyForNewMembers: "from-join",
+      messageLifetimeSeconds: null,
+      lifetimes: [],
       createdAt: new Date(0),
       peers: null,
       members,

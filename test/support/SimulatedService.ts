@@ -343,6 +343,7 @@ export class SimulatedService {
       lastMessage: last === undefined ? null : this.shown(room, last, true),
       memberCount: room.members,
       historyForNewMembers: "from-join",
+      messageLifetimeSeconds: null,
       peer: null,
       me: this.membership(room)
     }

@@ -1,0 +1,39 @@
+import { Clock, Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
+
+/** The clock by which things become due. */
+export class Time extends Context.Service<
+  Time,
+  { readonly now: Effect.Effect<Date>; readonly pass: (minutes: number) => Effect.Effect<void> }
+>()("chat/test/Time") {
+  /** Of the fakes. */
+  static readonly layerTest = Layer.succeed(Time, {
+    now: Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis)),
+    pass: (minutes) => TestClock.adjust(`${minutes} minutes`)
+  })
+
+  /** The clock of PostgreSQL cannot be moved, so everything that waits for it is. */
+  static readonly layer = Layer.effect(
+    Time,
+    Effect.map(SqlClient.SqlClient, (sql) => ({
+      now: sql<{ now: Date }>`SELECT clock_timestamp()::timestamptz(3) AS now`.pipe(
+        Effect.map(([row]) => row?.now ?? new Date(0)),
+        Effect.orDie
+      ),
+      pass: (minutes) => {
+        const span = sql`make_interval(mins => ${minutes}::int)`
+        return Effect.orDie(
+          Effect.all(
+            [
+              sql`UPDATE scheduled_messages SET send_at = send_at - ${span}, claimed_until = claimed_until - ${span}`,
+              sql`UPDATE messages SET created_at = created_at - ${span}`,
+              sql`UPDATE message_lifetimes SET next_at = next_at - ${span}`
+            ],
+            { discard: true }
+          )
+        )
+      }
+    }))
+  )
+}
