@@ -225,7 +225,7 @@ const run = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
       case "pin":
       case "unpin": {
         const pinned = kind === "pin"
-        return [yield* outcome(pins.set(me, id, messageId, pinned)), model.pin(actor, seq, pinned)]
+        return [yield* outcome((pinned ? pins.add : pins.remove)(me, id, messageId)), model.pin(actor, seq, pinned)]
       }
       case "hide":
         return [yield* outcome(edits.hide(me, id, messageId)), model.hide(actor, seq)]
