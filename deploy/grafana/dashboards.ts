@@ -75,6 +75,7 @@ const overview: Dashboard = {
       panels: [
         { title: "Requests by route", unit: "reqps", queries: [by("route", rate("chat_http_requests_total"))] },
         { title: "Commands by operation", unit: "ops", queries: [by("op", rate("chat_websocket_commands_total"))] },
+        { title: "Calls over RPC by operation", unit: "ops", queries: [by("op", rate("chat_rpc_calls_total"))] },
         { title: "Requests in flight", unit: "short", queries: [by("route", "chat_http_requests_in_flight")] }
       ]
     },
@@ -121,6 +122,7 @@ const overview: Dashboard = {
           unit: "s",
           queries: quantiles("chat_websocket_command_duration_seconds", 'op="message.send"')
         },
+        { title: "Calls over RPC", unit: "s", queries: quantiles("chat_rpc_call_duration_seconds") },
         {
           title: "Slowest routes (p99)",
           unit: "s",

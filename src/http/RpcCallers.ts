@@ -1,8 +1,11 @@
 import { Cause, Context, Effect, Layer } from "effect"
 import { Headers, HttpServerRequest } from "effect/http"
+import { type Rpc, RpcSchema } from "effect/rpc"
 import { Internal } from "../domain/Problem.ts"
 import { Anybody, CurrentDevice, SignedIn } from "../rpc/Callers.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
+import { rpcCalls, rpcDuration } from "../services/MetricDefinitions.ts"
+import { makeOperationMetrics } from "../services/OperationMetrics.ts"
 import { makeAdmission } from "./Admission.ts"
 import { CurrentRequest } from "./CurrentRequest.ts"
 import { CurrentRpcSocket } from "./RpcSocket.ts"
@@ -14,7 +17,7 @@ const bearer = /^bearer +(\S+)$/i
 const hideDefects = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E | Internal, R> =>
   Effect.catchDefect(call, (defect) =>
     Effect.flatMap(CurrentRequest, ({ id }) =>
-      Effect.andThen(Effect.logError("call failed", Cause.die(defect)), Effect.fail(new Internal({ id })))
+      Effect.andThen(Effect.logError("call failed", Cause.die(defect), { id }), Effect.fail(new Internal({ id })))
     )
   )
 
@@ -22,6 +25,7 @@ const counted = <A, E, R>(call: Effect.Effect<A, E, R>) =>
   Effect.flatMap(CurrentRpcSocket, (socket) => {
     if (socket === undefined) return call
     socket.inFlight++
+    socket.calls++
     return Effect.ensuring(
       call,
       Effect.sync(() => {
@@ -30,10 +34,19 @@ const counted = <A, E, R>(call: Effect.Effect<A, E, R>) =>
     )
   })
 
+/** Counts each call, but no stream: it may last for days. */
+const makeTimed = Effect.map(
+  makeOperationMetrics(rpcCalls, rpcDuration),
+  (timed) =>
+    <A, E, R>(rpc: Rpc.AnyWithProps, call: Effect.Effect<A, E, R>) =>
+      RpcSchema.isStreamSchema(rpc.successSchema) ? call : timed(rpc._tag, call)
+)
+
 const signedIn = Layer.effect(
   SignedIn,
   Effect.gen(function* () {
     const admit = yield* makeAdmission
+    const timed = yield* makeTimed
     return SignedIn.of((call, { headers, rpc }) =>
       Effect.withFiber((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
@@ -47,23 +60,25 @@ const signedIn = Layer.effect(
           }),
           hideDefects,
           counted,
-          (answered) => traced(answered, { headers, rpc })
+          (answered) => traced(timed(rpc, answered), { headers, rpc })
         )
       })
     )
   })
 )
 
-const anybody = Layer.succeed(
+const anybody = Layer.effect(
   Anybody,
-  Anybody.of((call, { headers: own, rpc }) =>
-    Effect.withFiber((fiber) => {
-      const { headers } = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
-      const device = { userAgent: headers["user-agent"] ?? "", ip: fiber.getRef(CurrentRequest).address }
-      return call.pipe(Effect.provideService(CurrentDevice, device), hideDefects, counted, (answered) =>
-        traced(answered, { headers: own, rpc })
-      )
-    })
+  Effect.map(makeTimed, (timed) =>
+    Anybody.of((call, { headers: own, rpc }) =>
+      Effect.withFiber((fiber) => {
+        const { headers } = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+        const device = { userAgent: headers["user-agent"] ?? "", ip: fiber.getRef(CurrentRequest).address }
+        return call.pipe(Effect.provideService(CurrentDevice, device), hideDefects, counted, (answered) =>
+          traced(timed(rpc, answered), { headers: own, rpc })
+        )
+      })
+    )
   )
 )
 

@@ -1,11 +1,13 @@
 import { IncomingMessage } from "node:http"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Context, Deferred, Effect, Schedule } from "effect"
+import { Clock, Context, Deferred, Effect, Schedule } from "effect"
 import { Headers, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
 import type { SessionId } from "../domain/Ids.ts"
 import { RateLimited, Unavailable } from "../domain/Problem.ts"
 import { Drain } from "../services/Drain.ts"
+import { limitHits, rpcConnections } from "../services/MetricDefinitions.ts"
+import { Metrics } from "../services/Metrics.ts"
 import { Sessions } from "../services/Sessions.ts"
 import { Settings } from "../services/Settings.ts"
 import { CloseCode } from "../ws/Protocol.ts"
@@ -15,6 +17,8 @@ import { CurrentRequest } from "./CurrentRequest.ts"
 export interface RpcSocket {
   /** Those who have called over it. */
   readonly sessions: Set<SessionId>
+  /** How many calls there were. */
+  calls: number
   /** How many calls are being served. */
   inFlight: number
 }
@@ -43,6 +47,10 @@ export const makeRpcSockets = Effect.gen(function* () {
   const { limits } = yield* Settings
   const open = new Map<RpcSocket, { readonly address: string; readonly ended: Deferred.Deferred<void> }>()
 
+  const metrics = yield* Metrics
+  metrics.read(rpcConnections, () => open.size)
+  const tooMany = metrics.counter(limitHits, { limit: "sockets-per-address" })
+
   yield* sessions.onEnded((ids) => {
     for (const [socket, { ended }] of open)
       if (ids.some((id) => socket.sessions.has(id))) Deferred.doneUnsafe(ended, Effect.void)
@@ -52,9 +60,9 @@ export const makeRpcSockets = Effect.gen(function* () {
     if (drain.isDraining()) return Effect.fail(new Unavailable({ detail: "This node is going away" }))
     let others = 0
     for (const each of open.values()) if (each.address === address) others++
-    return others < limits.socketsPerAddress
-      ? Effect.void
-      : Effect.fail(new RateLimited({ retryAfterMs: 1000, detail: "Too many sockets" }))
+    if (others < limits.socketsPerAddress) return Effect.void
+    tooMany()
+    return Effect.fail(new RateLimited({ retryAfterMs: 1000, detail: "Too many sockets" }))
   }
 
   /** Waits until the answers have been given, a logout's own too. */
@@ -84,11 +92,16 @@ export const makeRpcSockets = Effect.gen(function* () {
     const socket = yield* Effect.orDie(request.upgrade)
     const incoming = NodeHttpServerRequest.toIncomingMessage(request)
     if (incoming instanceof IncomingMessage) incoming.socket.setKeepAlive(true, keepAliveMs)
-    const state: RpcSocket = { sessions: new Set(), inFlight: 0 }
+    const state: RpcSocket = { sessions: new Set(), calls: 0, inFlight: 0 }
     const ended = Deferred.makeUnsafe<void>()
+    const since = yield* Clock.currentTimeMillis
     yield* Effect.acquireRelease(
       Effect.sync(() => open.set(state, { address, ended })),
-      () => Effect.sync(() => open.delete(state))
+      () =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          open.delete(state)
+          return Effect.logInfo("rpc socket closed", { durationMs: now - since, calls: state.calls })
+        })
     )
     const { write } = yield* socket.writer
     const close = reasonToClose(state, ended).pipe(

@@ -80,6 +80,14 @@ export const commandDuration = histogram("chat_websocket_command_duration_second
   op: "open"
 })
 
+// Calls over RPC, of which each but a stream is an answer.
+export const rpcConnections = gauge("chat_rpc_connections", "Open WebSockets that carry calls", {})
+export const rpcCalls = counter("chat_rpc_calls_total", "Calls answered, by `ok` or the kind of problem", {
+  op: "open",
+  outcome: "open"
+})
+export const rpcDuration = histogram("chat_rpc_call_duration_seconds", "From a call to its answer", { op: "open" })
+
 // What people do.
 export const usersRegistered = counter("chat_users_registered_total", "Accounts made", {})
 export const conversationsCreated = counter("chat_conversations_created_total", "Conversations made", { kind: kinds })

@@ -1,7 +1,7 @@
-import { Cause, Clock, Effect, Exit } from "effect"
-import type { Problem } from "../domain/Problem.ts"
+import { Effect } from "effect"
 import * as Definitions from "../services/MetricDefinitions.ts"
-import { type Count, Metrics, type Observe, traceOf } from "../services/Metrics.ts"
+import { Metrics } from "../services/Metrics.ts"
+import { makeOperationMetrics } from "../services/OperationMetrics.ts"
 import type { Connection } from "./Connection.ts"
 import { CloseCode } from "./Protocol.ts"
 
@@ -15,13 +15,6 @@ const reasons = new Map<number, string>([
   [1005, "no-status"],
   [1006, "abnormal"]
 ])
-
-/** `ok`, or the last word of the type of the problem. */
-const outcomeOf = (exit: Exit.Exit<unknown, Problem>) => {
-  if (Exit.isSuccess(exit)) return "ok"
-  const failure = exit.cause.reasons.find(Cause.isFailReason)
-  return failure === undefined ? "internal" : failure.error.type.slice("/problems/".length)
-}
 
 /** What a socket counts by itself, one addition a frame. */
 type Totals = Pick<Connection, "received" | "sent" | "dropped" | "stopped">
@@ -50,41 +43,11 @@ export const makeSocketMetrics = Effect.fnUntraced(function* (connections: Reado
   const slow = metrics.counter(Definitions.slowConsumers, { step: "closed" })
   const silent = metrics.counter(Definitions.heartbeatTimeouts)
 
-  const operations = new Map<string, { readonly duration: Observe; readonly counts: Map<string, Count> }>()
-  const operation = (op: string) => {
-    const known = operations.get(op)
-    if (known !== undefined) return known
-    const made = { duration: metrics.histogram(Definitions.commandDuration, { op }), counts: new Map<string, Count>() }
-    operations.set(op, made)
-    return made
-  }
-
-  const answered = (op: string, outcome: string, seconds: number, traceId: string | undefined) => {
-    const { counts, duration } = operation(op)
-    let count = counts.get(outcome)
-    if (count === undefined) {
-      count = metrics.counter(Definitions.commands, { op, outcome })
-      counts.set(outcome, count)
-    }
-    count()
-    duration(seconds, traceId)
-  }
+  const timed = yield* makeOperationMetrics(Definitions.commands, Definitions.commandDuration)
 
   return {
-    /**
-     * Counts how a command ends, and how long it took. `op` must be the name of an operation, or "unknown": never what
-     * a client made up. Inside the command's span, so that its trace is found.
-     */
-    timed: <A>(op: string, command: Effect.Effect<A, Problem>): Effect.Effect<A, Problem> =>
-      Effect.withFiber((fiber) => {
-        const since = fiber.getRef(Clock.Clock).currentTimeNanosUnsafe()
-        return Effect.onExit(command, (exit) =>
-          Effect.sync(() => {
-            const nanos = fiber.getRef(Clock.Clock).currentTimeNanosUnsafe() - since
-            answered(op, outcomeOf(exit), Number(nanos) / 1e9, traceOf(fiber))
-          })
-        )
-      }),
+    /** Counts how a command ends, and how long it took. */
+    timed,
     limited: (limit: "commands" | "sockets-per-user" | "sockets-per-address"): void =>
       metrics.counter(Definitions.limitHits, { limit })(),
     closed: (connection: Connection, code: number): void => {

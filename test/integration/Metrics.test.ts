@@ -1,15 +1,18 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Layer, Tracer } from "effect"
-import { MetricsRoute } from "../../src/http/MetricsServer.ts"
+import { MetricsRoute, MetricsServer } from "../../src/http/MetricsServer.ts"
+import { RpcRoutes } from "../../src/http/RpcRoutes.ts"
 import { HttpRoutes } from "../../src/http/Server.ts"
 import { fakeServices } from "../../src/testing/FakeServices.ts"
 import { HttpService, httpService, newcomer } from "../support/HttpService.ts"
+import { rpcClient, withToken } from "../support/Rpc.ts"
 import { counting, sampleOf } from "../support/Samples.ts"
+import { freePort } from "../support/Servers.ts"
 
 /** As a tracer that keeps every trace. */
 const tracer = Tracer.make({ span: (options) => new Tracer.NativeSpan({ ...options, sampled: true }) })
 
-const Service = httpService(Layer.merge(HttpRoutes, MetricsRoute)).pipe(
+const Service = httpService(Layer.mergeAll(HttpRoutes, RpcRoutes, MetricsRoute)).pipe(
   Layer.provideMerge(fakeServices()),
   Layer.provideMerge(counting),
   Layer.provide(Layer.succeed(Tracer.Tracer, tracer))
@@ -67,6 +70,28 @@ describe("metrics over HTTP", () => {
       })
     )
 
+    it.effect("count calls by operation, and say when a socket of calls ends", () =>
+      Effect.gen(function* () {
+        const { ask, log, url } = yield* HttpService
+        const { token } = yield* newcomer()
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const rpc = yield* rpcClient(url, "websocket")
+            yield* withToken(token)(rpc["user.me"]())
+            yield* Effect.flip(rpc["user.me"]())
+            assert.strictEqual(sampleOf((yield* ask("/metrics")).text, "chat_rpc_connections"), 1)
+          })
+        )
+        const calls = () => log.find(({ message }) => message === "rpc socket closed")?.calls
+        yield* Effect.sync(calls).pipe(Effect.repeat({ until: (count) => count === 2 }))
+        const { text } = yield* ask("/metrics")
+        assert.strictEqual(sampleOf(text, `chat_rpc_calls_total{op="user.me",outcome="ok"}`), 1)
+        assert.strictEqual(sampleOf(text, `chat_rpc_calls_total{op="user.me",outcome="unauthenticated"}`), 1)
+        assert.strictEqual(sampleOf(text, `chat_rpc_call_duration_seconds_count{op="user.me"}`), 2)
+        assert.strictEqual(sampleOf(text, "chat_rpc_connections"), 0)
+      })
+    )
+
     it.effect("lead from a duration to a trace, for who reads OpenMetrics", () =>
       Effect.gen(function* () {
         const { ask } = yield* HttpService
@@ -81,6 +106,33 @@ describe("metrics over HTTP", () => {
         const plain = yield* ask("/metrics")
         assert.match(plain.text, /^# TYPE chat_http_requests_total counter$/m)
         assert.notInclude(plain.text, traceId)
+      })
+    )
+  })
+})
+
+const metricsPort = await Effect.runPromise(freePort)
+
+/** `metrics.port` beside the service. */
+const Both = httpService(HttpRoutes).pipe(
+  Layer.provideMerge(MetricsServer),
+  Layer.provideMerge(fakeServices({ metrics: { port: metricsPort } })),
+  Layer.provideMerge(counting)
+)
+
+describe("the port of metrics", () => {
+  layer(Both, { excludeTestServices: true })((it) => {
+    it.effect("has them, and nothing else of the service", () =>
+      Effect.gen(function* () {
+        const { ask } = yield* HttpService
+        assert.strictEqual((yield* ask("/health")).status, 200)
+        const at = (path: string) => Effect.promise(() => fetch(`http://127.0.0.1:${metricsPort}${path}`))
+        const metrics = yield* at("/metrics")
+        assert.strictEqual(metrics.status, 200)
+        assert.match(yield* Effect.promise(() => metrics.text()), /^chat_build_info/m)
+        for (const path of ["/health", "/v1/users/me", "/docs", "/metrics/x"]) {
+          assert.strictEqual((yield* at(path)).status, 404, path)
+        }
       })
     )
   })

@@ -6,6 +6,7 @@ import * as Definitions from "../../src/services/MetricDefinitions.ts"
 import { api, connect } from "../support/Client.ts"
 import { dataDirectory, startNode } from "../support/Node.ts"
 import { inRepository, prometheusIsThere, promtool, rules, startPrometheus } from "../support/Prometheus.ts"
+import { rpcClient, withToken } from "../support/Rpc.ts"
 
 const Dashboard = Schema.fromJsonString(
   Schema.Struct({
@@ -66,6 +67,7 @@ const makeLoad = (url: string) =>
     const http = api(url)
     const [ann, bob, cem] = [yield* http.register(), yield* http.register(), yield* http.register()]
     const [dm, group] = [yield* http.dm(ann, bob), yield* http.group(ann, bob, cem)]
+    const rpc = yield* rpcClient(url, "http")
     const b = yield* connect(url)
     yield* b.ready(bob.token)
     let sends = 0
@@ -82,6 +84,7 @@ const makeLoad = (url: string) =>
       yield* a.error("no.such.operation", {})
       yield* http.ask("GET", "/v1/conversations", { token: ann.token })
       yield* http.ask("GET", "/nowhere")
+      yield* withToken(ann.token)(rpc["user.me"]())
       yield* http.ask("POST", "/v1/auth/login", { json: { login: cem.username, password: "wrong" } })
       for (let n = 0; n < 90; n++) a.request("ping")
       yield* a.next(({ error }) => error?.status === 429)
