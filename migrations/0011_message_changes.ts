@@ -5,8 +5,8 @@ import { SqlClient } from "effect/sql"
  * What people do with messages that are there: edit, delete, react, pin, hide. Each function is one durable change as
  * migration 0009 describes it, but hide_message, which changes only the user's own state and so takes no head.
  *
- * Outcomes: changed · unchanged · no-message (also for who is no member) · forbidden · too-late · deleted · blank ·
- * too-many-reactions.
+ * Outcomes: changed · unchanged · no-message (also for who is no member) · forbidden · blocked (in a DM, as for a new
+ * message: what it says now would be heard too) · too-late · deleted · blank · too-many-reactions.
  */
 export default Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -41,7 +41,7 @@ export default Effect.gen(function* () {
     CREATE FUNCTION lock_message(p_conversation_id uuid, p_actor_id uuid, p_message_id uuid)
     RETURNS TABLE (
       kind text, role text, seq bigint, sender_id uuid, type text, body text, written_at timestamptz, sent_at timestamptz,
-      revision int, deleted boolean, pinned boolean, reactions jsonb
+      revision int, deleted boolean, pinned boolean, reactions jsonb, blocked boolean
     ) LANGUAGE plpgsql VOLATILE AS $$
     DECLARE
       me record;
@@ -49,7 +49,9 @@ export default Effect.gen(function* () {
       SELECT * INTO me FROM lock_member(p_conversation_id, p_actor_id);
       IF NOT FOUND THEN RETURN; END IF;
       RETURN QUERY SELECT me.kind, me.role, m.seq, m.sender_id, m.type, m.body, COALESCE(m.edited_at, m.created_at),
-          m.created_at, m.revision, m.deleted_at IS NOT NULL, m.pinned_at IS NOT NULL, m.reactions
+          m.created_at, m.revision, m.deleted_at IS NOT NULL, m.pinned_at IS NOT NULL, m.reactions,
+          (SELECT a.blocked FROM conversation_members a
+            WHERE a.conversation_id = p_conversation_id AND a.user_id = p_actor_id)
         FROM (SELECT * FROM messages WHERE messages.id = p_message_id OFFSET 0) m
         WHERE m.conversation_id = p_conversation_id AND m.seq >= me.visible_from_seq;
     END $$`
@@ -71,6 +73,7 @@ export default Effect.gen(function* () {
         WHEN message.deleted THEN 'deleted'
         WHEN message.type = 'text' AND p_is_blank THEN 'blank'
         WHEN message.body = p_body THEN 'unchanged'
+        WHEN message.blocked THEN 'blocked'
         WHEN p_window_ms > 0 AND clock_timestamp() > message.sent_at + p_window_ms * interval '1 millisecond'
           THEN 'too-late'
         ELSE 'changed' END;
@@ -133,6 +136,7 @@ export default Effect.gen(function* () {
       result.outcome := CASE
         WHEN message.seq IS NULL THEN 'no-message'
         WHEN message.deleted THEN 'deleted'
+        WHEN message.blocked THEN 'blocked'
         WHEN known.place IS NULL AND jsonb_array_length(message.reactions) >= p_max THEN 'too-many-reactions'
         ELSE 'changed' END;
       IF result.outcome <> 'changed' THEN RETURN result; END IF;

@@ -107,12 +107,12 @@ const reactionParams = { ...messageParams, emoji: Emoji }
 const add = HttpApiEndpoint.put("add", `${path}/reactions/:emoji`, {
   params: reactionParams,
   success: HttpApiSchema.NoContent,
-  error: [InvalidRequest, NotFound, Conflict, Unavailable]
+  error: [InvalidRequest, Forbidden, NotFound, Conflict, Unavailable]
 }).annotateMerge(
   OpenApi.annotations({
     summary: "React to a message",
     description:
-      "Any one emoji, percent-encoded. Again it changes nothing. 409 `too-many-reactions` when the message has 20 different ones already, 409 `message-deleted` when it is gone."
+      "Any one emoji, percent-encoded. Again it changes nothing. 403 in a DM whose other one has blocked me; 409 `too-many-reactions` when the message has 20 different ones already, 409 `message-deleted` when it is gone."
   })
 )
 

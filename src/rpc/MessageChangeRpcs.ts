@@ -46,7 +46,7 @@ export const MessageChangeRpcs = RpcGroup.make(
 export const ReactionRpcs = RpcGroup.make(
   Rpc.make("reaction.add", {
     payload: { ...message, emoji: Emoji },
-    error: Schema.Union([InvalidRequest, NotFound, Conflict, Unavailable])
+    error: Schema.Union([InvalidRequest, Forbidden, NotFound, Conflict, Unavailable])
   }),
   Rpc.make("reaction.remove", {
     payload: { ...message, emoji: Emoji },

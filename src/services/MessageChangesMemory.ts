@@ -8,7 +8,7 @@ import { checkPage } from "./ConversationRules.ts"
 import { makeForward } from "./Forwards.ts"
 import { Log } from "./Log.ts"
 import { messageFor } from "./LogMemory.ts"
-import { type LoggedMessage, Memory } from "./Memory.ts"
+import { isBlocked, type LoggedMessage, Memory } from "./Memory.ts"
 import { mentionedBy } from "./MentionsMemory.ts"
 import type { MessageChanges } from "./MessageChanges.ts"
 import {
@@ -36,7 +36,8 @@ export const tombstone = (deletedAt: Date): Partial<LoggedMessage> => ({
 
 /** Changes of messages in `Memory`. */
 export const makeMessageChangesMemory = Effect.gen(function* () {
-  const { conversations, users } = yield* Memory
+  const memory = yield* Memory
+  const { conversations, users } = memory
   const log = yield* Log
   const { limits } = yield* Settings
   const { addEvent, amend, atomically, nextUserSeq } = yield* makeChangesMemory
@@ -51,6 +52,7 @@ export const makeMessageChangesMemory = Effect.gen(function* () {
       if (message.deletedAt !== null) return yield* messageProblems.deleted
       if (message.type === "text" && isBlank(body)) return yield* editProblems.blank
       if (message.body === body) return
+      if (isBlocked(memory, conversation, userId)) return yield* messageProblems.blocked
       if (limits.editWindow > 0 && editedAt.getTime() > message.createdAt.getTime() + limits.editWindow)
         return yield* messageProblems["too-late"]
       const mentions = mentionedBy(conversation, users, me, namesIn(body))

@@ -3,6 +3,7 @@ import type { NewMessage, Revision } from "../domain/Message.ts"
 import { hasPayload, isPayloadOf } from "../domain/Payload.ts"
 import { Conflict, Forbidden, type InvalidRequest, invalid } from "../domain/Problem.ts"
 import { longerThan } from "../domain/Text.ts"
+import { blocked } from "./ConversationRules.ts"
 import { cursorOf } from "./Cursor.ts"
 import type { Place } from "./Log.ts"
 import { noMessage } from "./LogReader.ts"
@@ -58,6 +59,7 @@ export const messageProblems = {
   "no-message": noMessage,
   forbidden: new Forbidden({ detail: "It is not yours, and your role does not allow it" }),
   "too-late": new Forbidden({ detail: "The time in which it could be edited is over" }),
+  blocked,
   deleted: new Conflict({ code: "message-deleted", detail: "The message has been deleted" }),
   "too-many-reactions": new Conflict({
     code: "too-many-reactions",

@@ -3,11 +3,11 @@ import { SqlClient } from "effect/sql"
 import type { Emoji } from "../domain/Emoji.ts"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import { maxReactions } from "../domain/Message.ts"
-import type { Conflict, NotFound, Unavailable } from "../domain/Problem.ts"
+import type { Conflict, Forbidden, NotFound, Unavailable } from "../domain/Problem.ts"
 import { type Changed, makeChanges } from "./Changes.ts"
 import { makeChangesMemory } from "./ChangesMemory.ts"
 import { messageFor } from "./LogMemory.ts"
-import { Memory } from "./Memory.ts"
+import { isBlocked, Memory } from "./Memory.ts"
 import { messageProblems } from "./MessageRules.ts"
 
 type React<E> = (
@@ -17,14 +17,17 @@ type React<E> = (
   emoji: Emoji
 ) => Effect.Effect<void, E | NotFound | Unavailable>
 
-const { deleted, "no-message": noMessage, "too-many-reactions": tooMany } = messageProblems
+const { blocked, deleted, "no-message": noMessage, "too-many-reactions": tooMany } = messageProblems
 
 /** Reactions to messages: each member has each emoji once. What changes nothing succeeds without an event. */
 export class Reactions extends Context.Service<
   Reactions,
   {
-    /** `Conflict` when the message is deleted, or when a new emoji would be one more than a message may have. */
-    readonly add: React<Conflict>
+    /**
+     * `Forbidden` when the other one of the DM has blocked the user; `Conflict` when the message is deleted, or when a new emoji would be one more than a message
+     * may have.
+     */
+    readonly add: React<Conflict | Forbidden>
     readonly remove: React<never>
   }
 >()("chat/services/Reactions") {
@@ -41,7 +44,7 @@ export class Reactions extends Context.Service<
               conversationId,
               sql<Changed>`SELECT * FROM add_reaction(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid,
                 ${emoji}::text, ${maxReactions}::int)`,
-              { "no-message": noMessage, deleted, "too-many-reactions": tooMany }
+              { "no-message": noMessage, blocked, deleted, "too-many-reactions": tooMany }
             )
           ),
         remove: (userId, conversationId, messageId, emoji) =>
@@ -61,7 +64,8 @@ export class Reactions extends Context.Service<
   static readonly layerTest = Layer.effect(
     Reactions,
     Effect.gen(function* () {
-      const { conversations } = yield* Memory
+      const memory = yield* Memory
+      const { conversations } = memory
       const { addEvent, amend, atomically } = yield* makeChangesMemory
       const add = Effect.fnUntraced(function* (
         ...[userId, conversationId, messageId, emoji]: Parameters<React<never>>
@@ -69,6 +73,7 @@ export class Reactions extends Context.Service<
         const { conversation, message } = yield* messageFor(conversations, conversationId, userId, messageId)
         const { deletedAt, reactions, seq: messageSeq } = message
         if (deletedAt !== null) return yield* deleted
+        if (isBlocked(memory, conversation, userId)) return yield* blocked
         const known = reactions.find((reaction) => reaction.emoji === emoji)
         if (known === undefined && reactions.length >= maxReactions) return yield* tooMany
         if (known?.userIds.includes(userId)) return

@@ -118,6 +118,7 @@ export class ModelConversation {
     if (message.sender !== person) return "Forbidden"
     if (message.deleted) return "message-deleted"
     if (message.body === body) return "ok"
+    if (this.muted.has(person)) return "Forbidden"
     const { all, named } = this.mentioned(person, body)
     Object.assign(message, { body, mentions: named, mentionsAll: all, revision: message.revision + 1 })
     this.change("message.edited", person, message)
@@ -142,6 +143,7 @@ export class ModelConversation {
     const message = this.messages.get(seq)
     if (message === undefined || !this.sees(person, seq)) return "NotFound"
     if (message.deleted) return "message-deleted"
+    if (this.muted.has(person)) return "Forbidden"
     const given = message.reactions.get(emoji) ?? new Set()
     if (given.has(person)) return "ok"
     message.reactions.set(emoji, given.add(person))
