@@ -19,8 +19,8 @@ export const Ping = Schema.Struct({
   data: Schema.optionalKey(Schema.Struct({}))
 }).annotate({ identifier: "ping" })
 
-/** What this release says over a socket or a stream. */
-export const Known = Schema.Union([Event, Ephemeral, Ready, Ping])
+/** All that this release says over a socket or a stream. */
+export const events = [...Event.members, ...Ephemeral.members, Ready, Ping] as const
 
 const Unnamed = Schema.Struct({
   event: Schema.String,
@@ -45,5 +45,5 @@ const Other = Unnamed.pipe(
 )
 
 /** Everything that a stream of events may tell. */
-export const Told = Schema.Union([Known, Other])
+export const Told = Schema.Union([...events, Other])
 export type Told = typeof Told.Type

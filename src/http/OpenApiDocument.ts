@@ -1,4 +1,7 @@
+import { exampleOf } from "./Examples.ts"
+import { isRecord, type Json, makeJsonSchemas, plainName } from "./JsonSchemas.ts"
 import { accessTokenCookie } from "./Middleware.ts"
+import { otherPaths } from "./OtherRoutes.ts"
 
 /** The parameters that are numbers, which Effect describes as the strings that they are in a URL; unless they say more. */
 const numbers: Record<string, Readonly<Record<string, unknown>>> = {
@@ -15,12 +18,6 @@ const cookieScheme = {
   description:
     "The access token as the cookie that login and refresh set for pages of an allowed origin. A request that changes something must then carry such an `Origin`."
 }
-
-type Json = Readonly<Record<string, unknown>>
-
-const isRecord = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
-
-const plainName = (name: string) => name.replace(/Encoded$/, "")
 
 const withEntries = (record: Json, f: (key: string, value: unknown) => ReadonlyArray<readonly [string, unknown]>) =>
   Object.fromEntries(Object.entries(record).flatMap(([key, value]) => f(key, value)))
@@ -42,18 +39,74 @@ const rewrite = (value: unknown): unknown => {
   })
 }
 
-/** Makes of Effect's OpenAPI document what a client should read. */
+/** A problem always says these, over HTTP. */
+const completed = (schema: unknown): unknown => {
+  const type = isRecord(schema) && isRecord(schema.properties) ? schema.properties.type : undefined
+  const isProblem = isRecord(type) && Array.isArray(type.enum) && String(type.enum[0]).startsWith("/problems/")
+  if (!isRecord(schema) || !isProblem || !Array.isArray(schema.required)) return schema
+  return { ...schema, required: [...new Set([...schema.required, "title", "status", "requestId"])] }
+}
+
+const header = (description: string, type: string) => ({ description, schema: { type } })
+const headers: Record<string, Json> = {
+  401: { "WWW-Authenticate": header("`Bearer`", "string") },
+  429: { "Retry-After": header("In how many seconds to try again", "integer") },
+  503: { "Retry-After": header("In how many seconds to try again", "integer") }
+}
+
+const isJson = (contentType: string) => /^application\/(problem\+)?json$/.test(contentType)
+
+/** With an example of each body, made from its Schema. */
+const withExamples = (content: unknown, schemas: Json, complete: boolean): Json =>
+  withEntries(isRecord(content) ? content : {}, (type, media) => [
+    [type, isRecord(media) && isJson(type) ? { ...media, example: exampleOf(media.schema, schemas, complete) } : media]
+  ])
+
+const operation = (value: unknown, schemas: Json): unknown => {
+  if (!isRecord(value) || !isRecord(value.responses)) return value
+  const { requestBody, responses } = value
+  return {
+    ...value,
+    ...(isRecord(requestBody) && {
+      requestBody: { ...requestBody, content: withExamples(requestBody.content, schemas, false) }
+    }),
+    responses: withEntries(responses, (status, response) => [
+      [
+        status,
+        isRecord(response) && response.content !== undefined
+          ? {
+              ...response,
+              ...(headers[status] !== undefined && { headers: headers[status] }),
+              content: withExamples(response.content, schemas, true)
+            }
+          : response
+      ]
+    ])
+  }
+}
+
+/** Makes of Effect's OpenAPI document what a client should read: every path that is served, with examples. */
 export const toOpenApiDocument = (document: Json): Record<string, unknown> => {
-  const { components, ...rest } = withEntries(document, (key, value) => [[key, rewrite(value)]])
-  if (!isRecord(components)) return rest
-  const schemas = isRecord(components.schemas) ? components.schemas : {}
-  const securitySchemes = isRecord(components.securitySchemes) ? components.securitySchemes : {}
+  const { components, paths, ...rest } = withEntries(document, (key, value) => [[key, rewrite(value)]])
+  if (!isRecord(components) || !isRecord(components.schemas) || !isRecord(paths)) return { ...rest, components, paths }
+  const json = makeJsonSchemas()
+  const others = otherPaths(json.of)
+  const schemas = withEntries({ ...json.components, ...components.schemas }, (name, schema) => [
+    [plainName(name), completed(schema)]
+  ])
   return {
     ...rest,
+    servers: [{ url: "/", description: "This service" }],
+    paths: withEntries({ ...paths, ...others }, (path, item) => [
+      [path, withEntries(isRecord(item) ? item : {}, (method, value) => [[method, operation(value, schemas)]])]
+    ]),
     components: {
       ...components,
-      schemas: withEntries(schemas, (name, schema) => [[plainName(name), schema]]),
-      securitySchemes: { ...securitySchemes, cookie: cookieScheme }
+      schemas,
+      securitySchemes: {
+        ...(isRecord(components.securitySchemes) ? components.securitySchemes : {}),
+        cookie: cookieScheme
+      }
     }
   }
 }

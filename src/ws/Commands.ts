@@ -3,13 +3,13 @@ import { Headers } from "effect/http"
 import { Rpc, type RpcGroup, RpcMessage } from "effect/rpc"
 import { ConversationId } from "../domain/Ids.ts"
 import { NewMessage } from "../domain/Message.ts"
-import { PresenceChange, PresenceSubscription } from "../domain/Presence.ts"
 import { type InvalidRequest, invalid, invalidData, type Problem } from "../domain/Problem.ts"
 import type { Principal } from "../domain/Session.ts"
 import { Operations } from "../rpc/Operations.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Messages } from "../services/Messages.ts"
 import { Presence } from "../services/Presence.ts"
+import { type SocketCommands, socketCommands } from "./SocketCommands.ts"
 
 /** Who asks, and over which socket. */
 export interface Caller extends Principal {
@@ -26,17 +26,23 @@ export interface Operation {
 type Decode = (data: unknown) => Result.Result<Operation, Schema.SchemaError>
 
 /** An operation of the socket itself, on no single conversation. */
-const ofSocket = <S extends Schema.ConstraintDecoder<unknown>>(
-  schema: S,
-  run: (caller: Caller, data: S["Type"]) => Effect.Effect<unknown, Problem>
-): Decode => {
-  const decode = Schema.decodeUnknownResult(schema)
-  return (data) =>
-    Result.map(decode(data), (decoded) => ({
-      conversationId: undefined,
-      kind: "other",
-      run: (caller) => run(caller, decoded)
-    }))
+const ofSocket = <Op extends keyof SocketCommands>(
+  op: Op,
+  run: (
+    caller: Caller,
+    data: SocketCommands[Op]["data"]["Type"]
+  ) => Effect.Effect<SocketCommands[Op]["ok"]["Type"], Problem>
+): readonly [Op, Decode] => {
+  const decode = Schema.decodeUnknownResult(socketCommands[op].data)
+  return [
+    op,
+    (data) =>
+      Result.map(decode(data), (decoded) => ({
+        conversationId: undefined,
+        kind: "other",
+        run: (caller) => run(caller, decoded)
+      }))
+  ]
 }
 
 const decodeConversation = Schema.decodeUnknownResult(Schema.Struct({ conversationId: ConversationId }))
@@ -102,29 +108,20 @@ export class Commands extends Context.Service<
       const presence = yield* Presence
       const operations = new Map<string, Decode>()
       for (const rpc of Operations.requests.values()) operations.set(rpc._tag, yield* declared(rpc))
-      operations.set(
-        "ping",
-        ofSocket(Schema.Struct({}), () => Effect.succeed({}))
-      )
-      operations.set("message.send", send(messages))
-      operations.set(
-        "presence.set",
-        ofSocket(PresenceChange, ({ connectionId, userId }, { status }) =>
+      for (const [op, decode] of [
+        ["message.send", send(messages)] as const,
+        ofSocket("ping", () => Effect.succeed({})),
+        ofSocket("presence.set", ({ connectionId, userId }, { status }) =>
           Effect.as(presence.set(userId, status, connectionId), {})
-        )
-      )
-      operations.set(
-        "presence.subscribe",
-        ofSocket(PresenceSubscription, ({ connectionId }, { userIds }) =>
+        ),
+        ofSocket("presence.subscribe", ({ connectionId }, { userIds }) =>
           Effect.map(presence.subscribe(connectionId, userIds), (items) => ({ items }))
-        )
-      )
-      operations.set(
-        "presence.unsubscribe",
-        ofSocket(PresenceSubscription, ({ connectionId }, { userIds }) =>
+        ),
+        ofSocket("presence.unsubscribe", ({ connectionId }, { userIds }) =>
           Effect.as(presence.unsubscribe(connectionId, userIds), {})
         )
-      )
+      ])
+        operations.set(op, decode)
 
       return Commands.of({
         decode: (op, data) => {

@@ -28,6 +28,7 @@ import { commandSpan } from "./CommandTrace.ts"
 import { Connection } from "./Connection.ts"
 import { Frame, Hub } from "./Hub.ts"
 import { ClientFrame, CloseCode, type Command, Hello, subprotocol } from "./Protocol.ts"
+import { socketCommands, type Welcome } from "./SocketCommands.ts"
 import { makeSocketMetrics } from "./SocketMetrics.ts"
 
 /** What the protocol itself found wrong, under our close codes (RFC 6455 §7.4.1 has the others). */
@@ -67,7 +68,7 @@ const parseJson = (text: string): unknown => {
 
 const decodeFrame = (text: string) => decodeClientFrame(parseJson(text))
 const decodeHello = Schema.decodeUnknownEffect(Hello)
-const decodeToken = Schema.decodeUnknownEffect(Schema.Struct({ token: Schema.String }))
+const decodeToken = Schema.decodeUnknownEffect(socketCommands["auth.token"].data)
 /** Counts by key, and forgets a key at zero. */
 const makeTally = () => {
   const counts = new Map<string, number>()
@@ -155,7 +156,7 @@ export class Gateway extends Context.Service<
         return frame
       }
 
-      const greeting = (connection: Connection, principal: Principal, user: Me, userSeq: number) => ({
+      const greeting = (connection: Connection, principal: Principal, user: Me, userSeq: number): Welcome => ({
         connectionId: connection.id,
         sessionId: principal.sessionId,
         user,

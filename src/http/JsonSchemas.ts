@@ -1,0 +1,34 @@
+import { Schema } from "effect"
+
+export type Json = Readonly<Record<string, unknown>>
+
+export const isRecord = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** Effect tells the encoded form of a class by this suffix, which says nothing to a reader of JSON. */
+export const plainName = (name: string) => name.replace(/Encoded$/, "")
+
+const rewrite = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(rewrite)
+  if (!isRecord(value)) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      key === "$ref" ? plainName(String(inner).replace("#/$defs/", "#/components/schemas/")) : rewrite(inner)
+    ])
+  )
+}
+
+/** Describes Schemas as JSON Schema. What has a name is told once, in `components`. */
+export const makeJsonSchemas = () => {
+  const components: Record<string, unknown> = {}
+  return {
+    components,
+    of: (schema: Schema.Top): unknown => {
+      const document = Schema.toJsonSchemaDocument(Schema.toCodecJson(schema))
+      for (const [name, definition] of Object.entries(document.definitions))
+        components[plainName(name)] = rewrite(definition)
+      return rewrite(document.schema)
+    }
+  }
+}
