@@ -21,7 +21,8 @@ const description = `A chat backend: users, direct and group conversations, mess
 Errors are problems (RFC 9457, \`application/problem+json\`) with a stable \`type\`; \`requestId\` finds the request in the
 service's log and is also in the header \`x-request-id\` of every answer. Lists answer \`{items, nextCursor?}\`. Limits answer
 429 with \`Retry-After\`, \`RateLimit\` and \`RateLimit-Policy\`. What does not exist and what is not yours are the same 404.
-Live events come over the WebSocket at \`/v1/ws\`.`
+A path that does not exist answers 404, a method that a path does not have 405 with \`Allow\`, as problems too.
+Live events come over the WebSocket at \`/v1/ws\` (see [/docs/events](/docs/events)).`
 
 /** Everything that is served over HTTP as a contract: no handlers, so that clients can import it. */
 export class Api extends HttpApi.make("chat")

@@ -45,13 +45,13 @@ const text = (name: string, schema: Json): string => {
   return candidates.find((candidate) => pattern === undefined || pattern.test(candidate)) ?? ""
 }
 
-const whole = ({ exclusiveMinimum, maximum, minimum }: Json): number => {
+const number = ({ exclusiveMinimum, maximum, minimum }: Json): number => {
   const least = typeof minimum === "number" ? minimum : typeof exclusiveMinimum === "number" ? exclusiveMinimum + 1 : 0
   return Math.min(Math.max(least, 1), typeof maximum === "number" ? maximum : 1)
 }
 
 /**
- * A value that fits a JSON Schema. `whole` has every property, as an answer has; otherwise it has what a client must send.
+ * A value that fits a JSON Schema: a `complete` one has every property, as an answer has; otherwise what must be sent.
  */
 export const exampleOf = (schema: unknown, components: Json, complete: boolean, name = ""): unknown => {
   const of = (inner: unknown, innerName = name): unknown => exampleOf(inner, components, complete, innerName)
@@ -59,7 +59,7 @@ export const exampleOf = (schema: unknown, components: Json, complete: boolean, 
   if (typeof schema.$ref === "string") return of(components[schema.$ref.replace("#/components/schemas/", "")])
   if (Array.isArray(schema.enum)) return schema.enum[0]
   if ("const" in schema) return schema.const
-  if (Array.isArray(schema.allOf)) return of({ ...schema, allOf: undefined, ...schema.allOf[0] })
+  if (Array.isArray(schema.allOf)) return of(Object.assign({}, { ...schema, allOf: undefined }, ...schema.allOf))
   const choices = schema.anyOf ?? schema.oneOf
   if (Array.isArray(choices)) {
     const empty = choices.find((choice) => isRecord(choice) && choice.type === "null")
@@ -79,7 +79,7 @@ export const exampleOf = (schema: unknown, components: Json, complete: boolean, 
       return text(name, schema)
     case "integer":
     case "number":
-      return whole(schema)
+      return number(schema)
     case "boolean":
       return false
     default:

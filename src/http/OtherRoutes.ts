@@ -17,14 +17,19 @@ const problem = (description: string, schema: Schema.Top, describe: Describe) =>
   content: { "application/problem+json": { schema: describe(schema) } }
 })
 
-const page = (operationId: string, summary: string, contentType: string) => ({
+const page = (operationId: string, summary: string, ...contentTypes: ReadonlyArray<string>) => ({
   get: {
     tags: ["system"],
     operationId,
     summary,
     description: "For everybody.",
     security: [],
-    responses: { 200: { description: summary, content: { [contentType]: { schema: { type: "string" } } } } }
+    responses: {
+      200: {
+        description: summary,
+        content: Object.fromEntries(contentTypes.map((type) => [type, { schema: { type: "string" } }]))
+      }
+    }
   }
 })
 
@@ -84,7 +89,7 @@ export const otherPaths = (describe: Describe): Json => ({
       }
     }
   },
-  "/metrics": page("metrics", "Metrics for Prometheus", "text/plain"),
+  "/metrics": page("metrics", "Metrics for Prometheus", "text/plain", "application/openmetrics-text"),
   "/docs": page("docs", "This API to read and to try", "text/html"),
   "/docs/events": page("docs.events", "The protocol of the WebSocket to read", "text/html"),
   "/openapi.json": document("openapi", "This document (OpenAPI 3.1)"),

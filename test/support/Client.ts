@@ -1,6 +1,7 @@
 import type { Socket } from "node:net"
 import { Data, Effect, Schema } from "effect"
 import { type ClientOptions, WebSocket } from "ws"
+import { mustBeDescribed, mustBeDescribedFrame } from "./Documented.ts"
 
 const Person = Schema.Struct({ id: Schema.String, username: Schema.String, displayName: Schema.String })
 
@@ -100,12 +101,15 @@ export class Client {
   private onClose: Array<() => void> = []
   private ended: Closed | undefined
   private lastId = 0
+  /** What was asked for, by the ids of the commands. */
+  private readonly asked = new Map<unknown, string>()
 
-  constructor(ws: WebSocket, tcp: () => Socket | undefined) {
+  constructor(ws: WebSocket, tcp: () => Socket | undefined, described: boolean) {
     this.ws = ws
     this.tcp = tcp
     ws.on("message", (data) => {
       const json: unknown = JSON.parse(data.toString())
+      if (described) mustBeDescribedFrame(json, this.asked.get(Object(json).id))
       const frame = { ...decodeFrame(json), json }
       this.frames.push(frame)
       const waiter = this.waiting.find(({ wants }) => wants(frame))
@@ -129,13 +133,19 @@ export class Client {
 
   /** Sends JSON. */
   send(frame: unknown): void {
-    this.ws.send(JSON.stringify(frame))
+    this.raw(JSON.stringify(frame))
   }
 
   /** Sends a text frame as it is, or writes bytes to the connection below the protocol. */
   raw(what: string | Uint8Array): void {
-    if (typeof what === "string") this.ws.send(what)
-    else this.tcp()?.write(what)
+    if (typeof what !== "string") return void this.tcp()?.write(what)
+    this.note(what)
+    this.ws.send(what)
+  }
+
+  private note(text: string): void {
+    for (const [, id = "", op = ""] of text.matchAll(/"id":("[^"]*"|[^",}]+),"op":"([^"]*)"/g))
+      this.asked.set(JSON.parse(id), op)
   }
 
   /** Sends a command and does not wait: its id. */
@@ -275,21 +285,28 @@ export class Client {
   }
 }
 
-/** Connects to `/v1/ws` of a service at an `http:` URL. Terminated with the scope. */
+/**
+ * Connects to `/v1/ws` of a service at an `http:` URL. Terminated with the scope. What the server says must be what
+ * `/asyncapi.json` describes, unless `described` is false.
+ */
 export const connect = (
   url: string,
-  options: ClientOptions & { readonly protocols?: ReadonlyArray<string>; readonly path?: string } = {}
+  options: ClientOptions & {
+    readonly protocols?: ReadonlyArray<string>
+    readonly path?: string
+    readonly described?: boolean
+  } = {}
 ) =>
   Effect.acquireRelease(
     late(
       Effect.callback<Client, Refused>((resume) => {
-        const { path = "/v1/ws", protocols = [], ...rest } = options
+        const { described = true, path = "/v1/ws", protocols = [], ...rest } = options
         const ws = new WebSocket(url.replace(/^http/, "ws") + path, [...protocols], {
           perMessageDeflate: false,
           ...rest
         })
         let tcp: Socket | undefined
-        const client = new Client(ws, () => tcp)
+        const client = new Client(ws, () => tcp, described)
         ws.once("upgrade", (response) => {
           tcp = response.socket
         })
@@ -372,6 +389,8 @@ export const api = (url: string) => {
         ...(json !== undefined && { body: JSON.stringify(json) })
       })
       const text = await response.text()
+      const { headers, status } = response
+      mustBeDescribed({ method, path, status, contentType: headers.get("content-type"), text })
       const body: unknown = text === "" ? undefined : JSON.parse(text)
       return { status: response.status, headers: response.headers, body }
     })

@@ -10,6 +10,7 @@ import { makeLogger } from "../../src/layers/Logging.ts"
 import type { SettingsOverrides } from "../../src/services/Settings.ts"
 import { fakeServices } from "../../src/testing/FakeServices.ts"
 import { someone } from "./Accounts.ts"
+import { mustBeDescribed } from "./Documented.ts"
 
 const Json = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
 
@@ -41,6 +42,8 @@ export interface Ask {
   readonly json?: unknown
   readonly body?: RequestInit["body"]
   readonly headers?: Record<string, string>
+  /** The answer must be what `/openapi.json` describes, unless this is false. */
+  readonly described?: boolean
 }
 
 /** The service as a stranger on the network finds it, and what it has written to its log. */
@@ -81,10 +84,13 @@ const make = (log: ReadonlyArray<Record<string, unknown>>) =>
       port,
       url,
       log,
-      ask: (path, { body, headers, json, method, token } = {}) =>
-        Effect.promise(() =>
-          fetch(url + path, {
-            method: method ?? (json === undefined ? "GET" : "POST"),
+      ask: (
+        path,
+        { body, described = true, headers, json, method = json === undefined ? "GET" : "POST", token } = {}
+      ) =>
+        Effect.promise(async () => {
+          const response = await fetch(url + path, {
+            method,
             redirect: "manual",
             headers: {
               ...(json !== undefined && { "content-type": "application/json" }),
@@ -93,8 +99,13 @@ const make = (log: ReadonlyArray<Record<string, unknown>>) =>
             },
             ...(body !== undefined && { body, duplex: "half" }),
             ...(json !== undefined && { body: JSON.stringify(json) })
-          }).then(toAnswer)
-        ),
+          })
+          const answer = await toAnswer(response)
+          const { status, text } = answer
+          const contentType = answer.headers.get("content-type")
+          if (described) mustBeDescribed({ method, path, status, contentType, text })
+          return answer
+        }),
       raw: (...parts) =>
         Effect.callback<string>((resume) => {
           const socket = connect(port, "127.0.0.1")
