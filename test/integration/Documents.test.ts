@@ -10,9 +10,10 @@ import { MetricsRoute } from "../../src/http/MetricsServer.ts"
 import { RpcRoutes } from "../../src/http/RpcRoutes.ts"
 import { HttpRoutes } from "../../src/http/Server.ts"
 import { AllOperations } from "../../src/rpc/Operations.ts"
+import { fakeServices } from "../../src/testing/FakeServices.ts"
 import { CloseCode } from "../../src/ws/Protocol.ts"
 import { socketCommands } from "../../src/ws/SocketCommands.ts"
-import { fakeServices, HttpService, httpService } from "../support/HttpService.ts"
+import { HttpService, httpService } from "../support/HttpService.ts"
 
 const entries = (value: unknown) => Object.entries(isRecord(value) ? value : {})
 
