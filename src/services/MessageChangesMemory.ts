@@ -20,6 +20,7 @@ import {
   tooLong,
   toRevision
 } from "./MessageRules.ts"
+import { makeTellDevices } from "./OwnDevices.ts"
 import { Settings } from "./Settings.ts"
 
 /** What is left of a message that is deleted. */
@@ -41,6 +42,7 @@ export const makeMessageChangesMemory = Effect.gen(function* () {
   const log = yield* Log
   const { limits } = yield* Settings
   const { addEvent, amend, atomically, nextUserSeq } = yield* makeChangesMemory
+  const tellDevices = yield* makeTellDevices
 
   const now = Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis))
 
@@ -99,6 +101,7 @@ export const makeMessageChangesMemory = Effect.gen(function* () {
         if (message.hiddenFor.includes(userId)) return
         yield* amend(conversation, message.seq, { hiddenFor: [...message.hiddenFor, userId] })
         conversation.members.set(userId, { ...me, userSeq: nextUserSeq(userId) })
+        yield* tellDevices(userId, conversationId)
       },
       (hide) => atomically(hide)
     ),

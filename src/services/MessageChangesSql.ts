@@ -16,6 +16,7 @@ import {
   tooLong,
   toRevision
 } from "./MessageRules.ts"
+import { makeTellDevices } from "./OwnDevices.ts"
 import { Settings } from "./Settings.ts"
 import { orUnavailable } from "./Sql.ts"
 
@@ -27,6 +28,7 @@ export const makeMessageChangesSql = Effect.gen(function* () {
   const log = yield* Log
   const { limits } = yield* Settings
   const { change } = yield* makeChanges
+  const tellDevices = yield* makeTellDevices
 
   const edit: MessageChanges["Service"]["edit"] = Effect.fn("MessageChanges.edit")(function* (
     userId,
@@ -54,14 +56,16 @@ export const makeMessageChangesSql = Effect.gen(function* () {
       )
     )
 
-  const hide: MessageChanges["Service"]["hide"] = (userId, conversationId, messageId) =>
-    Effect.asVoid(
-      change(
+  const hide: MessageChanges["Service"]["hide"] = Effect.fn("MessageChanges.hide")(
+    function* (userId, conversationId, messageId) {
+      const { outcome } = yield* change(
         conversationId,
         sql<Changed>`SELECT * FROM hide_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid)`,
         { "no-message": noMessage }
       )
-    )
+      if (outcome === "changed") yield* tellDevices(userId, conversationId)
+    }
+  )
 
   const revisions: MessageChanges["Service"]["revisions"] = Effect.fn("MessageChanges.revisions")(function* (
     userId,

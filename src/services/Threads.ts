@@ -6,11 +6,10 @@ import type { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts
 import { participantCap, type Thread } from "../domain/Thread.ts"
 import { hidden } from "../domain/Visibility.ts"
 import { checkPage } from "./ConversationRules.ts"
-import { Conversations } from "./Conversations.ts"
 import { Log } from "./Log.ts"
 import { noMessage, notHiddenFrom } from "./LogReader.ts"
 import { type HistoryQuery, placeOf } from "./MessageRules.ts"
-import { encodeEphemeral, PubSub, userSubject } from "./PubSub.ts"
+import { makeTellDevices } from "./OwnDevices.ts"
 import { Settings } from "./Settings.ts"
 import { isRetryable, orUnavailable } from "./Sql.ts"
 import { makeThreadsMemory } from "./ThreadsMemory.ts"
@@ -41,9 +40,8 @@ export interface ThreadStorage {
 }
 
 const make = Effect.fnUntraced(function* (storage: ThreadStorage) {
-  const conversations = yield* Conversations
   const log = yield* Log
-  const pubsub = yield* PubSub
+  const tellDevices = yield* makeTellDevices
   const { limits } = yield* Settings
   return Threads.of({
     list: Effect.fn("Threads.list")(function* (userId, conversationId, messageId, query) {
@@ -60,10 +58,7 @@ const make = Effect.fnUntraced(function* (storage: ThreadStorage) {
     mark: Effect.fn("Threads.mark")(function* (userId, conversationId, messageId, seq) {
       if (!(yield* storage.mark(userId, conversationId, messageId, seq))) return
       // It is what I count as mentions that has changed: my other devices are to know.
-      const { me } = yield* conversations.get(userId, conversationId)
-      yield* pubsub.publish(userSubject(userId), [
-        encodeEphemeral({ event: "conversation.settings", conversationId, data: { me } })
-      ])
+      yield* tellDevices(userId, conversationId)
     })
   })
 })

@@ -8,8 +8,11 @@ import { Log } from "../../src/services/Log.ts"
 import { MessageChanges } from "../../src/services/MessageChanges.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { Pins } from "../../src/services/Pins.ts"
-import { conversationSubject } from "../../src/services/PubSub.ts"
+import { Polls } from "../../src/services/Polls.ts"
+import { conversationSubject, userSubject } from "../../src/services/PubSub.ts"
 import { Reactions } from "../../src/services/Reactions.ts"
+import { Threads } from "../../src/services/Threads.ts"
+import { Users } from "../../src/services/Users.ts"
 import {
   again,
   append,
@@ -22,6 +25,7 @@ import {
   nowhere,
   outcome,
   person,
+  post,
   problem,
   refused,
   store,
@@ -164,6 +168,44 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
       })
     )
 
+    it.effect("an edit mentions whom its new body names, and nobody else any more", () =>
+      Effect.gen(function* () {
+        const changes = yield* MessageChanges
+        const conversations = yield* Conversations
+        const users = yield* Users
+        const { a, b, id } = yield* twoOfUs
+        const { username } = yield* users.get(b)
+        const counted = Effect.map(conversations.get(b, id), ({ me }) => me.mentionCount)
+        const message = yield* post(id, a, { body: "nobody" })
+        assert.deepStrictEqual((yield* changes.edit(a, id, message.id, { body: `@${username}!` })).mentions, [b])
+        assert.strictEqual(yield* counted, 1)
+        assert.deepStrictEqual((yield* changes.edit(a, id, message.id, { body: "nobody now" })).mentions, [])
+        assert.strictEqual(yield* counted, 0)
+        yield* changes.edit(a, id, message.id, { body: `@${username}` })
+        yield* changes.remove(a, id, message.id)
+        assert.strictEqual(yield* counted, 0)
+        assert.deepInclude(yield* Messages.use((messages) => messages.get(b, id, message.id)), { mentions: [] })
+      })
+    )
+
+    it.effect("of a message with a payload the body may be empty, and deleting takes both and the votes", () =>
+      Effect.gen(function* () {
+        const changes = yield* MessageChanges
+        const messages = yield* Messages
+        const { a, b, id } = yield* twoOfUs
+        const payload = { question: "When?", options: ["now", "later"] }
+        const poll = yield* post(id, a, { type: "poll", body: "Well?", payload })
+        yield* Polls.use((polls) => polls.vote(b, id, poll.id, [1]))
+        assert.deepInclude(yield* changes.edit(a, id, poll.id, { body: "" }), { body: "", votes: [0, 1], payload })
+        const to = { conversationId: yield* dmOf(b, b), clientMessageId: ClientMessageId.make("copy") }
+        const copy = yield* changes.forward(b, id, poll.id, to)
+        assert.deepInclude(copy.message, { type: "poll", payload, votes: [0, 0] })
+        yield* changes.remove(a, id, poll.id)
+        assert.deepInclude(yield* messages.get(b, id, poll.id), { type: "poll", payload: null, votes: null })
+        assert.notInclude(JSON.stringify(yield* wholeLog(id)), "When?")
+      })
+    )
+
     it.effect("deleting leaves a tombstone: everything that was said is gone", () =>
       Effect.gen(function* () {
         const changes = yield* MessageChanges
@@ -261,6 +303,7 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
         const [first, second, third] = ids
         if (first === undefined || second === undefined || third === undefined) return yield* Effect.die("no message")
         const before = yield* conversations.places(b)
+        const devices = yield* listen(userSubject(b))
         yield* changes.hide(b, id, third)
         yield* changes.hide(b, id, first)
         const after = yield* conversations.places(b)
@@ -268,6 +311,11 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
         assert.strictEqual(after.places.find((place) => place.conversationId === id)?.userSeq, after.userSeq)
         yield* changes.hide(b, id, first)
         assert.strictEqual((yield* conversations.places(b)).userSeq, after.userSeq, "it was hidden already")
+        yield* until(Effect.sync(() => devices.length >= 2))
+        assert.deepStrictEqual(
+          devices.map(({ event }) => event),
+          ["conversation.settings", "conversation.settings"]
+        )
         assert.deepStrictEqual(yield* bodies(b, { limit: 2 }), { bodies: "2", hasBefore: false, hasAfter: false })
         assert.deepStrictEqual(yield* bodies(b, { before: 3, limit: 2 }), {
           bodies: "",
@@ -282,6 +330,32 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
         assert.strictEqual((yield* bodies(a, { limit: 5 })).bodies, "1 2 3")
         assert.deepInclude((yield* conversations.get(a, id)).lastMessage, { body: "3" })
         assert.strictEqual(yield* head(id), 4, "nobody else hears of it")
+      })
+    )
+
+    it.effect("what is hidden is no mention, no pin and no unread reply either", () =>
+      Effect.gen(function* () {
+        const changes = yield* MessageChanges
+        const conversations = yield* Conversations
+        const pins = yield* Pins
+        const threads = yield* Threads
+        const { a, b, id } = yield* twoOfUs
+        const name = yield* Users.use((users) => users.get(b))
+        const root = yield* post(id, a, { body: `@${name.username}` })
+        const reply = yield* post(id, a, { threadRoot: root.id })
+        yield* pins.add(a, id, root.id)
+        assert.deepInclude((yield* conversations.get(b, id)).me, { mentionCount: 1, unreadCount: 1 })
+        yield* changes.hide(b, id, root.id)
+        yield* changes.hide(b, id, reply.id)
+        assert.deepInclude((yield* conversations.get(b, id)).me, { mentionCount: 0, unreadCount: 0 })
+        assert.deepStrictEqual(yield* pins.list(b, id, all), { items: [] })
+        assert.lengthOf((yield* pins.list(a, id, all)).items, 1)
+        const other = yield* post(id, a, { threadRoot: root.id })
+        const thread = yield* threads.list(a, id, other.id, all)
+        assert.deepStrictEqual(
+          thread.items.map((message) => message.id),
+          [reply.id, other.id]
+        )
       })
     )
 

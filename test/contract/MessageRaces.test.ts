@@ -1,15 +1,20 @@
 import { assert, describe, layer as withLayer } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Effect, Fiber, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import type { ConversationId } from "../../src/domain/Ids.ts"
+import { Emoji } from "../../src/domain/Emoji.ts"
+import type { ConversationId, UserId } from "../../src/domain/Ids.ts"
+import { MessageChanges } from "../../src/services/MessageChanges.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { Polls } from "../../src/services/Polls.ts"
+import { Reactions } from "../../src/services/Reactions.ts"
 import { Threads } from "../../src/services/Threads.ts"
-import { chat, groupOf, messagesIn, outcome, people, post, until, wholeLog } from "../support/Chat.ts"
+import { Backstage, chat, groupOf, messagesIn, outcome, people, post, until, wholeLog } from "../support/Chat.ts"
 import { databases } from "../support/Database.ts"
 import { holding } from "../support/Holding.ts"
 
 const all = { concurrency: "unbounded" } as const
+
+const thumb = Schema.decodeSync(Emoji)("👍")
 
 const lunch = { type: "poll", body: "", payload: { question: "Where?", options: ["here", "there"] } } as const
 
@@ -17,7 +22,7 @@ const lunch = { type: "poll", body: "", payload: { question: "Where?", options: 
 const behind = Effect.fnUntraced(function* <A, B, E, F>(
   id: ConversationId,
   change: Effect.Effect<B, F>,
-  work: Effect.Effect<A, E, Messages | Polls>
+  work: Effect.Effect<A, E, Messages | Polls | Reactions>
 ) {
   const sql = yield* SqlClient.SqlClient
   const release = yield* holding(
@@ -128,6 +133,55 @@ for (const database of databases) {
           assert.deepStrictEqual(mine[0]?.votes, votes)
           const last = (yield* wholeLog(id)).at(-1)
           assert.deepInclude(last?.data, { votes })
+        })
+      )
+
+      it.effect("what is done to a message waits its turn, and sees what became of it", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const changes = yield* MessageChanges
+          const [owner, admin, member] = yield* people(3)
+          if (owner === undefined || admin === undefined || member === undefined) return yield* Effect.die("nobody")
+          const id = yield* groupOf(owner, admin, member)
+          const backstage = yield* Backstage
+          yield* backstage.setRole(id, admin, "admin")
+          const message = yield* post(id, member)
+          const there = sql`SELECT * FROM edit_message(${id}::uuid, ${member}::uuid, ${message.id}::uuid, 'there', false,
+            '[]'::json, 0)`
+          const edited = yield* behind(id, there, changes.edit(member, id, message.id, { body: "here" }))
+          assert.deepInclude(edited, { body: "here", revision: 3, changedSeq: 4 })
+          const demoted = sql`UPDATE conversation_members SET role = 'member' WHERE user_id = ${admin}::uuid`
+          const removal = outcome(changes.remove(admin, id, message.id))
+          assert.strictEqual(yield* behind(id, demoted, removal), "Forbidden")
+          const gone = sql`UPDATE conversation_members SET left_seq = 5 WHERE user_id = ${member}::uuid`
+          assert.strictEqual(
+            yield* behind(id, gone, outcome(changes.edit(member, id, message.id, { body: "late" }))),
+            "NotFound"
+          )
+          const removed = sql`SELECT * FROM delete_message(${id}::uuid, ${owner}::uuid, ${message.id}::uuid)`
+          const reaction = Reactions.use((reactions) => reactions.add(owner, id, message.id, thumb))
+          assert.strictEqual(yield* behind(id, removed, outcome(reaction)), "message-deleted")
+          assert.lengthOf(yield* wholeLog(id), 5)
+        })
+      )
+
+      it.effect("a reaction that another node gives meanwhile is given once", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const [a, b] = yield* people(2)
+          if (a === undefined || b === undefined) return yield* Effect.die("nobody")
+          const id = yield* groupOf(a, b)
+          const message = yield* post(id, a)
+          const give = (userId: UserId) => sql`SELECT * FROM add_reaction(${id}::uuid, ${userId}::uuid,
+            ${message.id}::uuid, ${thumb}, 20)`
+          yield* behind(
+            id,
+            Effect.andThen(give(a), give(b)),
+            Reactions.use((reactions) => reactions.add(a, id, message.id, thumb))
+          )
+          const { reactions } = yield* Messages.use((messages) => messages.get(a, id, message.id))
+          assert.deepStrictEqual(reactions, [{ emoji: thumb, count: 2, me: true }])
+          assert.lengthOf(yield* wholeLog(id), 4)
         })
       )
     })

@@ -2,6 +2,7 @@ import { assert, layer as withLayer } from "@effect/vitest"
 import { Context, Effect, type Layer, Schema } from "effect"
 import type { ConversationId, UserId } from "../../src/domain/Ids.ts"
 import { MessageSearch } from "../../src/domain/Search.ts"
+import { MessageChanges } from "../../src/services/MessageChanges.ts"
 import { Search } from "../../src/services/Search.ts"
 import {
   Backstage,
@@ -194,6 +195,29 @@ export const searchContract = <E>(layer: Layer.Layer<Chat | Search | Indexing, E
         assert.strictEqual(yield* refused(search(a, "x", {}, 1, "no cursor")), "cursor")
         assert.isTrue(isSearch({ query: "x" }))
         for (const query of ["", "  ", "a\u0000b", "x".repeat(257), "\ud800"]) assert.isFalse(decodes(query))
+      })
+    )
+
+    it.effect("finds what a message says now, and neither what is deleted nor what I have hidden", () =>
+      Effect.gen(function* () {
+        const changes = yield* MessageChanges
+        const { a, b, id } = yield* twoOfUs
+        const edited = yield* say(id, a, "apple")
+        const removed = yield* say(id, a, "pear one")
+        const hidden = yield* say(id, a, "pear two")
+        yield* say(id, a, "pear three")
+        yield* twice(Effect.void)
+        yield* changes.edit(a, id, edited.id, { body: "quince" })
+        yield* changes.remove(a, id, removed.id)
+        yield* changes.hide(b, id, hidden.id)
+        yield* twice(
+          Effect.gen(function* () {
+            assert.deepStrictEqual(yield* found(b, "apple"), [])
+            assert.deepStrictEqual(yield* found(b, "quince"), ["quince"])
+            assert.deepStrictEqual(yield* found(b, "pear"), ["pear three"])
+            assert.deepStrictEqual(yield* found(a, "pear"), ["pear three", "pear two"])
+          })
+        )
       })
     )
   })
