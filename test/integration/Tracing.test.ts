@@ -96,6 +96,16 @@ describe("traces", () => {
     })
   )
 
+  it.live("that the collector never answers do not hold up the end of the service", () =>
+    Effect.gen(function* () {
+      const collector = yield* startCollector
+      collector.state.mode = "hanging"
+      // Less than the collector may take for a batch.
+      yield* Effect.timeout(traced(handled(Effect.void), collector.endpoint("jaeger"), 1), "4 seconds")
+      assert.isAbove(collector.text().length, 0)
+    })
+  )
+
   for (const protocol of Object.keys(endpoints).filter(isProtocol)) {
     it.live(`of a collector that hangs (${protocol}) hold no connection, and go on when it is well`, () =>
       Effect.gen(function* () {
