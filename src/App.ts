@@ -13,6 +13,7 @@ import * as RedisLimits from "./layers/RedisLimits.ts"
 import * as RedisPresence from "./layers/RedisPresence.ts"
 import * as Handlers from "./rpc/Handlers.ts"
 import { AccessTokens } from "./services/AccessTokens.ts"
+import { Accounts } from "./services/Accounts.ts"
 import { Blocks } from "./services/Blocks.ts"
 import { ConversationChanges } from "./services/ConversationChanges.ts"
 import { Conversations } from "./services/Conversations.ts"
@@ -84,6 +85,7 @@ const Vanishing = Layer.unwrap(
 
 /** What the product does, on its log, conversations, tokens and passwords, which tests swap. */
 export const Services = Layer.mergeAll(
+  Accounts.layer.pipe(Layer.provide([Members.layer, Sessions.layer])),
   Blocks.layer,
   Expiry.layer,
   Threads.layer,

@@ -42,6 +42,9 @@ export const Registration = Schema.Struct({
 }).annotate({ identifier: "Registration" })
 export type Registration = typeof Registration.Type
 
+/** Asked for again, so that a lost device cannot do it. */
+export const AccountDeletion = Schema.Struct({ password: Password }).annotate({ identifier: "AccountDeletion" })
+
 export const ProfileChange = Schema.Struct({
   displayName: Schema.optionalKey(DisplayName),
   avatarUrl: Schema.optionalKey(Schema.NullOr(Url))

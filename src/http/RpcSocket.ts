@@ -45,15 +45,18 @@ export const makeRpcSockets = Effect.gen(function* () {
   const drain = yield* Drain
   const sessions = yield* Sessions
   const { limits } = yield* Settings
-  const open = new Map<RpcSocket, { readonly address: string; readonly ended: Deferred.Deferred<void> }>()
+  const open = new Map<RpcSocket, { readonly address: string; readonly ended: Deferred.Deferred<Socket.CloseEvent> }>()
 
   const metrics = yield* Metrics
   metrics.read(rpcConnections, () => open.size)
   const tooMany = metrics.counter(limitHits, { limit: "sockets-per-address" })
 
-  yield* sessions.onEnded((ids) => {
+  yield* sessions.onEnded((ids, deleted) => {
+    const why = deleted
+      ? new Socket.CloseEvent(CloseCode.accountDisabled, "account deleted")
+      : new Socket.CloseEvent(CloseCode.sessionRevoked, "session ended")
     for (const [socket, { ended }] of open)
-      if (ids.some((id) => socket.sessions.has(id))) Deferred.doneUnsafe(ended, Effect.void)
+      if (ids.some((id) => socket.sessions.has(id))) Deferred.doneUnsafe(ended, Effect.succeed(why))
   })
 
   const admit = (address: string) => {
@@ -73,12 +76,9 @@ export const makeRpcSockets = Effect.gen(function* () {
     )
 
   /** How to close the socket, once there is a reason. */
-  const reasonToClose = (socket: RpcSocket, ended: Deferred.Deferred<void>) =>
+  const reasonToClose = (socket: RpcSocket, ended: Deferred.Deferred<Socket.CloseEvent>) =>
     Effect.raceFirst(
-      Deferred.await(ended).pipe(
-        Effect.andThen(answered(socket, graceMs.ended)),
-        Effect.as(new Socket.CloseEvent(CloseCode.sessionRevoked, "session ended"))
-      ),
+      Deferred.await(ended).pipe(Effect.tap(() => answered(socket, graceMs.ended))),
       drain.started.pipe(
         Effect.andThen(answered(socket, graceMs.draining)),
         Effect.as(new Socket.CloseEvent(CloseCode.draining, "draining"))
@@ -93,7 +93,7 @@ export const makeRpcSockets = Effect.gen(function* () {
     const incoming = NodeHttpServerRequest.toIncomingMessage(request)
     if (incoming instanceof IncomingMessage) incoming.socket.setKeepAlive(true, keepAliveMs)
     const state: RpcSocket = { sessions: new Set(), calls: 0, inFlight: 0 }
-    const ended = Deferred.makeUnsafe<void>()
+    const ended = Deferred.makeUnsafe<Socket.CloseEvent>()
     const since = yield* Clock.currentTimeMillis
     yield* Effect.acquireRelease(
       Effect.sync(() => open.set(state, { address, ended })),

@@ -1,9 +1,9 @@
-import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Unread } from "../domain/Conversation.ts"
 import { UserId } from "../domain/Ids.ts"
 import { Page } from "../domain/Page.ts"
-import { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
-import { Me, ProfileChange, User, UserQuery } from "../domain/User.ts"
+import { Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
+import { AccountDeletion, Me, ProfileChange, User, UserQuery } from "../domain/User.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
 import { pageQuery } from "./Paging.ts"
 
@@ -21,6 +21,20 @@ const update = HttpApiEndpoint.patch("update", "/v1/users/me", {
     OpenApi.annotations({
       summary: "Change my profile",
       description: "Changes the fields that are given; `avatarUrl: null` removes the picture."
+    })
+  )
+
+const remove = HttpApiEndpoint.delete("delete", "/v1/users/me", {
+  payload: AccountDeletion,
+  success: HttpApiSchema.NoContent,
+  error: [InvalidRequest, Forbidden, RateLimited, Unavailable]
+})
+  .middleware(JsonBody)
+  .annotateMerge(
+    OpenApi.annotations({
+      summary: "Delete my account",
+      description:
+        "For good. I leave all groups (the last owner of one hands over as by leaving), my sessions end and my sockets are closed with 4504. My messages stay, under a user of whom nothing else is left; e-mail address and username are free again. 403 when the password is wrong. After 503 some groups may be left already: ask again."
     })
   )
 
@@ -55,6 +69,6 @@ const get = HttpApiEndpoint.get("get", "/v1/users/:id", {
 }).annotateMerge(OpenApi.annotations({ summary: "A user's profile", description: "What everybody may know." }))
 
 export class UserGroup extends HttpApiGroup.make("user")
-  .add(me, update, unread, search, get)
+  .add(me, update, remove, unread, search, get)
   .middleware(Authorization)
   .annotateMerge(OpenApi.annotations({ description: "Profiles" })) {}

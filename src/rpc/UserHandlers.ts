@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { toPage } from "../domain/Page.ts"
+import { Accounts } from "../services/Accounts.ts"
 import { Blocks } from "../services/Blocks.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
@@ -9,6 +10,7 @@ import { UserRpcs } from "./UserRpcs.ts"
 
 export const layer = UserRpcs.toLayer(
   Effect.gen(function* () {
+    const accounts = yield* Accounts
     const conversations = yield* Conversations
     const users = yield* Users
     const { pageSize } = (yield* Settings).limits
@@ -16,6 +18,7 @@ export const layer = UserRpcs.toLayer(
     return UserRpcs.of({
       "user.me": () => CurrentPrincipal.use(({ userId }) => users.me(userId)),
       "user.update": (change) => CurrentPrincipal.use(({ userId }) => users.update(userId, change)),
+      "user.delete": ({ password }) => CurrentPrincipal.use((principal) => accounts.delete(principal, password)),
       "user.unread": () => CurrentPrincipal.use(({ userId }) => conversations.unread(userId)),
       "user.search": ({ query, ...page }) => users.search({ query, ...toPage(page, pageSize) }),
       "user.get": ({ userId }) => users.get(userId),

@@ -4,8 +4,8 @@ import { Block } from "../domain/Block.ts"
 import { Unread } from "../domain/Conversation.ts"
 import { UserId } from "../domain/Ids.ts"
 import { Page } from "../domain/Page.ts"
-import { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
-import { Me, ProfileChange, User, UserQuery } from "../domain/User.ts"
+import { Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
+import { AccountDeletion, Me, ProfileChange, User, UserQuery } from "../domain/User.ts"
 import { SignedIn } from "./Callers.ts"
 import { pageFields } from "./Paging.ts"
 
@@ -15,6 +15,10 @@ export const UserRpcs = RpcGroup.make(
     payload: ProfileChange,
     success: Me,
     error: Schema.Union([InvalidRequest, NotFound, Unavailable])
+  }),
+  Rpc.make("user.delete", {
+    payload: AccountDeletion,
+    error: Schema.Union([InvalidRequest, Forbidden, RateLimited, Unavailable])
   }),
   Rpc.make("user.unread", { success: Unread, error: Unavailable }),
   Rpc.make("user.search", {

@@ -69,8 +69,9 @@ export const listenerFailed = (defect: unknown) => Effect.logError("a subscriber
 /** On a user's subject, to gateways and never to clients: read that membership again. */
 export const membershipChanged = (conversationId: ConversationId) => signal("membership.changed", conversationId, {})
 
-/** On `sessionsSubject`, to nodes and never to clients: these sessions are no more. */
-export const sessionsEnded = (sessionIds: ReadonlyArray<SessionId>) => signal("sessions.ended", null, { sessionIds })
+/** On `sessionsSubject`, to nodes and never to clients: these sessions are no more, or even their user's account. */
+export const sessionsEnded = (sessionIds: ReadonlyArray<SessionId>, deleted: boolean) =>
+  signal("sessions.ended", null, { sessionIds, deleted })
 
 /** On a user's presence subject, to nodes and never to clients: how others see that user from now on. */
 export const presenceSeen = (sighting: Sighting) => signal("presence.seen", null, sighting)

@@ -4,10 +4,23 @@ import type { SessionId, UserId } from "../domain/Ids.ts"
 import type { Unavailable } from "../domain/Problem.ts"
 import { Memory, type SessionRow, type UserRow } from "./Memory.ts"
 import { isGood, type Rotation } from "./RefreshTokens.ts"
-import { orUnavailable } from "./Sql.ts"
+import { isRetryable, orUnavailable } from "./Sql.ts"
 
 /** What a refresh writes. */
 export type Renewal = Rotation & Pick<SessionRow, "userAgent" | "ip" | "lastUsedAt" | "expiresAt">
+
+/** `deleted`: together with its user's account. */
+export interface EndedSession {
+  readonly id: SessionId
+  readonly endedSeq: number
+  readonly deleted: boolean
+}
+
+/** What became of the end of an account: first its user must be in no group, and the password still be that one. */
+export type Closing =
+  | { readonly outcome: "closed"; readonly ended: ReadonlyArray<SessionId> }
+  | { readonly outcome: "in-groups" }
+  | { readonly outcome: "wrong-password" }
 
 /** Where sessions are kept. One lives until it has ended or expired; of deleted users none does. */
 export interface SessionStorage {
@@ -30,14 +43,14 @@ export interface SessionStorage {
   /** The ids of the sessions that this has ended: the one, or none when it did not live. */
   readonly end: (userId: UserId, id: SessionId, now: Date) => Effect.Effect<ReadonlyArray<SessionId>, Unavailable>
   /** Sessions that were ended after a place in their order; without one, the last that was. */
-  readonly endedAfter: (
-    seq: number | undefined
-  ) => Effect.Effect<ReadonlyArray<{ readonly id: SessionId; readonly endedSeq: number }>, Unavailable>
+  readonly endedAfter: (seq: number | undefined) => Effect.Effect<ReadonlyArray<EndedSession>, Unavailable>
   /** Changes the password and ends all sessions but `keep`. Undefined when the password is no longer `oldHash`. */
   readonly changePassword: (
     change: { readonly userId: UserId; readonly keep: SessionId; readonly oldHash: string; readonly newHash: string },
     now: Date
   ) => Effect.Effect<ReadonlyArray<SessionId> | undefined, Unavailable>
+  /** Ends the account and all its sessions. Nothing is left that tells who it was. */
+  readonly closeAccount: (userId: UserId, passwordHash: string, now: Date) => Effect.Effect<Closing, Unavailable>
 }
 
 /** In PostgreSQL. */
@@ -110,20 +123,23 @@ export const makeSqlSessions = Effect.gen(function* () {
         orUnavailable
       ),
     endedAfter: (seq) =>
-      (seq === undefined
-        ? sql<{
-            id: SessionId
-            endedSeq: number
-          }>`SELECT id, ended_seq FROM sessions WHERE ended_seq IS NOT NULL ORDER BY ended_seq DESC LIMIT 1`
-        : sql<{
-            id: SessionId
-            endedSeq: number
-          }>`SELECT id, ended_seq FROM sessions WHERE ended_seq > ${seq} ORDER BY ended_seq`
-      ).pipe(orUnavailable),
+      sql<EndedSession>`SELECT s.id, s.ended_seq, u.deleted_at IS NOT NULL AS deleted
+        FROM sessions s JOIN users u ON u.id = s.user_id
+        WHERE ${
+          seq === undefined
+            ? sql`s.ended_seq = (SELECT max(ended_seq) FROM sessions WHERE ended_seq IS NOT NULL)`
+            : sql`s.ended_seq > ${seq}`
+        } ORDER BY s.ended_seq`.pipe(orUnavailable),
     changePassword: ({ keep, newHash, oldHash, userId }, now) =>
       sql<{ readonly ended: ReadonlyArray<SessionId> | null }>`SELECT change_password(${userId}, ${keep}, ${oldHash},
           ${newHash}, ${now}) AS ended`.pipe(
         Effect.map((rows) => rows[0]?.ended ?? undefined),
+        orUnavailable
+      ),
+    closeAccount: (userId, passwordHash, now) =>
+      sql<Closing>`SELECT * FROM close_account(${userId}::uuid, ${passwordHash}::text, ${now}::timestamptz)`.pipe(
+        Effect.retry({ while: isRetryable, times: 2 }),
+        Effect.map(([closing]): Closing => closing ?? { outcome: "wrong-password" }),
         orUnavailable
       )
   }
@@ -131,7 +147,7 @@ export const makeSqlSessions = Effect.gen(function* () {
 })
 
 /** In `Memory`. */
-export const makeMemorySessions = Effect.map(Memory, ({ sessions, users }): SessionStorage => {
+export const makeMemorySessions = Effect.map(Memory, ({ blocks, conversations, sessions, users }): SessionStorage => {
   const userOf = (id: UserId) => {
     const user = users.get(id)
     return user?.deletedAt === null ? user : undefined
@@ -200,6 +216,30 @@ export const makeMemorySessions = Effect.map(Memory, ({ sessions, users }): Sess
           livingOf(userId, now).filter((session) => session.id !== keep),
           now
         )
+      }),
+    closeAccount: (userId, passwordHash, now) =>
+      Effect.sync((): Closing => {
+        const user = userOf(userId)
+        if (user?.passwordHash !== passwordHash) return { outcome: "wrong-password" }
+        const inGroup = [...conversations.values()].some(
+          ({ kind, members }) => kind === "group" && members.get(userId)?.leftSeq === null
+        )
+        if (inGroup) return { outcome: "in-groups" }
+        const ended = endAll(livingOf(userId, now), now)
+        const nobody = `deleted-${userId}`
+        users.set(userId, {
+          ...user,
+          email: nobody,
+          emailKey: nobody,
+          username: nobody,
+          displayName: "Deleted user",
+          searchName: "",
+          avatarUrl: null,
+          passwordHash: "",
+          deletedAt: now
+        })
+        blocks.delete(userId)
+        return { outcome: "closed", ended }
       })
   }
 })

@@ -1,6 +1,6 @@
 import { hash, randomUUIDv7 } from "node:crypto"
 import { Clock, Context, Effect, Layer, Option, Schema, type Scope } from "effect"
-import { SessionId } from "../domain/Ids.ts"
+import { SessionId, type UserId } from "../domain/Ids.ts"
 import {
   Forbidden,
   type InvalidRequest,
@@ -45,7 +45,9 @@ const toSession = (row: SessionRow, current: SessionId): Session => ({
 const overlapMs = 15_000
 
 const decodeEnded = Schema.decodeUnknownOption(
-  Schema.fromJsonString(Schema.Struct({ sessionIds: Schema.Array(SessionId) }))
+  Schema.fromJsonString(
+    Schema.Struct({ sessionIds: Schema.Array(SessionId), deleted: Schema.optionalKey(Schema.Boolean) })
+  )
 )
 
 /** Some 10 MB of tokens. */
@@ -87,9 +89,18 @@ export class Sessions extends Context.Service<
     readonly list: (principal: Principal) => Effect.Effect<ReadonlyArray<Session>, Unavailable>
     /** Ends one of the caller's sessions. */
     readonly end: (principal: Principal, id: SessionId) => Effect.Effect<void, NotFound | Unavailable>
-    /** Tells of ended sessions, wherever they were ended, until the scope closes. */
+    /**
+     * Ends the caller's account and all its sessions, once `leaveGroups` has left no group to be in: it is run again
+     * when somebody adds him meanwhile. A wrong password is `Forbidden` and counts as a failure.
+     */
+    readonly closeAccount: (
+      principal: Principal,
+      password: string,
+      leaveGroups: Effect.Effect<void, Unavailable>
+    ) => Effect.Effect<void, Forbidden | RateLimited | Unavailable>
+    /** Tells of ended sessions, wherever they were ended, until the scope closes; `deleted`: their account ended too. */
     readonly onEnded: (
-      listener: (sessionIds: ReadonlyArray<SessionId>) => void
+      listener: (sessionIds: ReadonlyArray<SessionId>, deleted: boolean) => void
     ) => Effect.Effect<void, never, Scope.Scope>
   }
 >()("chat/services/Sessions") {
@@ -125,18 +136,19 @@ export class Sessions extends Context.Service<
       )
     }
 
-    const listeners = new Set<(sessionIds: ReadonlyArray<SessionId>) => void>()
+    const listeners = new Set<(sessionIds: ReadonlyArray<SessionId>, deleted: boolean) => void>()
     let told = new Set<SessionId>()
-    const ended = (sessionIds: ReadonlyArray<SessionId>) => {
+    const ended = (sessionIds: ReadonlyArray<SessionId>, deleted: boolean) => {
       const news = sessionIds.filter((id) => !told.has(id))
       if (news.length === 0) return
       for (const id of news) told.add(id)
       tokens.forget(news)
-      for (const listener of listeners) listener(news)
+      for (const listener of listeners) listener(news, deleted)
     }
 
     yield* pubSub.subscribe(sessionsSubject, (events) => {
-      for (const { json } of events) Option.map(decodeEnded(json), ({ sessionIds }) => ended(sessionIds))
+      for (const { json } of events)
+        Option.map(decodeEnded(json), ({ deleted = false, sessionIds }) => ended(sessionIds, deleted))
     })
 
     // The numbers are given before they are committed, so a lower one may come after a higher one: each look goes back
@@ -144,7 +156,11 @@ export class Sessions extends Context.Service<
     const marks: Array<number> = []
     const recheck = Effect.gen(function* () {
       const rows = yield* storage.endedAfter(marks[0])
-      ended(rows.map(({ id }) => id))
+      for (const deleted of [true, false])
+        ended(
+          rows.filter((row) => row.deleted === deleted).map(({ id }) => id),
+          deleted
+        )
       told = new Set(rows.map(({ id }) => id))
       marks.push(Math.max(marks.at(-1) ?? 0, ...rows.map(({ endedSeq }) => endedSeq)))
       if (marks.length > Math.ceil(overlapMs / timers.sessionRecheck)) marks.shift()
@@ -152,12 +168,12 @@ export class Sessions extends Context.Service<
     yield* every(timers.sessionRecheck, "the look at ended sessions", recheck)
 
     /** Every end of a session goes through here: once it is committed it is also made known. */
-    const ending = <E>(end: Effect.Effect<ReadonlyArray<SessionId>, E>) =>
+    const ending = <E>(end: Effect.Effect<ReadonlyArray<SessionId>, E>, deleted = false) =>
       end.pipe(
         Effect.tap((sessionIds) => {
           if (sessionIds.length === 0) return Effect.void
           tokens.forget(sessionIds)
-          return pubSub.publish(sessionsSubject, [sessionsEnded(sessionIds)])
+          return pubSub.publish(sessionsSubject, [sessionsEnded(sessionIds, deleted)])
         }),
         Effect.uninterruptible
       )
@@ -182,6 +198,24 @@ export class Sessions extends Context.Service<
       yield* right ? giveBack(counters.length) : failed("password")
       return right
     })
+
+    /** That it is the user's password: its hash. */
+    const confirm = Effect.fnUntraced(function* (userId: UserId, password: string) {
+      const user = yield* storage.user(userId)
+      const right = yield* verifyPassword(user?.passwordHash ?? null, password, [
+        [`password:${userId}`, limits.loginFailuresPerMinute]
+      ])
+      return user === undefined || !right ? yield* wrongPassword : user.passwordHash
+    })
+
+    /** Undefined when the user was in a group. */
+    const close = (userId: UserId, passwordHash: string) =>
+      Effect.gen(function* () {
+        const closing = yield* storage.closeAccount(userId, passwordHash, yield* currentDate)
+        if (closing.outcome === "wrong-password") return yield* wrongPassword
+        if (closing.outcome === "in-groups") return undefined
+        return yield* ending(Effect.succeed(closing.ended), true)
+      }).pipe(Effect.uninterruptible)
 
     const verifyToken = Effect.fn("Sessions.authenticate")(
       function* (accessToken: string) {
@@ -267,14 +301,10 @@ export class Sessions extends Context.Service<
       changePassword: Effect.fn("Sessions.changePassword")(function* ({ sessionId, userId }, change) {
         const issue = passwordIssue(change.newPassword, limits.passwordLength)
         if (issue !== undefined) return yield* invalid("newPassword", issue)
-        const user = yield* storage.user(userId)
-        const right = yield* verifyPassword(user?.passwordHash ?? null, change.currentPassword, [
-          [`password:${userId}`, limits.loginFailuresPerMinute]
-        ])
-        if (user === undefined || !right) return yield* wrongPassword
+        const oldHash = yield* confirm(userId, change.currentPassword)
         const newHash = yield* passwords.hash(change.newPassword)
         const now = yield* currentDate
-        const replacement = { userId, keep: sessionId, oldHash: user.passwordHash, newHash }
+        const replacement = { userId, keep: sessionId, oldHash, newHash }
         yield* ending(
           Effect.flatMap(storage.changePassword(replacement, now), (ended) =>
             ended === undefined ? Effect.fail(wrongPassword) : Effect.succeed(ended)
@@ -288,6 +318,13 @@ export class Sessions extends Context.Service<
       end: Effect.fn("Sessions.end")(function* ({ userId }, id) {
         const endedIds = yield* ending(storage.end(userId, id, yield* currentDate))
         if (endedIds.length === 0) return yield* new NotFound({})
+      }),
+      closeAccount: Effect.fn("Sessions.closeAccount")(function* ({ userId }, password, leaveGroups) {
+        const passwordHash = yield* confirm(userId, password)
+        yield* leaveGroups.pipe(
+          Effect.andThen(close(userId, passwordHash)),
+          Effect.repeat({ until: (closed) => closed !== undefined })
+        )
       }),
       onEnded: (listener) =>
         Effect.acquireRelease(

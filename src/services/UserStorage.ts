@@ -21,10 +21,10 @@ export const start: FoundAt = { byName: 0, name: "", username: "" }
 /** The changed fields only. */
 export type UserChange = Partial<Pick<UserRow, "displayName" | "searchName" | "avatarUrl">>
 
-/** Where users are kept. Deleted ones are never found. */
+/** Where users are kept. Of a deleted one there is only a row that tells nothing. */
 export interface UserStorage {
   readonly insert: (user: UserRow) => Effect.Effect<void, Conflict | Unavailable>
-  /** In no particular order. */
+  /** Deleted ones too, in no particular order. */
   readonly find: (ids: ReadonlyArray<UserId>) => Effect.Effect<ReadonlyArray<UserRow>, Unavailable>
   readonly update: (id: UserId, change: UserChange) => Effect.Effect<UserRow | undefined, Unavailable>
   readonly search: (
@@ -62,8 +62,7 @@ export const makeSqlUsers = Effect.gen(function* () {
         Effect.asVoid,
         orUnavailable
       ),
-    find: (ids) =>
-      sql<UserRow>`SELECT * FROM users WHERE id = ANY (${ids}::uuid[]) AND deleted_at IS NULL`.pipe(orUnavailable),
+    find: (ids) => sql<UserRow>`SELECT * FROM users WHERE id = ANY (${ids}::uuid[])`.pipe(orUnavailable),
     update: (id, change) =>
       sql<UserRow>`UPDATE users SET display_name = COALESCE(${change.displayName ?? null}::text, display_name),
           search_name = COALESCE(${change.searchName ?? null}::text, search_name),
@@ -111,7 +110,7 @@ export const makeMemoryUsers = Effect.map(Memory, ({ users }): UserStorage => {
         users.set(user.id, user)
         return Effect.void
       }),
-    find: (ids) => Effect.sync(() => alive().filter(({ id }) => ids.includes(id))),
+    find: (ids) => Effect.sync(() => Array.from(users.values()).filter(({ id }) => ids.includes(id))),
     update: (id, change) =>
       Effect.sync(() => {
         const user = alive().find((user) => user.id === id)

@@ -46,6 +46,7 @@ export class Users extends Context.Service<
     readonly register: (
       registration: Registration & { readonly ip: string }
     ) => Effect.Effect<Me, InvalidRequest | Conflict | RateLimited | Unavailable>
+    /** Also of a deleted user, whose messages are still there: then it tells nothing of who it was. */
     readonly get: (id: UserId) => Effect.Effect<User, NotFound | Unavailable>
     readonly me: (id: UserId) => Effect.Effect<Me, NotFound | Unavailable>
     /** Changes the fields that are there. */
@@ -106,7 +107,10 @@ export class Users extends Context.Service<
         return toMe(row)
       }),
       get: Effect.fn("Users.get")((id) => Effect.map(find(id), toUser)),
-      me: Effect.fn("Users.me")((id) => Effect.map(find(id), toMe)),
+      me: Effect.fn("Users.me")(function* (id) {
+        const row = yield* find(id)
+        return row.deletedAt === null ? toMe(row) : yield* new NotFound({})
+      }),
       update: Effect.fn("Users.update")(function* (id, { avatarUrl, displayName }) {
         const row = yield* storage.update(id, {
           ...(displayName !== undefined && { displayName, searchName: folded(displayName) }),
@@ -129,7 +133,8 @@ export class Users extends Context.Service<
         }
       }),
       getMany: Effect.fn("Users.getMany")(function* (ids) {
-        const rows = new Map((yield* storage.find(ids)).map((row) => [row.id, row]))
+        const found = yield* storage.find(ids)
+        const rows = new Map(found.flatMap((row) => (row.deletedAt === null ? [[row.id, row]] : [])))
         return ids.flatMap((id) => rows.get(id) ?? []).map(toUser)
       })
     })

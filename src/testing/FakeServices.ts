@@ -1,6 +1,7 @@
 import { Layer } from "effect"
 import { EventStreams } from "../http/EventStreams.ts"
 import { AccessTokens } from "../services/AccessTokens.ts"
+import { Accounts } from "../services/Accounts.ts"
 import { Blocks } from "../services/Blocks.ts"
 import { ConversationChanges } from "../services/ConversationChanges.ts"
 import { Conversations } from "../services/Conversations.ts"
@@ -36,6 +37,7 @@ import { Hub } from "../ws/Hub.ts"
 /** All services in memory, as their fakes have it: they pass the same contract suites as those on PostgreSQL. */
 export const fakeServices = (overrides: SettingsOverrides = {}) =>
   Layer.mergeAll(
+    Accounts.layer.pipe(Layer.provide([Members.layerTest, Sessions.layerTest])),
     Blocks.layerTest,
     MessageChanges.layerTest,
     Reactions.layerTest,

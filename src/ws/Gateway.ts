@@ -362,11 +362,12 @@ export class Gateway extends Context.Service<
           return cut
         })
 
-      yield* sessions.onEnded((ended) => {
+      yield* sessions.onEnded((ended, deleted) => {
         const ids = new Set<string>(ended)
         for (const connection of connections) {
           if (connection.principal !== undefined && ids.has(connection.principal.sessionId))
-            connection.close(CloseCode.sessionRevoked, "session ended")
+            if (deleted) connection.close(CloseCode.accountDisabled, "account deleted")
+            else connection.close(CloseCode.sessionRevoked, "session ended")
         }
       })
 

@@ -172,6 +172,8 @@ describe.skipIf(!serversAreThere)(title, () => {
         const bobOnA = yield* online(a.url, bob)
         const bobOnB = yield* online(b.url, bob)
         const carl = yield* a.http.register("carl")
+        const group = yield* a.http.group(ann, bob, carl)
+        yield* bobOnB.event("conversation.added", group)
         yield* without(
           "nats",
           Effect.gen(function* () {
@@ -185,6 +187,9 @@ describe.skipIf(!serversAreThere)(title, () => {
             assert.isBelow(yield* millis(bobOnB.seq(dm, 2)), 2500)
             const added = yield* a.http.dm(carl, bob)
             assert.isBelow(yield* millis(bobOnB.event("conversation.added", added)), 2500)
+            yield* onA.ok("member.remove", { conversationId: group, userId: bob.id })
+            yield* say(onA, group, "g1")
+            yield* bobOnB.event("conversation.removed", group)
             yield* say(onA, dm, "m2")
           })
         )
@@ -192,6 +197,42 @@ describe.skipIf(!serversAreThere)(title, () => {
         yield* say(onA, dm, "m3")
         assert.isBelow(yield* millis(bobOnB.seq(dm, 4)), 1000)
         assert.deepStrictEqual(bobOnB.seqs(dm), [2, 3, 4])
+        assert.deepStrictEqual(bobOnB.seqs(group), [])
+      })
+    )
+
+    it.effect("hand nothing more to who is removed, on the other node too", () =>
+      Effect.gen(function* () {
+        const { a, b } = yield* nodes
+        const [ann, bob, cat] = [
+          yield* a.http.register("ann"),
+          yield* a.http.register("bob"),
+          yield* a.http.register("cat")
+        ]
+        const id = yield* a.http.group(ann, bob, cat)
+        const onA = yield* online(a.url, ann)
+        const [bobOnB, catOnB] = [yield* online(b.url, bob), yield* online(b.url, cat)]
+        yield* onA.ok("member.remove", { conversationId: id, userId: bob.id })
+        yield* say(onA, id, "m1")
+        yield* bobOnB.event("conversation.removed", id)
+        yield* catOnB.seq(id, 3)
+        yield* onA.ok("member.add", { conversationId: id, userIds: [bob.id] })
+        yield* bobOnB.event("conversation.added", id)
+        yield* say(onA, id, "m2")
+        yield* bobOnB.seq(id, 5)
+        assert.deepStrictEqual(catOnB.seqs(id), [2, 3, 4, 5])
+        assert.deepStrictEqual(bobOnB.seqs(id), [5])
+      })
+    )
+
+    it.effect("close the sockets of a deleted account on both", () =>
+      Effect.gen(function* () {
+        const { a, b } = yield* nodes
+        const ann = yield* a.http.register("ann")
+        const clients = [yield* online(a.url, ann), yield* online(b.url, ann)]
+        yield* a.http.must("DELETE", "/v1/users/me", { token: ann.token, json: { password: ann.password } })
+        for (const client of clients) assert.strictEqual((yield* client.closed).code, 4504)
+        assert.strictEqual((yield* b.http.ask("GET", "/v1/users/me", { token: ann.token })).status, 401)
       })
     )
 

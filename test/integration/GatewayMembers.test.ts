@@ -302,4 +302,23 @@ layer(gatewayService(), { excludeTestServices: true })("a member", (it) => {
       assert.isFalse(clients.cat.frames.some(({ event }) => event === "conversation.settings"))
     })
   )
+
+  it.effect("who deletes his account is gone from the group, his sockets closed for good", () =>
+    Effect.gen(function* () {
+      const { ann, bob, clients, http, id, online } = yield* watched
+      const second = yield* online(bob)
+      const remove = (password: string) => http.ask("DELETE", "/v1/users/me", { token: bob.token, json: { password } })
+      assert.strictEqual((yield* remove("wrong horse")).status, 403)
+      assert.strictEqual((yield* http.ask("DELETE", "/v1/users/me", { token: bob.token })).status, 400)
+      assert.strictEqual((yield* remove(bob.password)).status, 204)
+      for (const client of [clients.bob, second]) assert.strictEqual((yield* client.closed).code, 4504)
+      assert.strictEqual((yield* clients.cat.seq(id, 2)).event, "member.left")
+      assert.strictEqual((yield* http.ask("GET", "/v1/users/me", { token: bob.token })).status, 401)
+      const { body } = yield* http.ask("GET", `/v1/users/${bob.id}`, { token: ann.token })
+      assert.include(JSON.stringify(body), '"displayName":"Deleted user"')
+      yield* clients.cat.error("user.delete", { password: "wrong horse" })
+      clients.cat.request("user.delete", { password: "correct horse" })
+      assert.strictEqual((yield* clients.cat.closed).code, 4504)
+    })
+  )
 })

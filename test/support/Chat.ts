@@ -6,6 +6,7 @@ import type { Role } from "../../src/domain/Conversation.ts"
 import type { Event } from "../../src/domain/Event.ts"
 import { ClientMessageId, ConversationId, MessageId, type UserId } from "../../src/domain/Ids.ts"
 import type { NewMessage } from "../../src/domain/Message.ts"
+import { Accounts } from "../../src/services/Accounts.ts"
 import { Blocks } from "../../src/services/Blocks.ts"
 import { ConversationChanges } from "../../src/services/ConversationChanges.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
@@ -21,6 +22,7 @@ import { Pins } from "../../src/services/Pins.ts"
 import { Polls } from "../../src/services/Polls.ts"
 import { type Published, PubSub, type Subject } from "../../src/services/PubSub.ts"
 import { Reactions } from "../../src/services/Reactions.ts"
+import type { Sessions } from "../../src/services/Sessions.ts"
 import type { Settings } from "../../src/services/Settings.ts"
 import { Threads } from "../../src/services/Threads.ts"
 import { Users } from "../../src/services/Users.ts"
@@ -89,6 +91,8 @@ export class Backstage extends Context.Service<
 /** What `chat` provides. */
 export type Chat =
   | Users
+  | Sessions
+  | Accounts
   | Blocks
   | Members
   | Invites
@@ -106,8 +110,10 @@ export type Chat =
   | Backstage
 
 const groups = {
-  fake: Layer.mergeAll(Members.layerTest, Invites.layerTest, ConversationChanges.layerTest),
-  sql: Layer.mergeAll(Members.layer, Invites.layer, ConversationChanges.layer)
+  fake: Layer.mergeAll(Accounts.layer, Invites.layerTest, ConversationChanges.layerTest).pipe(
+    Layer.provideMerge(Members.layerTest)
+  ),
+  sql: Layer.mergeAll(Accounts.layer, Invites.layer, ConversationChanges.layer).pipe(Layer.provideMerge(Members.layer))
 }
 
 /** Everything that conversations stand on, but for the database. */
