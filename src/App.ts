@@ -34,6 +34,7 @@ import { Pins } from "./services/Pins.ts"
 import { Polls } from "./services/Polls.ts"
 
 import { Presence } from "./services/Presence.ts"
+import * as Purge from "./services/Purge.ts"
 import { Reactions } from "./services/Reactions.ts"
 import { Readiness } from "./services/Readiness.ts"
 import { layerScheduler, ScheduledMessages } from "./services/ScheduledMessages.ts"
@@ -120,7 +121,7 @@ const DrainFirst = Layer.effectDiscard(
 )
 
 /** What only runs beside. */
-const Background = Layer.mergeAll(SearchIndex.layer, layerScheduler, layerExpiry, MetricsServer)
+const Background = Layer.mergeAll(SearchIndex.layer, layerScheduler, layerExpiry, Purge.layer, MetricsServer)
 
 /** Which program this is, in one line. */
 const Announced = Layer.effectDiscard(

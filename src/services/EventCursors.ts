@@ -31,13 +31,7 @@ export class EventCursors extends Context.Service<
       return EventCursors.of({
         store: Effect.fn("EventCursors.store")(function* (userId, { seqs, userSeq }) {
           const id = randomUUIDv7()
-          // A few of the old ones each time, so that they go as fast as new ones come.
           yield* sql`
-            WITH forgotten AS (
-              DELETE FROM event_cursors WHERE id IN (
-                SELECT id FROM event_cursors WHERE used_at < now() - interval '30 days' ORDER BY used_at LIMIT 5
-                FOR UPDATE SKIP LOCKED)
-            )
             INSERT INTO event_cursors (id, user_id, conversation_ids, seqs, user_seq)
             VALUES (${id}::uuid, ${userId}::uuid, ${nullable(seqs.map(([conversationId]) => conversationId))}::uuid[],
               ${int8s(seqs.map(([, seq]) => seq))}::bigint[], ${userSeq}::bigint)`
