@@ -34,6 +34,8 @@ export class EventStream implements Receiver {
   readonly cursors = new Map<ConversationId, Cursor>()
   readonly room = Effect.callback<void>((resume) => this.onceReady(loads.replay, () => resume(Effect.void)))
   isClosing = false
+  /** How many events were put into it. */
+  sent = 0
   private readonly queue: Queue.Queue<ServerSentEvent, Cause.Done>
   private readonly position: Place
   private readonly limits: { readonly outboxBytes: number; readonly outboxFrames: number }
@@ -109,6 +111,7 @@ export class EventStream implements Receiver {
   private push(event: string, data: string): void {
     if (this.isClosing) return
     this.queuedBytes += data.length
+    this.sent++
     Queue.offerUnsafe(this.queue, { event, data, id: this.position.id })
     if (this.position.deltaLength < foldAt || this.folding) return
     this.folding = true

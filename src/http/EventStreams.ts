@@ -127,15 +127,18 @@ export class EventStreams extends Context.Service<
         })
         // The session may have ended before anybody here could hear of it.
         yield* sessions.check(principal)
+        const since = yield* Clock.currentTimeMillis
         yield* Effect.addFinalizer(() =>
-          Effect.sync(() => {
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
             stream.end()
             for (const cursor of stream.cursors.values()) hub.unfollow(cursor)
+            const { sent, userId } = stream
+            return Effect.logInfo("event stream closed", { userId, durationMs: now - since, sent })
           })
         )
         const ping = Effect.sync(() => stream.send({ event: "ping", data: {} }))
         yield* Effect.forkScoped(Effect.repeat(Effect.delay(ping, timers.heartbeat), Schedule.forever))
-        const life = principal.expiresAt - (yield* Clock.currentTimeMillis)
+        const life = principal.expiresAt - since
         yield* Effect.forkScoped(
           Effect.delay(
             Effect.sync(() => stream.end()),

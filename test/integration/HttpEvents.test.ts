@@ -106,9 +106,9 @@ layer(fakeService(), { excludeTestServices: true })("Server-Sent Events", (it) =
     })
   )
 
-  it.effect("end with the session", () =>
+  it.effect("end with the session, which the log tells", () =>
     Effect.gen(function* () {
-      const { ask } = yield* HttpService
+      const { ask, log } = yield* HttpService
       const ann = yield* newcomer("ann")
       const stream = yield* open(ann.token)
       yield* stream.next("ready")
@@ -116,6 +116,9 @@ layer(fakeService(), { excludeTestServices: true })("Server-Sent Events", (it) =
       assert.isUndefined(yield* stream.next("nothing of that name"))
       const late = yield* open(ann.token)
       assert.strictEqual(late.response.status, 401)
+      const told = () => log.find(({ message, userId }) => message === "event stream closed" && userId === ann.id)
+      yield* Effect.sync(told).pipe(Effect.repeat({ until: (line) => line !== undefined }))
+      assert.isAtLeast(Number(told()?.sent), 1)
     })
   )
 })
