@@ -4,8 +4,8 @@ import { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Page } from "../domain/Page.ts"
 import { Conflict, NotFound } from "../domain/Problem.ts"
 import { cursorOf } from "./Cursor.ts"
-import { type MessageRow, toMessage } from "./LogReader.ts"
 import type { MembershipRow, UserRow } from "./Memory.ts"
+import { type MessageRow, toMessage } from "./MessageRows.ts"
 
 /** A member's view of a conversation as it comes from storage; `peerId` is null but in a DM. */
 export interface ConversationRow

@@ -17,14 +17,8 @@ import {
 } from "./ConversationRows.ts"
 import { blocked, checkNewGroup, checkPage } from "./ConversationRules.ts"
 import type { Conversations, Place } from "./Conversations.ts"
-import {
-  type MessageRow,
-  messageColumns,
-  messageTables,
-  myColumns,
-  noConversation,
-  notHiddenFrom
-} from "./LogReader.ts"
+import { noConversation } from "./LogReader.ts"
+import { type MessageRow, messageColumns, messageTables, myColumns, notHiddenFrom } from "./MessageRows.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
 import { makeReadMarkers } from "./ReadMarkers.ts"
 import { Settings } from "./Settings.ts"

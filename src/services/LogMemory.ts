@@ -5,7 +5,7 @@ import { excerptLength } from "../domain/Message.ts"
 import { seenFrom } from "../domain/Visibility.ts"
 import { blocked } from "./ConversationRules.ts"
 import type { Log } from "./Log.ts"
-import { type MessageRow, messageCreated, noConversation, noMessage, reused, split, toMessage } from "./LogReader.ts"
+import { noConversation, noMessage, reused, split } from "./LogReader.ts"
 import { noReplyTarget, noThreadRoot } from "./LogWriter.ts"
 import {
   isBlocked,
@@ -17,6 +17,7 @@ import {
   type ThreadMemberRow
 } from "./Memory.ts"
 import { mentionedBy } from "./MentionsMemory.ts"
+import { type MessageRow, messageCreated, toMessage } from "./MessageRows.ts"
 import { conversationSubject, encodeEvent, PubSub } from "./PubSub.ts"
 
 /** A conversation and the user's place in it; `NotFound` when he is no member. */

@@ -1,44 +1,20 @@
 import { Cause, Effect, Semaphore, type Tracer } from "effect"
 import { SqlClient } from "effect/sql"
-import type { SqlError } from "effect/sql/SqlError"
-import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
+import type { ConversationId } from "../domain/Ids.ts"
 import { type Conflict, type Forbidden, NotFound, Unavailable } from "../domain/Problem.ts"
+import { type AppendedRow, appendAll, storedRow } from "./AppendCall.ts"
 import { blocked } from "./ConversationRules.ts"
 import { makeGroupCommit, type Pending } from "./GroupCommit.ts"
 import type { Appended, Log, NewEntry } from "./Log.ts"
-import { type MessageRow, messageCreated, noConversation, reused } from "./LogReader.ts"
+import { noConversation, reused } from "./LogReader.ts"
 import { makeMessageCounts } from "./MessageCounts.ts"
+import { messageCreated } from "./MessageRows.ts"
 import { conversationSubject, encodeEvent, type Published, PubSub } from "./PubSub.ts"
 import { makeRareLog } from "./RareLog.ts"
 import { isRetryable, isUnavailable } from "./Sql.ts"
 import { Tracing, within } from "./Tracing.ts"
 
 type Entry = Pending<NewEntry, Appended, NotFound | Forbidden | Conflict>
-
-interface Row {
-  readonly ord: number
-  readonly outcome:
-    | "stored"
-    | "duplicate"
-    | "reused"
-    | "not-a-member"
-    | "blocked"
-    | "no-reply-target"
-    | "no-thread-root"
-    | "locked"
-  readonly id: MessageId
-  readonly seq: number
-  readonly createdAt: Date
-  readonly replySeq: number | null
-  readonly replySenderId: UserId
-  readonly replyExcerpt: string
-  readonly replyDeleted: boolean
-  readonly threadRootId: MessageId | null
-  readonly threadRootSeq: number | null
-  readonly threadPlace: number | null
-  readonly mentions: ReadonlyArray<UserId> | null
-  readonly votes: ReadonlyArray<number> | null
-}
 
 /** What one conversation is told after a commit, and the first traced send of it. */
 interface Outgoing {
@@ -55,15 +31,6 @@ export interface LogOptions {
   readonly patienceMs?: number
 }
 
-/**
- * Array literals: the driver encodes one long text many times quicker than many short ones. The first is for what needs
- * no quotes, such as ids of ours.
- */
-const plainArray = (values: ReadonlyArray<string | null>) => `{${values.map((value) => value ?? "NULL").join()}}`
-const quotedArray = (values: ReadonlyArray<string | null>) =>
-  `{${values.map((value) => (value === null ? "NULL" : `"${value.replaceAll(/["\\]/g, "\\$&")}"`)).join()}}`
-const extraOf = ({ extra }: NewEntry) => (extra === null ? null : JSON.stringify(extra))
-
 const commitSpan = (batch: ReadonlyArray<Entry>) => () => ({
   name: "Log.commit",
   kind: "internal" as const,
@@ -71,35 +38,6 @@ const commitSpan = (batch: ReadonlyArray<Entry>) => () => ({
 })
 
 const idOf = (entry: NewEntry) => `${entry.conversationId} ${entry.senderId} ${entry.clientMessageId}`
-
-const storedRow = (entry: NewEntry, row: Row): MessageRow => ({
-  id: row.id,
-  conversationId: entry.conversationId,
-  seq: row.seq,
-  senderId: entry.senderId,
-  clientMessageId: entry.clientMessageId,
-  type: entry.type,
-  body: entry.body,
-  replyId: entry.replyTo,
-  replySeq: row.replySeq ?? 0,
-  replySenderId: row.replySenderId,
-  replyExcerpt: row.replyExcerpt,
-  replyDeleted: row.replyDeleted,
-  threadRootId: row.threadRootId,
-  threadRootSeq: row.threadRootSeq,
-  threadPlace: row.threadPlace,
-  threadReplyCount: 0,
-  mentions: row.mentions,
-  payload: entry.extra?.payload ?? null,
-  votes: row.votes,
-  reactions: null,
-  pinned: false,
-  createdAt: row.createdAt,
-  editedAt: null,
-  deletedAt: null,
-  revision: 1,
-  changedSeq: row.seq
-})
 
 export const noThreadRoot = new NotFound({ detail: "There is no such message to reply to in a thread" })
 export const noReplyTarget = new NotFound({ detail: "There is no such message to reply to" })
@@ -126,30 +64,6 @@ export const makeLogWriter = Effect.fnUntraced(function* (
     Effect.logWarning("appends fail: the database does not answer", { reason, entries })
   )
 
-  /** As the row's fields are named, since renaming them row by row costs more than reading them. */
-  const columns = sql.literal(`ord, outcome, id, seq, created_at AS "createdAt", reply_seq AS "replySeq",
-    reply_sender_id AS "replySenderId", reply_excerpt AS "replyExcerpt", reply_deleted AS "replyDeleted",
-    thread_root_id AS "threadRootId", thread_root_seq AS "threadRootSeq", thread_place AS "threadPlace", mentions, votes`)
-
-  const call = (batch: ReadonlyArray<NewEntry>, wait: boolean): Effect.Effect<ReadonlyArray<Row>, SqlError> => {
-    const [only] = batch
-    if (batch.length === 1 && only !== undefined) {
-      return sql<Row>`SELECT ${columns} FROM append_message(${wait}::boolean, ${only.conversationId}::uuid,
-        ${only.senderId}::uuid, ${only.id}::uuid, ${only.clientMessageId}::text, ${only.requestHash}::bytea,
-        ${only.type}::text, ${only.body}::text, ${only.replyTo}::uuid,
-        ${extraOf(only)}::json)`.withoutTransform
-    }
-    const plain = (field: "conversationId" | "senderId" | "id" | "type" | "replyTo") =>
-      plainArray(batch.map((entry) => entry[field]))
-    const extras = batch.map(extraOf)
-    return sql<Row>`SELECT ${columns} FROM append_messages(${wait}::boolean, ${plain("conversationId")}::uuid[],
-      ${plain("senderId")}::uuid[], ${plain("id")}::uuid[],
-      ${quotedArray(batch.map((entry) => entry.clientMessageId))}::text[],
-      ${batch.map((entry) => entry.requestHash)}::bytea[], ${plain("type")}::text[],
-      ${batch.map((entry) => entry.body)}::text[], ${plain("replyTo")}::uuid[],
-      ${extras.every((extra) => extra === null) ? null : quotedArray(extras)}::json[])`.withoutTransform
-  }
-
   const republish = (id: ConversationId, seq: number) =>
     reader.range(id, seq - 1, seq).pipe(
       Effect.flatMap((events) => pubsub.publish(conversationSubject(id), events.map(encodeEvent))),
@@ -157,7 +71,7 @@ export const makeLogWriter = Effect.fnUntraced(function* (
     )
 
   /** Answers the entry, and says what to publish. */
-  const answer = (entry: Entry, row: Row) => {
+  const answer = (entry: Entry, row: AppendedRow) => {
     const ack = (duplicate: boolean) => ({
       messageId: row.id,
       seq: row.seq,
@@ -196,7 +110,7 @@ export const makeLogWriter = Effect.fnUntraced(function* (
   }
 
   /** Answers the entries of a committed batch and publishes what it stored. */
-  const settle = (batch: ReadonlyArray<Entry>, rows: ReadonlyArray<Row>) =>
+  const settle = (batch: ReadonlyArray<Entry>, rows: ReadonlyArray<AppendedRow>) =>
     Effect.suspend(() => {
       const outgoing = new Map<ConversationId, Outgoing>()
       for (const row of rows) {
@@ -231,7 +145,8 @@ export const makeLogWriter = Effect.fnUntraced(function* (
 
   /** Commits, answers and publishes; gives back the entries whose conversation another writer holds. */
   const commit = (batch: ReadonlyArray<Entry>, wait: boolean): Effect.Effect<ReadonlyArray<Entry>> =>
-    call(
+    appendAll(
+      sql,
       batch.map((entry) => entry.input),
       wait
     ).pipe(

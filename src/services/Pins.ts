@@ -10,16 +10,9 @@ import { pageOf } from "./ConversationRows.ts"
 import { checkPage } from "./ConversationRules.ts"
 import { cursorOf } from "./Cursor.ts"
 import { historyOf, membership, messageFor, rowOf } from "./LogMemory.ts"
-import {
-  type MessageRow,
-  messageColumns,
-  messageTables,
-  myColumns,
-  noConversation,
-  notHiddenFrom,
-  toMessage
-} from "./LogReader.ts"
+import { noConversation } from "./LogReader.ts"
 import { Memory } from "./Memory.ts"
+import { type MessageRow, messageColumns, messageTables, myColumns, notHiddenFrom, toMessage } from "./MessageRows.ts"
 import { messageProblems } from "./MessageRules.ts"
 import { Settings } from "./Settings.ts"
 import { orUnavailable } from "./Sql.ts"

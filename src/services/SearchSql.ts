@@ -3,15 +3,8 @@ import { SqlClient } from "effect/sql"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { MessageSearch } from "../domain/Search.ts"
 import { checkPage } from "./ConversationRules.ts"
-import {
-  type MessageRow,
-  messageColumns,
-  messageTables,
-  myColumns,
-  noConversation,
-  notHiddenFrom,
-  toMessage
-} from "./LogReader.ts"
+import { noConversation } from "./LogReader.ts"
+import { type MessageRow, messageColumns, messageTables, myColumns, notHiddenFrom, toMessage } from "./MessageRows.ts"
 import type { Search } from "./Search.ts"
 import { type Place, type Position, pageOfWindow, searchCursor, windowSize } from "./SearchPages.ts"
 import { Settings } from "./Settings.ts"

@@ -1,0 +1,100 @@
+import type { Effect } from "effect"
+import type { SqlClient } from "effect/sql"
+import type { SqlError } from "effect/sql/SqlError"
+import type { MessageId, UserId } from "../domain/Ids.ts"
+import type { NewEntry } from "./Log.ts"
+import type { MessageRow } from "./MessageRows.ts"
+
+/** What became of an entry of a batch, by its place from 1 on. */
+export interface AppendedRow {
+  readonly ord: number
+  readonly outcome:
+    | "stored"
+    | "duplicate"
+    | "reused"
+    | "not-a-member"
+    | "blocked"
+    | "no-reply-target"
+    | "no-thread-root"
+    | "locked"
+  readonly id: MessageId
+  readonly seq: number
+  readonly createdAt: Date
+  readonly replySeq: number | null
+  readonly replySenderId: UserId
+  readonly replyExcerpt: string
+  readonly replyDeleted: boolean
+  readonly threadRootId: MessageId | null
+  readonly threadRootSeq: number | null
+  readonly threadPlace: number | null
+  readonly mentions: ReadonlyArray<UserId> | null
+  readonly votes: ReadonlyArray<number> | null
+}
+
+/**
+ * Array literals: the driver encodes one long text many times quicker than many short ones. The first is for what needs
+ * no quotes, such as ids of ours.
+ */
+const plainArray = (values: ReadonlyArray<string | null>) => `{${values.map((value) => value ?? "NULL").join()}}`
+const quotedArray = (values: ReadonlyArray<string | null>) =>
+  `{${values.map((value) => (value === null ? "NULL" : `"${value.replaceAll(/["\\]/g, "\\$&")}"`)).join()}}`
+const extraOf = ({ extra }: NewEntry) => (extra === null ? null : JSON.stringify(extra))
+
+/** The stored message. */
+export const storedRow = (entry: NewEntry, row: AppendedRow): MessageRow => ({
+  id: row.id,
+  conversationId: entry.conversationId,
+  seq: row.seq,
+  senderId: entry.senderId,
+  clientMessageId: entry.clientMessageId,
+  type: entry.type,
+  body: entry.body,
+  replyId: entry.replyTo,
+  replySeq: row.replySeq ?? 0,
+  replySenderId: row.replySenderId,
+  replyExcerpt: row.replyExcerpt,
+  replyDeleted: row.replyDeleted,
+  threadRootId: row.threadRootId,
+  threadRootSeq: row.threadRootSeq,
+  threadPlace: row.threadPlace,
+  threadReplyCount: 0,
+  mentions: row.mentions,
+  payload: entry.extra?.payload ?? null,
+  votes: row.votes,
+  reactions: null,
+  pinned: false,
+  createdAt: row.createdAt,
+  editedAt: null,
+  deletedAt: null,
+  revision: 1,
+  changedSeq: row.seq
+})
+
+/** As the row's fields are named, since renaming them row by row costs more than reading them. */
+const columns = `ord, outcome, id, seq, created_at AS "createdAt", reply_seq AS "replySeq",
+  reply_sender_id AS "replySenderId", reply_excerpt AS "replyExcerpt", reply_deleted AS "replyDeleted",
+  thread_root_id AS "threadRootId", thread_root_seq AS "threadRootSeq", thread_place AS "threadPlace", mentions, votes`
+
+/** Appends a batch: `wait` for the heads that other writers hold, or give back the entries of those as locked. */
+export const appendAll = (
+  sql: SqlClient.SqlClient,
+  batch: ReadonlyArray<NewEntry>,
+  wait: boolean
+): Effect.Effect<ReadonlyArray<AppendedRow>, SqlError> => {
+  const [only] = batch
+  if (batch.length === 1 && only !== undefined) {
+    return sql<AppendedRow>`SELECT ${sql.literal(columns)} FROM append_message(${wait}::boolean,
+      ${only.conversationId}::uuid, ${only.senderId}::uuid, ${only.id}::uuid, ${only.clientMessageId}::text,
+      ${only.requestHash}::bytea, ${only.type}::text, ${only.body}::text, ${only.replyTo}::uuid,
+      ${extraOf(only)}::json)`.withoutTransform
+  }
+  const plain = (field: "conversationId" | "senderId" | "id" | "type" | "replyTo") =>
+    plainArray(batch.map((entry) => entry[field]))
+  const extras = batch.map(extraOf)
+  return sql<AppendedRow>`SELECT ${sql.literal(columns)} FROM append_messages(${wait}::boolean,
+    ${plain("conversationId")}::uuid[], ${plain("senderId")}::uuid[], ${plain("id")}::uuid[],
+    ${quotedArray(batch.map((entry) => entry.clientMessageId))}::text[],
+    ${batch.map((entry) => entry.requestHash)}::bytea[], ${plain("type")}::text[],
+    ${batch.map((entry) => entry.body)}::text[], ${plain("replyTo")}::uuid[],
+    ${extras.every((extra) => extra === null) ? null : quotedArray(extras)}::json[])`.withoutTransform
+}
