@@ -88,8 +88,23 @@ export default Effect.gen(function* () {
       RETURN result;
     END $$`
 
-  // One's own; in a group an owner anybody's, and an admin those of who is neither owner nor admin now. What was said,
-  // also before, is gone with its reactions and its pin; the row stays, so that a retry still gives the original.
+  // What was said, also before, is gone with its reactions and its pin; the row stays, so that a retry of its send still
+  // gives the original. Under the head's lock; answers with the seq of the event.
+  yield* sql`
+    CREATE FUNCTION erase_message(p_conversation_id uuid, p_actor_id uuid, p_seq bigint)
+    RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+    BEGIN
+      DELETE FROM message_revisions r WHERE r.conversation_id = p_conversation_id AND r.message_seq = p_seq;
+      DELETE FROM message_reactions r WHERE r.conversation_id = p_conversation_id AND r.message_seq = p_seq;
+      DELETE FROM poll_votes v WHERE v.conversation_id = p_conversation_id AND v.message_seq = p_seq;
+      PERFORM set_mentions(p_conversation_id, p_seq, NULL);
+      UPDATE messages m SET body = '', payload = NULL, votes = NULL, deleted_at = clock_timestamp(),
+          reactions = NULL, pinned_at = NULL, pinned_by = NULL
+        WHERE m.conversation_id = p_conversation_id AND m.seq = p_seq;
+      RETURN add_event(p_conversation_id, 'message.deleted', p_actor_id, p_seq, '{}');
+    END $$`
+
+  // One's own; in a group an owner anybody's, and an admin those of who is neither owner nor admin now.
   yield* sql`
     CREATE FUNCTION delete_message(p_conversation_id uuid, p_actor_id uuid, p_message_id uuid)
     RETURNS changed LANGUAGE plpgsql VOLATILE AS $$
@@ -107,14 +122,7 @@ export default Effect.gen(function* () {
         WHEN message.deleted THEN 'unchanged'
         ELSE 'changed' END;
       IF result.outcome <> 'changed' THEN RETURN result; END IF;
-      DELETE FROM message_revisions r WHERE r.conversation_id = p_conversation_id AND r.message_seq = message.seq;
-      DELETE FROM message_reactions r WHERE r.conversation_id = p_conversation_id AND r.message_seq = message.seq;
-      DELETE FROM poll_votes v WHERE v.conversation_id = p_conversation_id AND v.message_seq = message.seq;
-      PERFORM set_mentions(p_conversation_id, message.seq, NULL);
-      UPDATE messages m SET body = '', payload = NULL, votes = NULL, deleted_at = clock_timestamp(),
-          reactions = NULL, pinned_at = NULL, pinned_by = NULL
-        WHERE m.conversation_id = p_conversation_id AND m.seq = message.seq;
-      result.first_seq := add_event(p_conversation_id, 'message.deleted', p_actor_id, message.seq, '{}');
+      result.first_seq := erase_message(p_conversation_id, p_actor_id, message.seq);
       result.last_seq := result.first_seq;
       RETURN result;
     END $$`

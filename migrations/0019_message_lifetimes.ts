@@ -25,45 +25,6 @@ export default Effect.gen(function* () {
     )`
   yield* sql`CREATE INDEX message_lifetimes_due ON message_lifetimes (next_at)`
 
-  // What was said, also before, is gone with its reactions and its pin; the row stays, so that a retry of its send still
-  // gives the original. Under the head's lock; answers with the seq of the event.
-  yield* sql`
-    CREATE FUNCTION erase_message(p_conversation_id uuid, p_actor_id uuid, p_seq bigint)
-    RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
-    BEGIN
-      DELETE FROM message_revisions r WHERE r.conversation_id = p_conversation_id AND r.message_seq = p_seq;
-      DELETE FROM message_reactions r WHERE r.conversation_id = p_conversation_id AND r.message_seq = p_seq;
-      DELETE FROM poll_votes v WHERE v.conversation_id = p_conversation_id AND v.message_seq = p_seq;
-      PERFORM set_mentions(p_conversation_id, p_seq, NULL);
-      UPDATE messages m SET body = '', payload = NULL, votes = NULL, deleted_at = clock_timestamp(),
-          reactions = NULL, pinned_at = NULL, pinned_by = NULL
-        WHERE m.conversation_id = p_conversation_id AND m.seq = p_seq;
-      RETURN add_event(p_conversation_id, 'message.deleted', p_actor_id, p_seq, '{}');
-    END $$`
-
-  // As in 0011.
-  yield* sql`
-    CREATE OR REPLACE FUNCTION delete_message(p_conversation_id uuid, p_actor_id uuid, p_message_id uuid)
-    RETURNS changed LANGUAGE plpgsql VOLATILE AS $$
-    DECLARE
-      message record;
-      result changed;
-    BEGIN
-      SELECT * INTO message FROM lock_message(p_conversation_id, p_actor_id, p_message_id);
-      result.outcome := CASE
-        WHEN message.seq IS NULL THEN 'no-message'
-        WHEN message.sender_id <> p_actor_id AND NOT (message.kind = 'group' AND (message.role = 'owner'
-          OR (message.role = 'admin' AND NOT EXISTS (
-            SELECT FROM conversation_members m WHERE m.conversation_id = p_conversation_id
-              AND m.user_id = message.sender_id AND m.left_seq IS NULL AND m.role <> 'member')))) THEN 'forbidden'
-        WHEN message.deleted THEN 'unchanged'
-        ELSE 'changed' END;
-      IF result.outcome <> 'changed' THEN RETURN result; END IF;
-      result.first_seq := erase_message(p_conversation_id, p_actor_id, message.seq);
-      result.last_seq := result.first_seq;
-      RETURN result;
-    END $$`
-
   // A step of one conversation: erases at most p_limit messages whose time is over, each in the name of its sender.
   // Nothing when another node is at it, or the conversation busy: it is done later then.
   yield* sql`

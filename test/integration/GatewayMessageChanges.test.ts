@@ -100,4 +100,45 @@ layer(gatewayService(), { excludeTestServices: true })("changes of messages over
       assert.deepInclude(yield* bobs.ok("message.forward", data), { duplicate: true })
     })
   )
+
+  it.effect("who joined later gets the place of what concerns earlier messages, live and replayed, and no more", () =>
+    Effect.gen(function* () {
+      const { ann, bob, http, url } = yield* start
+      const late = yield* http.register("late")
+      const id = yield* http.group(ann, bob)
+      yield* http.post(ann, id, "early", "before your time")
+      const [early] = yield* http.history(ann, id)
+      const [bobs, anns] = [yield* connect(url), yield* connect(url)]
+      yield* bobs.ready(bob.token)
+      yield* anns.ready(ann.token)
+      yield* anns.ok("member.add", { conversationId: id, userIds: [late.id] })
+      const lates = yield* connect(url)
+      yield* lates.ready(late.token)
+      const one = { conversationId: id, messageId: early?.id }
+      yield* anns.ok("message.send", { conversationId: id, clientMessageId: "re", body: "now", replyTo: early?.id })
+      yield* anns.ok("message.edit", { ...one, body: "still before your time" })
+      yield* anns.ok("reaction.add", { ...one, emoji: "👍" })
+      yield* Effect.all([bobs.seq(id, 6), lates.seq(id, 6)])
+
+      const back = yield* connect(url)
+      yield* back.ready(late.token, { cursors: { [id]: 3 } })
+      const place = { messageId: early?.id, messageSeq: 2 }
+      for (const client of [lates, back]) {
+        const frames = client.frames.filter(({ seq }) => seq !== undefined && seq > 3)
+        const [reply, ...about] = frames.map(({ json }) => json as { event: string; data: unknown })
+        assert.deepStrictEqual(
+          about.map(({ data, event }) => [event, data]),
+          [
+            ["message.edited", place],
+            ["reaction.added", place]
+          ]
+        )
+        assert.include(JSON.stringify(reply), `"replyTo":{"messageId":"${early?.id}","seq":2,"senderId":null`)
+        assert.notInclude(JSON.stringify(frames), "before your time")
+      }
+      assert.include(JSON.stringify(bobs.frames), "still before your time")
+      const error = yield* lates.error("reaction.add", { ...one, emoji: "👍" })
+      assert.strictEqual(error.status, 404)
+    })
+  )
 })
