@@ -6,7 +6,7 @@ import { orUnavailable } from "./Sql.ts"
 /** How many rows of a table a step deletes. */
 const rows = 500
 
-/** Deletes a few rows of what is over (migration 0020 says what that is); true when there is more. */
+/** Deletes a few rows of what is over (migration 0021 says what that is); true when there is more. */
 export const makePurge = Effect.map(SqlClient.SqlClient, (sql) =>
   sql<{ most: number }>`SELECT purge(${rows}::int) AS most`.pipe(
     Effect.map(([step]) => step?.most === rows),
