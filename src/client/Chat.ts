@@ -138,12 +138,12 @@ export class Chat {
   async markRead(conversationId: string, seq?: number): Promise<void> {
     const id = decodeId(conversationId)
     const upTo = seq ?? this.latest.conversations.get(id)?.conversation.seq ?? 0
-    await this.ask("read.mark", { conversationId: id, seq: upTo })
+    await this.ask("read.mark", { conversationId, seq: upTo })
   }
 
   /** Says that the user is typing; say it again every few seconds. */
   async typing(conversationId: string): Promise<void> {
-    await this.ask("typing.start", { conversationId: decodeId(conversationId) })
+    await this.ask("typing.start", { conversationId })
   }
 
   /** Keeps the presence of these users in the state. */

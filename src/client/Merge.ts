@@ -102,6 +102,8 @@ const withConversation = (state: ConversationState, change: Partial<Conversation
   conversation: { ...state.conversation, ...change }
 })
 
+const mentions = (message: Message, me: UserId) => message.mentionsAll || message.mentions.includes(me)
+
 const created = (state: ConversationState, event: Extract<Event, { event: "message.created" }>, me: UserId): Merged => {
   const { message, threadRoot } = event.data
   const { seq } = event
@@ -116,7 +118,7 @@ const created = (state: ConversationState, event: Extract<Event, { event: "messa
       threadRoot !== undefined && "threadReplyCount" in threadRoot
         ? changeAt(active, threadRoot.seq, seq, (root) => ({ ...root, threadReplyCount: threadRoot.threadReplyCount }))
         : active
-    return { state: counted, recount: mine || message.mentions.includes(me) }
+    return { state: counted, recount: mine || mentions(message, me) }
   }
   const inserted = insert(active, message)
   if (mine) {
@@ -124,7 +126,7 @@ const created = (state: ConversationState, event: Extract<Event, { event: "messa
     return { state: readTo(withMe(inserted, read)), recount: mentionCount > 0 }
   }
   if (seq <= readSeq || message.deletedAt !== null) return { state: inserted, recount: false }
-  const mentioned = message.mentions.includes(me) ? 1 : 0
+  const mentioned = mentions(message, me) ? 1 : 0
   return {
     state: withMe(inserted, {
       unreadCount: Math.min(unreadCap, unreadCount + 1),
@@ -169,6 +171,18 @@ const react = (
   }))
 }
 
+/** What is left of a message that is deleted. */
+const tombstone = {
+  body: "",
+  payload: null,
+  votes: null,
+  mentions: [],
+  mentionsAll: false,
+  attachments: [],
+  reactions: [],
+  pinned: false
+}
+
 const apply = (state: ConversationState, event: Event, me: UserId): Merged => {
   const { conversation } = state
   const sure = (next: ConversationState): Merged => ({ state: next, recount: false })
@@ -189,7 +203,7 @@ const apply = (state: ConversationState, event: Event, me: UserId): Merged => {
     case "message.deleted": {
       const { messageSeq } = event.data
       const { at, seq } = event
-      const gone = { body: "", deletedAt: at, mentions: [], attachments: [], reactions: [], pinned: false }
+      const gone = { ...tombstone, deletedAt: at }
       const deleted = changeAt(state, messageSeq, seq, (message) => ({ ...message, ...gone }))
       return { state: quote(deleted, messageSeq, { excerpt: "", deleted: true }), recount: isUnread(messageSeq) }
     }

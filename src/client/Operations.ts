@@ -8,7 +8,8 @@ type Declared = RpcGroup.Rpcs<typeof Operations>
 
 /** What can be asked for over the socket; a message is sent through the outbox. */
 export type OperationName = Exclude<Declared["_tag"], "message.send">
-export type PayloadOf<Name extends OperationName> = Rpc.PayloadConstructor<Rpc.ExtractTag<Declared, Name>>
+/** As JSON has it: ids are plain strings. */
+export type PayloadOf<Name extends OperationName> = Rpc.ExtractTag<Declared, Name>["payloadSchema"]["Encoded"]
 export type AnswerOf<Name extends OperationName> = Rpc.Success<Rpc.ExtractTag<Declared, Name>>
 
 export type CommandError = Problem | ConnectionLost | Refused
