@@ -1,0 +1,152 @@
+import { Cause, Config, Console, Effect, FileSystem, Option, Redacted } from "effect"
+import { Argument, CliConfig, CliError, Command, Flag, GlobalFlag, Prompt } from "effect/cli"
+import { login, register } from "../client/Credentials.ts"
+import { SessionFile } from "./SessionFile.ts"
+import { smoke } from "./Smoke.ts"
+import { http, nameOf, send, tail } from "./Talk.ts"
+
+const url = Flag.String("url").pipe(
+  Flag.withMetavar("<url>"),
+  Flag.withDescription("Where the service is; CHAT_URL in the environment says so too"),
+  Flag.withFallbackConfig(Config.String("CHAT_URL")),
+  Flag.withDefault("http://localhost:8080"),
+  Flag.map((text) => text.replace(/\/+$/, ""))
+)
+
+const passwordFile = Flag.String("password-file").pipe(
+  Flag.withMetavar("<file>"),
+  Flag.withDescription("Read the password from this file instead of asking for it"),
+  Flag.optional
+)
+
+const json = Flag.Boolean("json").pipe(Flag.withDefault(false), Flag.withDescription("Print JSON, one object a line"))
+
+const conversation = Argument.String("conversation").pipe(
+  Argument.withDescription("The id of a conversation, or @username for the direct one")
+)
+
+/** Never a flag's value: other users of the machine see those. */
+const passwordOf = (file: Option.Option<string>) =>
+  Option.match(file, {
+    onSome: (path) =>
+      Effect.map(
+        Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)),
+        (text) => text.replace(/\r?\n$/, "")
+      ),
+    onNone: () => Effect.map(Prompt.run(Prompt.Password({ message: "Password" })), Redacted.value)
+  })
+
+const registerCommand = Command.make(
+  "register",
+  {
+    url,
+    passwordFile,
+    username: Argument.String("username"),
+    email: Argument.String("email"),
+    displayName: Flag.String("display-name").pipe(Flag.optional)
+  },
+  Effect.fnUntraced(function* ({ displayName, email, passwordFile, url, username }) {
+    const password = yield* passwordOf(passwordFile)
+    const name = Option.getOrElse(displayName, () => username)
+    const user = yield* register(url, { username, email, password, displayName: name })
+    yield* (yield* SessionFile).save({ url, tokens: yield* login(url, { login: username, password }) })
+    yield* Console.log(`${user.username} (${user.id}) is registered and signed in`)
+  })
+).pipe(Command.withDescription("Make an account, and sign in"))
+
+const loginCommand = Command.make(
+  "login",
+  { url, passwordFile, login: Argument.String("login") },
+  Effect.fnUntraced(function* (given) {
+    const password = yield* passwordOf(given.passwordFile)
+    const tokens = yield* login(given.url, { login: given.login, password })
+    yield* (yield* SessionFile).save({ url: given.url, tokens })
+    yield* Console.log(`signed in as ${tokens.user.username}`)
+  })
+).pipe(Command.withDescription("Sign in with a username or an e-mail address"))
+
+const logoutCommand = Command.make(
+  "logout",
+  {},
+  Effect.fnUntraced(function* () {
+    const client = yield* http
+    yield* client.auth.logout({}).pipe(Effect.catchTag("Unauthenticated", () => Effect.void))
+    yield* (yield* SessionFile).forget
+    yield* Console.log("signed out")
+  })
+).pipe(Command.withDescription("End the session"))
+
+const whoamiCommand = Command.make(
+  "whoami",
+  {},
+  Effect.fnUntraced(function* () {
+    const me = yield* (yield* http).user.me({})
+    yield* Console.log(`${me.username} (${me.id}), ${me.email}`)
+  })
+).pipe(Command.withDescription("Show who is signed in"))
+
+const conversationsCommand = Command.make(
+  "conversations",
+  { json },
+  Effect.fnUntraced(function* ({ json }) {
+    const client = yield* http
+    let cursor: string | undefined
+    do {
+      const page = yield* client.conversation.list({ query: cursor === undefined ? {} : { cursor } })
+      for (const one of page.items) {
+        const unread = one.me.unreadCount > 0 ? `, ${one.me.unreadCount} unread` : ""
+        yield* Console.log(json ? JSON.stringify(one) : `${one.id}  ${nameOf(one)}${unread}`)
+      }
+      cursor = page.nextCursor
+    } while (cursor !== undefined)
+  })
+).pipe(Command.withDescription("List the conversations, those with the latest activity first"))
+
+const sendCommand = Command.make(
+  "send",
+  { conversation, words: Argument.String("text").pipe(Argument.atLeast(1)) },
+  Effect.fnUntraced(function* ({ conversation, words }) {
+    const { seq } = yield* send(conversation, words.join(" "))
+    yield* Console.log(`sent, seq ${seq}`)
+  })
+).pipe(Command.withDescription("Send a message, and wait until it is stored"))
+
+const tailCommand = Command.make("tail", { conversation, json }, ({ conversation, json }) =>
+  tail(conversation, { json })
+).pipe(Command.withDescription("Show a conversation live, until Ctrl+C"))
+
+const smokeCommand = Command.make("smoke", { url }, ({ url }) => smoke(url)).pipe(
+  Command.withDescription("Try a deployment with two new users (smoke-…): sign in, connect, talk, read")
+)
+
+const reasonOf = (cause: Cause.Cause<unknown>) => {
+  const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
+  return failure instanceof Error ? failure.message.replace(/\p{Cc}+/gu, " ") : Cause.pretty(cause)
+}
+
+const report = (cause: Cause.Cause<unknown>) =>
+  Cause.hasInterruptsOnly(cause) || CliError.isCliError(Option.getOrUndefined(Cause.findErrorOption(cause)))
+    ? Effect.void
+    : Console.error(`chat-service: ${reasonOf(cause)}`)
+
+/** The client for people and operators at a terminal. What fails is told in one line on stderr. */
+export const chatCommand = (version: string) =>
+  Command.make("chat-service").pipe(
+    Command.withDescription("Talk over a chat service from the terminal, or try a deployment"),
+    Command.withSubcommands([
+      registerCommand,
+      loginCommand,
+      logoutCommand,
+      whoamiCommand,
+      conversationsCommand,
+      sendCommand,
+      tailCommand,
+      smokeCommand
+    ]),
+    Command.run({ version }),
+    Effect.tapCause(report),
+    Effect.provide([
+      SessionFile.layer,
+      CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
+    ])
+  )
