@@ -205,6 +205,12 @@ const realtime: Dashboard = {
           queries: [by("cause", rate("chat_repaired_events_total"))]
         },
         {
+          title: "Events for other nodes",
+          description: "What NATS took, and what it did not: that is repaired",
+          unit: "ops",
+          queries: [by("outcome", rate("chat_bus_events_total"))]
+        },
+        {
           title: "Resumes",
           unit: "ops",
           queries: [

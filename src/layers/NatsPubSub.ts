@@ -1,4 +1,6 @@
 import { Cause, Effect, Layer } from "effect"
+import { busEvents } from "../services/MetricDefinitions.ts"
+import { Metrics } from "../services/Metrics.ts"
 import { listenerFailed, type Published, PubSub, type Subject } from "../services/PubSub.ts"
 import { makeRareLog } from "../services/RareLog.ts"
 import { Settings, type SettingsShape } from "../services/Settings.ts"
@@ -45,6 +47,9 @@ const make = Effect.fnUntraced(function* (prefix: string) {
   const onTooBig = rarely(({ event }: Published, bytes: number) =>
     Effect.logWarning("an event is too big for NATS", { event, bytes, maxPayload: nats.maxPayload() })
   )
+  const metrics = yield* Metrics
+  const countSent = metrics.counter(busEvents, { outcome: "sent" })
+  const countDropped = metrics.counter(busEvents, { outcome: "dropped" })
   const subjects = new Subjects((defect) => fork(listenerFailed(defect)))
   const remote = new Map<Subject, () => void>()
   const missed = new Map<Subject, Published>()
@@ -66,7 +71,11 @@ const make = Effect.fnUntraced(function* (prefix: string) {
   }
 
   const sendOrMiss = (subject: Subject, events: ReadonlyArray<Published>, traceparent: string | undefined) => {
-    if (send(subject, events, traceparent)) return true
+    if (send(subject, events, traceparent)) {
+      countSent(events.length)
+      return true
+    }
+    countDropped(events.length)
     if (nats.healthy()) onDropped(subject)
     const last = events.findLast(({ seq }) => seq !== null)
     if (last === undefined) return false

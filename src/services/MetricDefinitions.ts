@@ -112,6 +112,9 @@ export const commitDuration = histogram("chat_commit_duration_seconds", "How lon
   queue: queues
 })
 export const commitQueue = gauge("chat_commit_queue_entries", "Entries that wait for their commit", { queue: queues })
+export const busEvents = counter("chat_bus_events_total", "Events for other nodes that the bus took, or did not", {
+  outcome: ["sent", "dropped"]
+})
 export const followed = gauge("chat_followed_conversations", "Conversations that somebody on this node follows", {})
 export const fanOut = histogram(
   "chat_fanout_duration_seconds",

@@ -15,6 +15,7 @@ import {
   twoNodes
 } from "../support/Bus.ts"
 import { natsServerIsThere, startNatsServer } from "../support/NatsServer.ts"
+import { counting, sample } from "../support/Samples.ts"
 import { startProxy } from "../support/TcpProxy.ts"
 
 const start = (address: string) => Effect.scoped(startNode(address, somePrefix()))
@@ -55,6 +56,21 @@ describe.skipIf(!natsServerIsThere)(natsServerIsThere ? "NATS" : "NATS (no nats-
       const error = yield* Effect.flip(start(server.address.replace("//", "//u:p@")))
       assert.match(error.message, /^nats\.address: no test event came through NATS .* publish and subscribe to test-/)
     })
+  )
+
+  live("counts the events that it took, and those that it did not", () =>
+    Effect.gen(function* () {
+      const server = yield* startNatsServer()
+      const bus = yield* startNode(server.address, somePrefix())
+      const { id, subject } = someConversation()
+      const events = (outcome: string) => sample(`chat_bus_events_total{outcome="${outcome}"}`)
+      yield* bus.publish(subject, [eventOf(id, 1), eventOf(id, 2)])
+      assert.deepStrictEqual([yield* events("sent"), yield* events("dropped")], [2, 0])
+      yield* server.kill
+      yield* goesAway(bus)
+      yield* bus.publish(subject, [eventOf(id, 3)])
+      assert.deepStrictEqual([yield* events("sent"), yield* events("dropped")], [2, 1])
+    }).pipe(Effect.provide(counting))
   )
 
   live("goes on without its server, and with it again", (lines) =>
