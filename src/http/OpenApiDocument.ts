@@ -39,12 +39,16 @@ const rewrite = (value: unknown): unknown => {
   })
 }
 
-/** A problem always says these, over HTTP. */
-const completed = (schema: unknown): unknown => {
+/** A problem always says these, over HTTP. Its example is with its Schema, since it can come from everywhere. */
+const completed = (schema: unknown, schemas: Json): unknown => {
   const type = isRecord(schema) && isRecord(schema.properties) ? schema.properties.type : undefined
   const isProblem = isRecord(type) && Array.isArray(type.enum) && String(type.enum[0]).startsWith("/problems/")
   if (!isRecord(schema) || !isProblem || !Array.isArray(schema.required)) return schema
-  return { ...schema, required: [...new Set([...schema.required, "title", "status", "requestId"])] }
+  return {
+    ...schema,
+    required: [...new Set([...schema.required, "title", "status", "requestId"])],
+    examples: [exampleOf(schema, schemas, true)]
+  }
 }
 
 const header = (description: string, type: string) => ({ description, schema: { type } })
@@ -54,15 +58,26 @@ const headers: Record<string, Json> = {
   503: { "Retry-After": header("In how many seconds to try again", "integer") }
 }
 
-const isJson = (contentType: string) => /^application\/(problem\+)?json$/.test(contentType)
-
 /** With an example of each body, made from its Schema. */
 const withExamples = (content: unknown, schemas: Json, complete: boolean): Json =>
   withEntries(isRecord(content) ? content : {}, (type, media) => [
-    [type, isRecord(media) && isJson(type) ? { ...media, example: exampleOf(media.schema, schemas, complete) } : media]
+    [
+      type,
+      isRecord(media) && type === "application/json"
+        ? { ...media, example: exampleOf(media.schema, schemas, complete) }
+        : media
+    ]
   ])
 
-const operation = (value: unknown, schemas: Json): unknown => {
+/** The name of the problem that a response tells in its usual words; such a response is told once for all. */
+const usualProblem = ({ content, description }: Json, schemas: Json): string | undefined => {
+  const media = isRecord(content) && Object.keys(content).length === 1 ? content["application/problem+json"] : undefined
+  const schema = isRecord(media) ? media.schema : undefined
+  const name = isRecord(schema) ? String(schema.$ref).replace("#/components/schemas/", "") : ""
+  return JSON.stringify(schemas[name] ?? null).includes(JSON.stringify([description])) ? name : undefined
+}
+
+const operation = (value: unknown, schemas: Json, problems: Record<string, unknown>): unknown => {
   if (!isRecord(value) || !isRecord(value.responses)) return value
   const { requestBody, responses } = value
   return {
@@ -70,18 +85,14 @@ const operation = (value: unknown, schemas: Json): unknown => {
     ...(isRecord(requestBody) && {
       requestBody: { ...requestBody, content: withExamples(requestBody.content, schemas, false) }
     }),
-    responses: withEntries(responses, (status, response) => [
-      [
-        status,
-        isRecord(response) && response.content !== undefined
-          ? {
-              ...response,
-              ...(headers[status] !== undefined && { headers: headers[status] }),
-              content: withExamples(response.content, schemas, true)
-            }
-          : response
-      ]
-    ])
+    responses: withEntries(responses, (status, response) => {
+      if (!isRecord(response) || response.content === undefined) return [[status, response]]
+      const whole = { ...response, ...(headers[status] !== undefined && { headers: headers[status] }) }
+      const problem = usualProblem(response, schemas)
+      if (problem === undefined) return [[status, { ...whole, content: withExamples(response.content, schemas, true) }]]
+      problems[problem] = whole
+      return [[status, { $ref: `#/components/responses/${problem}` }]]
+    })
   }
 }
 
@@ -91,18 +102,22 @@ export const toOpenApiDocument = (document: Json): Record<string, unknown> => {
   if (!isRecord(components) || !isRecord(components.schemas) || !isRecord(paths)) return { ...rest, components, paths }
   const json = makeJsonSchemas()
   const others = otherPaths(json.of)
-  const schemas = withEntries({ ...json.components, ...components.schemas }, (name, schema) => [
-    [plainName(name), completed(schema)]
-  ])
+  const named = { ...json.components, ...components.schemas }
+  const schemas = withEntries(named, (name, schema) => [[plainName(name), completed(schema, named)]])
+  const problems: Record<string, unknown> = {}
   return {
     ...rest,
     servers: [{ url: "/", description: "This service" }],
     paths: withEntries({ ...paths, ...others }, (path, item) => [
-      [path, withEntries(isRecord(item) ? item : {}, (method, value) => [[method, operation(value, schemas)]])]
+      [
+        path,
+        withEntries(isRecord(item) ? item : {}, (method, value) => [[method, operation(value, schemas, problems)]])
+      ]
     ]),
     components: {
       ...components,
       schemas,
+      responses: problems,
       securitySchemes: {
         ...(isRecord(components.securitySchemes) ? components.securitySchemes : {}),
         cookie: cookieScheme

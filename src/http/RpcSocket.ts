@@ -89,9 +89,21 @@ export const makeRpcSockets = Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
     const { address } = yield* CurrentRequest
     yield* admit(address)
-    const socket = yield* Effect.orDie(request.upgrade)
+    const { reader, writer } = yield* Effect.orDie(request.upgrade)
     const incoming = NodeHttpServerRequest.toIncomingMessage(request)
-    if (incoming instanceof IncomingMessage) incoming.socket.setKeepAlive(true, keepAliveMs)
+    if (!(incoming instanceof IncomingMessage)) return yield* Effect.die(new Error("an upgrade without a connection"))
+    incoming.socket.setKeepAlive(true, keepAliveMs)
+    // Who does not read answers is not asked for more calls: a write never waits, however much is queued.
+    const room = Effect.void.pipe(
+      Effect.repeat({
+        schedule: Schedule.spaced("20 millis"),
+        until: () => incoming.socket.writableLength <= limits.outboxBytes
+      })
+    )
+    const socket = Socket.make({
+      writer,
+      reader: Effect.map(reader, (from) => ({ ...from, pull: Effect.andThen(room, from.pull) }))
+    })
     const state: RpcSocket = { sessions: new Set(), calls: 0, inFlight: 0 }
     const ended = Deferred.makeUnsafe<Socket.CloseEvent>()
     const since = yield* Clock.currentTimeMillis
@@ -103,7 +115,7 @@ export const makeRpcSockets = Effect.gen(function* () {
           return Effect.logInfo("rpc socket closed", { durationMs: now - since, calls: state.calls })
         })
     )
-    const { write } = yield* socket.writer
+    const { write } = yield* writer
     const close = reasonToClose(state, ended).pipe(
       Effect.flatMap((event) => Effect.ignore(write(event))),
       Effect.andThen(Effect.sleep(closeMs))

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { Parser } from "@asyncapi/parser"
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Spectral from "@stoplight/spectral-core"
@@ -152,4 +153,21 @@ layer(recordedService, { excludeTestServices: true })("documents are served", (i
       }
     })
   )
+})
+
+/** A change of what clients rely on is seen as a change of these files. */
+describe("the committed documents", () => {
+  for (const [name, document] of [
+    ["openapi", openApi],
+    ["asyncapi", asyncApi]
+  ] as const) {
+    it(`docs/${name}.json is what is served`, () => {
+      const committed = readFileSync(new URL(`../../docs/${name}.json`, import.meta.url), "utf8")
+      assert.deepStrictEqual(
+        JSON.parse(JSON.stringify(document)),
+        JSON.parse(committed),
+        `The API has changed. If that is meant: npm run documents, and commit docs/${name}.json`
+      )
+    })
+  }
 })

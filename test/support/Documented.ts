@@ -83,9 +83,12 @@ const told = ({ contentType, method, path, status, text }: Told): string | undef
     if (method === "OPTIONS" || method === "HEAD") return undefined
     return status >= 400 ? anyProblem(JSON.parse(text)) : "is not described"
   }
-  const keys = ["paths", template, method.toLowerCase(), "responses", String(status)]
+  const place = ["paths", template, method.toLowerCase(), "responses", String(status)]
+  const given = within(openApi.get(), ...place)
+  if (given === undefined) return "has no such status"
+  const shared = within(given, "$ref")
+  const keys = typeof shared === "string" ? shared.slice("#/".length).split("/") : place
   const response = within(openApi.get(), ...keys)
-  if (response === undefined) return "has no such status"
   const content = within(response, "content")
   if (text === "" && content === undefined) return undefined
   if (within(content, type) === undefined) return `has no content ${type}`
