@@ -84,7 +84,7 @@ export const layer = Layer.effect(
         ...(response.headers["content-type"]?.startsWith("text/event-stream") && { "x-accel-buffering": "no" }),
         // A refused upgrade is the last that its connection carries.
         ...(wantsSocket(request) && { connection: "close" }),
-        // Trace Context, level 2: where the caller finds what became of it.
+        // A draft of the W3C: where the caller finds what became of his request.
         ...(traceresponse !== undefined && { traceresponse }),
         "x-request-id": info.id
       })
