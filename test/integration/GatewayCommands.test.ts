@@ -195,6 +195,55 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
+  it.effect("threads are replied to and read, and polls are voted in", () =>
+    Effect.gen(function* () {
+      const { a, ann, b, bob, http, id, url } = yield* pair
+      const phone = yield* connect(url)
+      yield* phone.ready((yield* http.login(bob.username, bob.password)).token)
+      const root = yield* a.ok("message.send", message(id))
+      const reply = { ...message(id, `@${bob.username}`), threadRoot: root.messageId }
+      const { messageId, seq } = yield* a.ok("message.send", reply)
+      for (const client of [a, b, phone]) {
+        const { json } = yield* client.seq(id, 3)
+        assert.deepNestedInclude(Object(json), {
+          "data.threadRoot": { messageId: root.messageId, seq: 2, threadReplyCount: 1 }
+        })
+      }
+      const thread = { conversationId: id, messageId }
+      assert.deepInclude(yield* b.ok("thread.list", thread), { replyCount: 1, readSeq: 2, unreadCount: 1 })
+      assert.deepStrictEqual(yield* b.ok("thread.mark", { ...thread, seq }), {})
+      const { json } = yield* phone.event("conversation.settings", id)
+      assert.nestedInclude(Object(json), { "data.me.unreadCount": 1, "data.me.mentionCount": 0 })
+
+      const payload = { question: "When?", options: ["now", "later"], multiple: true }
+      const poll = yield* b.ok("message.send", { ...message(id, ""), type: "poll", payload })
+      const vote = { conversationId: id, messageId: poll.messageId }
+      assert.deepStrictEqual(yield* a.ok("message.vote", { ...vote, options: [1, 0] }), {})
+      assert.deepStrictEqual(yield* a.ok("message.unvote", vote), {})
+      for (const [at, votes] of [
+        [5, [1, 1]],
+        [6, [0, 0]]
+      ] as const) {
+        const voted = yield* b.seq(id, at)
+        assert.deepStrictEqual(
+          [voted.event, voted.json],
+          [
+            "poll.voted",
+            {
+              event: "poll.voted",
+              conversationId: id,
+              seq: at,
+              at: Object(voted.json).at,
+              actorId: ann.id,
+              data: { messageId: poll.messageId, messageSeq: 4, votes }
+            }
+          ]
+        )
+      }
+      assert.deepInclude(yield* a.ok("message.get", vote), { votes: [0, 0], myVote: [], changedSeq: 6 })
+    })
+  )
+
   it.effect("a conversation that is made while one is online comes, and then its events", () =>
     Effect.gen(function* () {
       const { accounts, clients } = yield* online(3)
