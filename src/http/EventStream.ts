@@ -1,7 +1,8 @@
 import { type Cause, Effect, Queue } from "effect"
 import { ConversationId, type UserId } from "../domain/Ids.ts"
 import type { Receiver } from "../ws/CatchUp.ts"
-import type { Cursor, Frame } from "../ws/Hub.ts"
+import type { Cursor } from "../ws/Cursor.ts"
+import type { Frame } from "../ws/Frame.ts"
 import type { Position } from "./StreamPosition.ts"
 
 /** What its reader has been sent, as the id of the last event. */

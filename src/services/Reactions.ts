@@ -24,8 +24,8 @@ export class Reactions extends Context.Service<
   Reactions,
   {
     /**
-     * `Forbidden` when the other one of the DM has blocked the user; `Conflict` when the message is deleted, or when a new emoji would be one more than a message
-     * may have.
+     * `Forbidden` when the other one of the DM has blocked the user; `Conflict` when the message is deleted, or when a
+     * new emoji would be one more than a message may have.
      */
     readonly add: React<Conflict | Forbidden>
     readonly remove: React<never>

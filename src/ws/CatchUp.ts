@@ -11,7 +11,9 @@ import { Metrics } from "../services/Metrics.ts"
 import { compare } from "../services/Sync.ts"
 import { untraced } from "../services/Tracing.ts"
 import { makeComparison } from "./Comparison.ts"
-import { type Cursor, type Follower, Frame, Hub } from "./Hub.ts"
+import type { Cursor, Follower } from "./Cursor.ts"
+import { Frame } from "./Frame.ts"
+import { Hub } from "./Hub.ts"
 import { replayLimit } from "./Protocol.ts"
 
 /** How many conversations one frame of the list, and one read, holds. */

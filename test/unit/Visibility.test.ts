@@ -4,7 +4,7 @@ import { ClientMessageId, ConversationId, MessageId, UserId } from "../../src/do
 import type { Message } from "../../src/domain/Message.ts"
 import { seenFrom } from "../../src/domain/Visibility.ts"
 import { encodeEvent } from "../../src/services/PubSub.ts"
-import { Frame } from "../../src/ws/Hub.ts"
+import { Frame } from "../../src/ws/Frame.ts"
 
 const id = (n: number) => `00000000-0000-7000-8000-${`${n}`.padStart(12, "0")}`
 const conversationId = ConversationId.make(id(0))
