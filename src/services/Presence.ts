@@ -7,7 +7,7 @@ import { every } from "./Background.ts"
 import { beatsPerExpiry, makePresenceReports } from "./PresenceReports.ts"
 import { PresenceStore } from "./PresenceStore.ts"
 import { makePresenceWatchers, nobody, toPresence, type Watcher } from "./PresenceWatchers.ts"
-import type { Published } from "./PubSub.ts"
+import { type Published, PubSub, userSubject } from "./PubSub.ts"
 import { Settings } from "./Settings.ts"
 
 /**
@@ -59,6 +59,7 @@ export class Presence extends Context.Service<
     Effect.gen(function* () {
       const { limits, timers } = yield* Settings
       const acquaintances = yield* Acquaintances
+      const pubsub = yield* PubSub
       const store = yield* PresenceStore
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const reports = yield* makePresenceReports
@@ -82,7 +83,16 @@ export class Presence extends Context.Service<
       })
       yield* every(interval, "the beat of presence", Effect.andThen(reports.beat, reread))
       yield* every(timers.presenceBatch, "telling of presence", watchers.flush)
-      yield* every(timers.presenceExpiry, "the look at who may watch whom", watchers.recheck)
+      yield* every(timers.presenceExpiry, "the look at who may watch whom", watchers.recheck())
+
+      /** Who has left a conversation may be a stranger now to those whom he watches. */
+      const afterLeaving = (watcher: Watcher) =>
+        pubsub
+          .subscribe(userSubject(watcher.userId), (signals) => {
+            if (watcher.watched.size > 0 && signals.some(({ event }) => event === "membership.changed"))
+              fork(watchers.recheck(watcher))
+          })
+          .pipe(Effect.forkScoped)
 
       const distinct = (userIds: ReadonlyArray<UserId>) => {
         const ids = [...new Set(userIds)]
@@ -115,7 +125,7 @@ export class Presence extends Context.Service<
                   connections.delete(connectionId)
                   watchers.leave(watcher)
                 })
-            ),
+            ).pipe(Effect.tap(afterLeaving)),
             reports.connect(userId, connectionId)
           ),
         set: Effect.fn("Presence.set")((userId, status, connectionId) => reports.set(userId, status, connectionId)),

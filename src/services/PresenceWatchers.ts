@@ -204,19 +204,22 @@ export const makePresenceWatchers = Effect.gen(function* () {
       watcher.tell(encodeEphemeral({ event: "presence.changed", data: toPresence(userId, nobody, now) }))
     })
 
-  /** Ends the watching of those who have become strangers. */
-  const recheck = Effect.gen(function* () {
-    const watching = [...users.values()].flatMap(({ userId, watchers }) =>
-      Array.from(watchers, (watcher) => ({ watcher, userId, viewerId: watcher.userId }))
-    )
-    for (const some of inSteps(watching, pairs)) {
-      const known = new Set<string>()
-      for (const { userId, viewerId } of yield* acquaintances.among(some)) known.add(`${viewerId} ${userId}`)
-      for (const { userId, viewerId, watcher } of some) {
-        if (!known.has(`${viewerId} ${userId}`)) yield* forget(watcher, userId)
+  /** Ends the watching of those who have become strangers, by all or by one. */
+  const recheck = (only?: Watcher) =>
+    Effect.gen(function* () {
+      const watching = [...users.values()]
+        .flatMap(({ userId, watchers }) =>
+          Array.from(watchers, (watcher) => ({ watcher, userId, viewerId: watcher.userId }))
+        )
+        .filter(({ watcher }) => only === undefined || watcher === only)
+      for (const some of inSteps(watching, pairs)) {
+        const known = new Set<string>()
+        for (const { userId, viewerId } of yield* acquaintances.among(some)) known.add(`${viewerId} ${userId}`)
+        for (const { userId, viewerId, watcher } of some) {
+          if (!known.has(`${viewerId} ${userId}`)) yield* forget(watcher, userId)
+        }
       }
-    }
-  }).pipe(Effect.ignore)
+    }).pipe(Effect.ignore)
 
   const leave = (watcher: Watcher) => {
     for (const userId of [...watcher.watched]) unwatch(watcher, userId)

@@ -321,4 +321,78 @@ layer(gatewayService(), { excludeTestServices: true })("a member", (it) => {
       assert.strictEqual((yield* clients.cat.closed).code, 4504)
     })
   )
+
+  it.effect("who is removed sees no more who is there", () =>
+    Effect.gen(function* () {
+      const { ann, bob, clients, id } = yield* watched
+      const { items } = yield* clients.bob.ok("presence.subscribe", { userIds: [ann.id] })
+      assert.include(JSON.stringify(items), '"online"')
+      yield* remove(ann, id, bob)
+      const told = yield* clients.bob.event("presence.changed")
+      assert.include(JSON.stringify(told.json), '"status":"offline","lastSeenAt":null')
+      yield* clients.ann.ok("presence.set", { status: "dnd" })
+      const { items: later } = yield* clients.bob.ok("presence.subscribe", { userIds: [ann.id] })
+      assert.include(JSON.stringify(later), '"offline"')
+    })
+  )
+
+  it.effect("on a stream of events is told as on a socket", () =>
+    Effect.gen(function* () {
+      const { ann, bob, id, url } = yield* watched
+      const abort = new AbortController()
+      yield* Effect.addFinalizer(() => Effect.sync(() => abort.abort()))
+      const response = yield* Effect.promise(() =>
+        fetch(`${url}/v1/events`, { signal: abort.signal, headers: { authorization: `Bearer ${bob.token}` } })
+      )
+      const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
+      let text = ""
+      const until = (part: string) =>
+        Effect.promise(async () => {
+          while (!text.includes(part)) text += (await reader?.read())?.value ?? ""
+        }).pipe(Effect.timeout("10 seconds"))
+      yield* until("event: ready")
+      yield* send(ann, id)
+      yield* until('"seq":2')
+      yield* remove(ann, id, bob)
+      yield* until("event: conversation.removed")
+      yield* send(ann, id)
+      yield* add(ann, id, bob)
+      yield* until("event: conversation.added")
+      yield* send(ann, id)
+      yield* until('"seq":6,')
+      assert.notInclude(text, "member.left")
+      assert.deepStrictEqual(
+        [...text.matchAll(/^data: \{"event":"[^"]+","conversationId":"[^"]+","seq":(\d+)/gm)].map(([, seq]) =>
+          Number(seq)
+        ),
+        [2, 6]
+      )
+    })
+  )
+})
+
+layer(gatewayService({ limits: { groupMembers: 4 } }), { excludeTestServices: true })("a full group", (it) => {
+  it.effect("takes nobody more, however many come at once", () =>
+    Effect.gen(function* () {
+      const { ann, clients, http, id, url } = yield* watched
+      const others = yield* Effect.replicateEffect(http.register(), 4)
+      const { code } = yield* clients.ann.ok("invite.create", { conversationId: id })
+      const answers = yield* Effect.forEach(
+        others,
+        ({ token }) => http.ask("POST", `/v1/invites/${String(code)}/accept`, { token }),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(answers.map(({ status }) => status).toSorted(), [201, 409, 409, 409])
+      const refused = yield* clients.ann.error("member.add", {
+        conversationId: id,
+        userIds: others.map((other) => other.id)
+      })
+      assert.strictEqual(refused.code, "group-full")
+      const made = yield* api(url).ask("POST", "/v1/conversations", {
+        token: ann.token,
+        json: { kind: "group", title: "x", memberIds: others.map((other) => other.id) }
+      })
+      assert.strictEqual(made.status, 400)
+    })
+  )
 })
