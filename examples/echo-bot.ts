@@ -3,23 +3,20 @@
  *
  *     node examples/echo-bot.ts http://localhost:8080 bot "correct horse"
  */
-import { Chat, type ChatOptions } from "chat-service/client"
+import { Chat } from "chat-service/client"
 
-/** Answers each message of others once, whatever happens to the connection, until the signal. */
-export const echo = async (options: ChatOptions, signal?: AbortSignal) => {
-  const chat = new Chat(options)
-  signal?.addEventListener("abort", () => void chat.close())
+/** Answers each message of others once, whatever happens to the connection, until the client is closed. */
+export const echo = async (chat: Chat) => {
   for await (const event of chat.events()) {
     if (event.event !== "message.created") continue
-    const { body, conversationId, id, senderId, seq } = event.data.message
+    const { body, conversationId, id, senderId } = event.data.message
     if (senderId === chat.userId) continue
     // The same answer has the same id, so that it is never sent twice.
     await chat.send(conversationId, `You said: ${body}`, { clientMessageId: `echo-${id}`, replyTo: id })
-    await chat.markRead(conversationId, seq)
   }
 }
 
 if (import.meta.main) {
   const [url = "http://localhost:8080", login = "", password = ""] = process.argv.slice(2)
-  await echo({ url, tokens: await Chat.login(url, { login, password }) })
+  await echo(new Chat({ url, tokens: await Chat.login(url, { login, password }) }))
 }

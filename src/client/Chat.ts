@@ -1,9 +1,10 @@
-import { Effect, Layer, ManagedRuntime, Schema, Stream } from "effect"
+import { Cause, Effect, Exit, Layer, ManagedRuntime, Schema, Stream } from "effect"
 import { ClientMessageId, ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { Ack } from "../domain/Message.ts"
 import type { Login, Tokens } from "../domain/Session.ts"
 import type { Me, Registration } from "../domain/User.ts"
 import { Credentials, login, register } from "./Credentials.ts"
+import { ConnectionLost } from "./Failures.ts"
 import type { AnswerOf, OperationName, PayloadOf } from "./Operations.ts"
 import { Realtime, type RealtimeOptions } from "./Realtime.ts"
 import type { ChatEvent } from "./Session.ts"
@@ -65,8 +66,11 @@ export class Chat {
     return Effect.runPromise(login(url, credentials))
   }
 
-  private run<A, E>(use: (realtime: Realtime["Service"]) => Effect.Effect<A, E>): Promise<A> {
-    return this.runtime.runPromise(Effect.flatMap(Realtime, use))
+  private async run<A, E>(use: (realtime: Realtime["Service"]) => Effect.Effect<A, E>): Promise<A> {
+    const exit = await this.runtime.runPromiseExit(Effect.flatMap(Realtime, use))
+    if (Exit.isSuccess(exit)) return exit.value
+    // What was under way when the client was closed.
+    throw Cause.hasInterruptsOnly(exit.cause) ? new ConnectionLost({}) : Cause.squash(exit.cause)
   }
 
   /** The state as it is now. */

@@ -43,9 +43,9 @@ export class Realtime extends Context.Service<
     readonly changes: Stream.Stream<ChatState>
     /**
      * What happens from now on: the durable events of each conversation in order and each once, whatever the connection
-     * does. After a `conversation.reset` some are missing: the state has what they made.
+     * does. After a `conversation.reset` some are missing: the state has what they made. Ends with the client.
      */
-    readonly events: Stream.Stream<ChatEvent>
+    readonly events: Stream.Stream<ChatEvent, Refused>
     /** Asks for an operation by its name, as soon as there is a connection. It is not tried again. */
     readonly ask: Ask<CommandError>
     /** Succeeds once the message is stored for good, however long that takes. */
@@ -70,7 +70,7 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
   const me = credentials.userId
   const store = new Store(me)
   const state = yield* SubscriptionRef.make(emptyState)
-  const happened = yield* PubSub.unbounded<ChatEvent>()
+  const happened = yield* PubSub.unbounded<ChatEvent | null>()
   const paging = yield* Semaphore.make(1)
   const alarm = yield* Latch.make(false)
   /** Open while `current` is something. */
@@ -210,6 +210,7 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
     Effect.catch((refused) =>
       Effect.andThen(setCurrent(refused), update({ connection: { status: "closed", why: refused } }))
     ),
+    Effect.ensuring(PubSub.end(happened, null)),
     Effect.forkScoped
   )
   yield* Effect.addFinalizer(() => update({ connection: { status: "closed", why: null } }))
@@ -217,7 +218,10 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
   return Realtime.of({
     state: SubscriptionRef.get(state),
     changes: SubscriptionRef.changes(state),
-    events: Stream.fromPubSub(happened),
+    events: Stream.fromPubSub(happened).pipe(
+      Stream.takeWhile((event) => event !== null),
+      Stream.concat(Stream.suspend(() => (current instanceof Refused ? Stream.fail(current) : Stream.empty)))
+    ),
     ask,
     send: (message) => outbox.send({ ...message, senderId: me }),
     discard: outbox.discard,
