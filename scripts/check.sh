@@ -29,3 +29,8 @@ if grep -rn 'process\.env' --include='*.ts' src | grep -v '^src/layers/Settings.
   echo "Not allowed above: settings come from the Settings service" >&2
   exit 1
 fi
+doubled=$(ls migrations | cut -c 1-4 | uniq -d)
+if [ -n "$doubled" ]; then
+  echo "Not allowed: two migrations with the number $doubled" >&2
+  exit 1
+fi

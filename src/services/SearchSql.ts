@@ -30,32 +30,44 @@ const week = 7 * 24 * 3600 * 1000
 /** What is looked through first, for whoever searches for what is said every day. */
 const recent = 4 * week
 
+/** More weeks than that are left to the words alone. */
+const manyWeeks = 60
+
+/** Where in time all that is wanted lies, in milliseconds since 1970. */
+interface Span {
+  readonly since: number
+  readonly until: number
+}
+
+/** A moment in each week of the span; null where they are too many to help. */
+const weeksOf = (span: Span | undefined): ReadonlyArray<string> | null => {
+  const count = span === undefined ? Number.POSITIVE_INFINITY : Math.ceil((span.until - span.since) / week) + 1
+  return span === undefined || count > manyWeeks
+    ? null
+    : Array.from({ length: count }, (_, n) => new Date(span.since + n * week).toISOString())
+}
+
 const placeOf = (at: Date | null, conversationId: ConversationId, seq: number): Place | null =>
   at === null ? null : { at: at.getTime(), conversationId, seq }
 
-/** The statement that finds a page. `since`: the window is looked for after that moment only. */
+/** The statement that finds a page; nothing outside of the span is looked for. */
 export const searchStatement = (
   sql: SqlClient.SqlClient,
   userId: UserId,
   { after, before, conversationId, query, senderId }: MessageSearch,
   { from, last, to }: Position,
   limit: number,
-  since: number | undefined
+  span: Span | undefined
 ) => {
   const words = sql`websearch_to_tsquery('simple', ${query}::text)`
-  const weeks =
-    since === undefined
-      ? null
-      : Array.from({ length: Math.ceil(((to?.at ?? since + recent + week) - since) / week) + 1 }, (_, n) =>
-          new Date(since + n * week).toISOString()
-        )
+  const weeks = weeksOf(span)
   /** `x` is `messages` or `message_words`. */
   const wanted = sql.and([
     sql`true`,
     ...(senderId === undefined ? [] : [sql`x.sender_id = ${senderId}::uuid`]),
     ...(before === undefined ? [] : [sql`x.created_at < ${before}::timestamptz`]),
     ...(after === undefined ? [] : [sql`x.created_at > ${after}::timestamptz`]),
-    ...(since === undefined ? [] : [sql`x.created_at >= ${new Date(since)}::timestamptz`]),
+    ...(span === undefined ? [] : [sql`x.created_at >= ${new Date(span.since)}::timestamptz`]),
     ...(to === undefined
       ? []
       : [
@@ -153,13 +165,16 @@ export const makeSearchSql = Effect.gen(function* () {
   const messages: Search["Service"]["messages"] = Effect.fn("Search.messages")(function* (userId, search, page) {
     yield* checkPage(page, limits.pageSize)
     const position = page.cursor === undefined ? {} : yield* searchCursor.decode(page.cursor)
-    const find = (since: number | undefined) => searchStatement(sql, userId, search, position, page.limit, since)
+    const find = (span: Span | undefined) => searchStatement(sql, userId, search, position, page.limit, span)
+    const { from, to } = position
     const now = yield* Clock.currentTimeMillis
+    const until = Math.min(to?.at ?? now + week, search.before?.getTime() ?? now + week)
     const rows = yield* sql.withTransaction(
       Effect.gen(function* () {
         yield* searchSettings(sql)
+        if (from !== undefined) return yield* find({ since: from.at, until })
         // What has many matches has enough of them among the recent ones.
-        const first = position.from === undefined ? yield* find((position.to?.at ?? now) - recent) : []
+        const first = yield* find({ since: until - recent, until })
         return first[0]?.matches === windowSize ? first : yield* find(undefined)
       })
     )

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ConversationId, UserId } from "../../src/domain/Ids.ts"
+import { MessageChanges } from "../../src/services/MessageChanges.ts"
 import { Search } from "../../src/services/Search.ts"
 import { makeSearchIndex } from "../../src/services/SearchIndex.ts"
 import { searchSettings, searchStatement } from "../../src/services/SearchSql.ts"
@@ -29,16 +30,8 @@ describe("fake", () =>
     Layer.merge(Search.layerTest, Layer.succeed(Indexing, { run: Effect.void })).pipe(Layer.provideMerge(chat.fake))
   ))
 
-/** As an edit and a deletion do. */
-const change = (id: ConversationId, seq: number, actorId: UserId, event: "message.edited" | "message.deleted") =>
-  Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    Effect.andThen(
-      sql`UPDATE messages SET body = ${event === "message.edited" ? "a new word" : ""}, edited_at = now(),
-        deleted_at = CASE WHEN ${event === "message.deleted"} THEN now() END
-        WHERE conversation_id = ${id}::uuid AND seq = ${seq}::bigint`,
-      sql`SELECT add_event(${id}::uuid, ${event}, ${actorId}::uuid, ${seq}::bigint, '{}')`
-    )
-  )
+const say = (id: ConversationId, senderId: UserId, body: string) =>
+  Effect.map(store(entryOf(id, senderId, { body })), ({ ack }) => ack.messageId)
 
 const bodies = (userId: UserId, query: string) =>
   Search.use((search) =>
@@ -51,26 +44,30 @@ for (const database of databases) {
     searchContract(sql)
 
     it.layer(sql)("the index", (it) => {
-      it.effect("follows edits and deletions, and nobody finds what is gone before it does", () =>
+      it.effect("keeps the words of what is there, in steps that begin where the last one ended", () =>
         Effect.gen(function* () {
           const { run } = yield* Indexing
-          const { a, id } = yield* twoOfUs
-          for (const body of ["an old word", "a dead word"]) yield* store(entryOf(id, a, { body }))
-          const check = Effect.gen(function* () {
-            assert.deepStrictEqual(yield* bodies(a, "word"), ["a new word"])
-            assert.deepStrictEqual(yield* bodies(a, "new"), ["a new word"])
-            assert.deepStrictEqual([...(yield* bodies(a, "old")), ...(yield* bodies(a, "dead"))], [])
-          })
-          yield* run
-          assert.lengthOf(yield* bodies(a, "word"), 2)
-          yield* change(id, 2, a, "message.edited")
-          yield* change(id, 3, a, "message.deleted")
-          yield* check
-          yield* run
-          yield* check
+          const changes = yield* MessageChanges
           const client = yield* SqlClient.SqlClient
-          const left = yield* client`SELECT seq FROM message_words WHERE conversation_id = ${id}::uuid`
-          assert.deepStrictEqual(left, [{ seq: 2 }])
+          const { a, id } = yield* twoOfUs
+          const [edited, deleted] = [yield* say(id, a, "an old word"), yield* say(id, a, "a dead word")]
+          const kept = client<{ seq: number; words: string }>`
+            SELECT seq, ts_delete(words, ARRAY[conversation_lexeme(conversation_id), week_lexeme(created_at)])::text AS words
+            FROM message_words WHERE conversation_id = ${id}::uuid ORDER BY seq`
+          yield* run
+          assert.lengthOf(yield* kept, 2)
+          yield* changes.edit(a, id, edited, { body: "new" })
+          yield* changes.remove(a, id, deleted)
+          yield* say(id, a, "third")
+          yield* run
+          assert.deepStrictEqual(yield* kept, [
+            { seq: 2, words: "'new':1" },
+            { seq: 6, words: "'third':1" }
+          ])
+          yield* client`UPDATE message_words SET words = ''`
+          yield* run
+          const untouched = yield* client`SELECT FROM message_words WHERE words <> ''`
+          assert.lengthOf(untouched, 0)
         })
       )
 
@@ -89,8 +86,9 @@ for (const database of databases) {
           yield* run
           yield* client`ANALYZE message_words`
           for (const query of ["needle", "common"]) {
-            for (const since of [undefined, Date.now() - 28 * 86_400_000]) {
-              const statement = searchStatement(client, a, { query }, {}, 50, since)
+            const now = Date.now()
+            for (const span of [undefined, { since: now - 28 * 86_400_000, until: now }]) {
+              const statement = searchStatement(client, a, { query }, {}, 50, span)
               const plan = JSON.stringify(
                 yield* client.withTransaction(Effect.andThen(searchSettings(client), client`EXPLAIN ${statement}`))
               )
