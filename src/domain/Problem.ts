@@ -124,13 +124,50 @@ export type Problem = typeof Problem.Type
 export const invalid = (path: string, message: string) =>
   new InvalidRequest({ detail: `${path} ${message}`, errors: [{ path, message }] })
 
+/** How many fields are missing. */
+const lacks = (issue: SchemaIssue.Issue): number => {
+  switch (issue._tag) {
+    case "MissingKey":
+      return 1
+    case "Pointer":
+    case "Encoding":
+    case "Filter":
+      return lacks(issue.issue)
+    case "Composite":
+    case "AnyOf":
+      return issue.issues.reduce((sum, each) => sum + lacks(each), 0)
+    default:
+      return 0
+  }
+}
+
+/** The issue, and of what fits no member of a union only what is wrong with the nearest one, which lacks the least. */
+export const nearest = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
+  switch (issue._tag) {
+    case "Pointer":
+      return new SchemaIssue.Pointer(issue.path, nearest(issue.issue))
+    case "Composite": {
+      const [first, ...rest] = issue.issues
+      return new SchemaIssue.Composite(issue.ast, [nearest(first), ...rest.map(nearest)])
+    }
+    case "AnyOf": {
+      const [first, ...rest] = issue.issues
+      return first === undefined
+        ? issue
+        : nearest(rest.reduce((best, each) => (lacks(each) < lacks(best) ? each : best), first))
+    }
+    default:
+      return issue
+  }
+}
+
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
 /** Everything that is wrong with input that a Schema refused. */
 export const invalidData = ({ issue }: Schema.SchemaError) =>
   new InvalidRequest({
     detail: "The data is not valid",
-    errors: format(issue).issues.map(({ message, path = [] }) => ({
+    errors: format(nearest(issue)).issues.map(({ message, path = [] }) => ({
       path: path.map((segment) => String(typeof segment === "object" ? segment.key : segment)).join("."),
       message
     }))

@@ -1,7 +1,7 @@
 import { Schema, SchemaIssue } from "effect"
 import { HttpServerResponse, ProblemDetails } from "effect/http"
 import type { HttpApiError } from "effect/http-api"
-import { InvalidRequest, Problem } from "../domain/Problem.ts"
+import { InvalidRequest, nearest, Problem } from "../domain/Problem.ts"
 
 const encode = Schema.encodeSync(Problem)
 
@@ -51,7 +51,7 @@ const maxIssues = 20
 
 /** What is wrong with the parts of a request, by their names as the client wrote them. No value is repeated. */
 export const toInvalidRequest = (error: HttpApiError.HttpApiSchemaError): InvalidRequest => {
-  const errors = issuesOf(error.cause.issue)
+  const errors = issuesOf(nearest(error.cause.issue))
     .issues.slice(0, maxIssues)
     .map(({ message, path = [] }) => ({
       path: path.map((segment) => String(typeof segment === "object" ? segment.key : segment)).join("."),

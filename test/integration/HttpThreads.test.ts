@@ -79,7 +79,10 @@ layer(fakeService({ limits: { pageSize: 3 } }), { excludeTestServices: true })("
       const refused = yield* vote([0], `${path}/${String(record(plain.json.message).id)}`)
       assert.deepStrictEqual([refused.status, refused.problem.code], [409, "not-a-poll"])
       const bad = yield* send(ann.token, { type: "poll", payload: { question: "When?", options: ["now"] } })
-      assert.isTrue(bad.problem.errors?.some(({ path }) => path === "payload.options"))
+      assert.deepStrictEqual(
+        bad.problem.errors?.map(({ path }) => path),
+        ["payload.options"]
+      )
     })
   )
 })
