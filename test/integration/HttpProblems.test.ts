@@ -282,8 +282,8 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 32 } }), { exclud
   describe("methods", () => {
     it.effect("that a path does not have are a 405 that lists those it has", () =>
       Effect.gen(function* () {
-        const { headers } = yield* refused(405, "/v1/users/me", { method: "DELETE" })
-        assert.strictEqual(headers.get("allow"), "GET, HEAD, OPTIONS, PATCH")
+        const { headers } = yield* refused(405, "/v1/users/me", { method: "PUT" })
+        assert.strictEqual(headers.get("allow"), "DELETE, GET, HEAD, OPTIONS, PATCH")
         assert.strictEqual((yield* refused(405, "/v1/auth/login")).headers.get("allow"), "OPTIONS, POST")
         assert.strictEqual(
           (yield* refused(405, "/health", { method: "PUT" })).headers.get("allow"),
@@ -304,7 +304,10 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 32 } }), { exclud
         const head = yield* ask("/health", { method: "HEAD" })
         assert.deepStrictEqual([head.status, head.text, head.headers.get("content-length")], [200, "", "15"])
         const options = yield* ask("/v1/users/me", { method: "OPTIONS" })
-        assert.deepStrictEqual([options.status, options.headers.get("allow")], [204, "GET, HEAD, OPTIONS, PATCH"])
+        assert.deepStrictEqual(
+          [options.status, options.headers.get("allow")],
+          [204, "DELETE, GET, HEAD, OPTIONS, PATCH"]
+        )
       })
     )
   })
