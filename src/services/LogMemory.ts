@@ -227,7 +227,6 @@ export const makeMemoryLog = Effect.gen(function* () {
       }),
     message: Effect.fnUntraced(function* (conversationId, userId, messageId) {
       const { conversation, me, message } = yield* messageFor(conversations, conversationId, userId, messageId)
-      if (message.hiddenFor.includes(userId)) return yield* noMessage
       return toMessage(rowOf(conversation, message, userId), me.visibleFromSeq)
     })
   }

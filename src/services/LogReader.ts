@@ -185,7 +185,7 @@ export const makeLogReader = Effect.gen(function* () {
         FROM conversation_members me
         JOIN ${tables} ON m.conversation_id = me.conversation_id AND m.seq >= me.visible_from_seq
         WHERE me.conversation_id = ${conversationId}::uuid AND me.user_id = ${userId}::uuid AND me.left_seq IS NULL
-          AND m.id = ${messageId}::uuid AND ${notHidden}`
+          AND m.id = ${messageId}::uuid`
     const [row] = rows
     if (row === undefined) return yield* noMessage
     return toMessage(row, row.visibleFromSeq)

@@ -34,7 +34,10 @@ export class MessageChanges extends Context.Service<
      * gone. One's own; in a group an owner everybody's, an admin those of whom is neither owner nor admin.
      */
     readonly remove: Change<void, Forbidden>
-    /** Leaves a message out of one's own history, `lastMessage` and unread count. Nobody else hears of it. */
+    /**
+     * Leaves a message out of one's own lists: history, search, pins, `lastMessage` and what is counted. By its id it is
+     * there as before. Nobody else hears of it.
+     */
     readonly hide: Change<void, never>
     /** Everything that a message has said, the present first. None when it is deleted. */
     readonly revisions: (

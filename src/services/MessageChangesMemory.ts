@@ -108,7 +108,6 @@ export const makeMessageChangesMemory = Effect.gen(function* () {
     revisions: Effect.fnUntraced(function* (userId, conversationId, messageId, page) {
       yield* checkPage(page, limits.pageSize)
       const before = page.cursor === undefined ? null : (yield* revisionCursor.decode(page.cursor)).revision
-      yield* log.message(conversationId, userId, messageId)
       const { message } = yield* messageFor(conversations, conversationId, userId, messageId)
       const { body, createdAt, deletedAt, editedAt, revision } = message
       if (deletedAt !== null) return { items: [] }

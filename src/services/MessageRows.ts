@@ -116,7 +116,10 @@ export const myColumns = `CASE WHEN m.reactions IS NULL THEN '{}' ELSE ARRAY(
 export const messageTables = `messages m
   LEFT JOIN messages r ON r.conversation_id = m.conversation_id AND r.seq = m.reply_to_seq`
 
-/** That a message, by its name in the statement, is not hidden for the membership `me`. */
+/**
+ * That a message, by its name in the statement, is not hidden for the membership `me`. The OFFSET 0 keeps it one index
+ * probe for each message of those who hide any: else the planner may read what all users have hidden.
+ */
 export const notHiddenFrom = (message: string) => `(NOT me.hides OR NOT EXISTS (SELECT FROM hidden_messages hidden
   WHERE hidden.user_id = me.user_id AND hidden.conversation_id = ${message}.conversation_id
-    AND hidden.message_seq = ${message}.seq))`
+    AND hidden.message_seq = ${message}.seq OFFSET 0))`

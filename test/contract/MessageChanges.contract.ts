@@ -326,10 +326,26 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
         assert.deepInclude(mine.lastMessage, { body: "2" })
         assert.deepInclude(mine.me, { unreadCount: 1 })
         assert.deepInclude(yield* conversations.unread(b), { unreadCount: 1 })
-        assert.strictEqual(yield* outcome(messages.get(b, id, third)), "NotFound")
+        assert.deepInclude(yield* messages.get(b, id, third), { body: "3" }, "by its id it is there")
         assert.strictEqual((yield* bodies(a, { limit: 5 })).bodies, "1 2 3")
         assert.deepInclude((yield* conversations.get(a, id)).lastMessage, { body: "3" })
         assert.strictEqual(yield* head(id), 4, "nobody else hears of it")
+      })
+    )
+
+    it.effect("what I have hidden can be edited, forwarded and replied to as before", () =>
+      Effect.gen(function* () {
+        const changes = yield* MessageChanges
+        const threads = yield* Threads
+        const { a, id } = yield* twoOfUs
+        const messageId = yield* say(id, a)
+        yield* changes.hide(a, id, messageId)
+        assert.deepInclude(yield* changes.edit(a, id, messageId, { body: "edited" }), { body: "edited" })
+        assert.lengthOf((yield* changes.revisions(a, id, messageId, all)).items, 2)
+        const to = { conversationId: id, clientMessageId: ClientMessageId.make("copy") }
+        assert.deepInclude((yield* changes.forward(a, id, messageId, to)).message, { body: "edited" })
+        yield* post(id, a, { threadRoot: messageId })
+        assert.deepInclude(yield* threads.list(a, id, messageId, all), { replyCount: 1 })
       })
     )
 
