@@ -238,7 +238,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
       const deliveredSeq = Math.max(deliveredOf(me), readSeq)
       conversation.members.set(userId, { ...me, readSeq, deliveredSeq, userSeq: nextUserSeq(userId) })
       yield* pubsub.publish(isSmall(conversation) ? conversationSubject(conversationId) : userSubject(userId), [
-        encodeEphemeral({ event: "read.marked", conversationId, data: { userId, seq: readSeq } })
+        encodeEphemeral({ event: "read.marked", conversationId, data: { userId, seq: readSeq } }, { refers: readSeq })
       ])
     }),
     markDelivered: Effect.fnUntraced(function* (userId, conversationId, seq) {
@@ -248,7 +248,10 @@ export const makeConversationsMemory = Effect.gen(function* () {
       conversation.members.set(userId, { ...me, deliveredSeq })
       if (!isSmall(conversation)) return
       yield* pubsub.publish(conversationSubject(conversationId), [
-        encodeEphemeral({ event: "delivered.marked", conversationId, data: { userId, seq: deliveredSeq } })
+        encodeEphemeral(
+          { event: "delivered.marked", conversationId, data: { userId, seq: deliveredSeq } },
+          { refers: deliveredSeq }
+        )
       ])
     }),
     unread: (userId) =>
@@ -260,7 +263,10 @@ export const makeConversationsMemory = Effect.gen(function* () {
       const { conversation } = yield* membership(conversations, conversationId, userId)
       if (isBlocked(memory, conversation, userId)) return
       yield* pubsub.publish(conversationSubject(conversationId), [
-        encodeEphemeral({ event, conversationId, data: { userId } }, userId)
+        encodeEphemeral(
+          { event, conversationId, data: { userId } },
+          { except: userId, refers: conversation.log.length }
+        )
       ])
     })
   }

@@ -205,12 +205,13 @@ export const makeConversationsSql = Effect.gen(function* () {
     conversationId,
     event
   ) {
-    const [me] = yield* sql<{ blocked: boolean }>`SELECT blocked FROM conversation_members
-        WHERE conversation_id = ${conversationId}::uuid AND user_id = ${userId}::uuid AND left_seq IS NULL`
+    const [me] = yield* sql<{ blocked: boolean; seq: number }>`SELECT m.blocked, h.seq FROM conversation_members m
+        JOIN conversation_heads h ON h.conversation_id = m.conversation_id
+        WHERE m.conversation_id = ${conversationId}::uuid AND m.user_id = ${userId}::uuid AND m.left_seq IS NULL`
     if (me === undefined) return yield* noConversation
     if (me.blocked) return
     yield* pubsub.publish(conversationSubject(conversationId), [
-      encodeEphemeral({ event, conversationId, data: { userId } }, userId)
+      encodeEphemeral({ event, conversationId, data: { userId } }, { except: userId, refers: me.seq })
     ])
   }, orUnavailable)
 

@@ -24,6 +24,7 @@ export const presenceSubject = (id: UserId): Subject => `presence.${id}`
  * An event on its way to sockets. `json` is the whole frame's text, encoded once where the event was made; `seq` is
  * null for an ephemeral one; `except` names a user who is not to get it (who types need not be told). `refers` is the
  * lowest seq of the messages that a durable one tells something of besides its own: whoever sees less gets less of it.
+ * Of an ephemeral one it is up to where the log was known where it was made: a node that knows less waits for the rest.
  */
 export interface Published {
   readonly event: string
@@ -44,13 +45,16 @@ export const encodeEvent = (event: Event): Published => ({
   json: JSON.stringify(event)
 })
 
-/** An ephemeral event, encoded likewise. */
-export const encodeEphemeral = (event: Ephemeral, except: UserId | null = null): Published => ({
+/** An ephemeral event, encoded likewise; `refers`: up to where the log was known where it was made. */
+export const encodeEphemeral = (
+  event: Ephemeral,
+  { except = null, refers = null }: { readonly except?: UserId | null; readonly refers?: number | null } = {}
+): Published => ({
   event: event.event,
   conversationId: event.conversationId ?? null,
   seq: null,
   except,
-  refers: null,
+  refers,
   json: JSON.stringify(event)
 })
 

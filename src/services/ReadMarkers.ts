@@ -99,7 +99,10 @@ export const makeReadMarkers = Effect.gen(function* () {
     if (!marked.changed) return
     // In a large conversation only one's own devices are told.
     yield* pubsub.publish(marked.told ? conversationSubject(conversationId) : userSubject(userId), [
-      encodeEphemeral({ event: "read.marked", conversationId, data: { userId, seq: marked.seq } })
+      encodeEphemeral(
+        { event: "read.marked", conversationId, data: { userId, seq: marked.seq } },
+        { refers: marked.seq }
+      )
     ])
   })
 
@@ -108,7 +111,10 @@ export const makeReadMarkers = Effect.gen(function* () {
       const marked = yield* deliveries.submit({ conversationId, userId, seq, force: false })
       if (!marked.told) return
       yield* pubsub.publish(conversationSubject(conversationId), [
-        encodeEphemeral({ event: "delivered.marked", conversationId, data: { userId, seq: marked.seq } })
+        encodeEphemeral(
+          { event: "delivered.marked", conversationId, data: { userId, seq: marked.seq } },
+          { refers: marked.seq }
+        )
       ])
     }
   )

@@ -1,8 +1,9 @@
 import { Deferred, Exit, Scope } from "effect"
 import type { UserId } from "../domain/Ids.ts"
 import type { Unavailable } from "../domain/Problem.ts"
+import type { Published } from "../services/PubSub.ts"
 import { type Cursor, maxHeld } from "./Cursor.ts"
-import type { Frame } from "./Frame.ts"
+import { Frame } from "./Frame.ts"
 
 /**
  * One followed conversation on this node: its events in `seq` order, whatever the bus loses or swaps. `onHand` is told
@@ -16,6 +17,8 @@ export class Feed {
   /** The last seq handed on; undefined until the head is known. */
   last: number | undefined
   repairing = false
+  /** Ephemeral events that were made by who knew more of the log than has come here. */
+  private waiting: Array<Published & { readonly refers: number }> = []
   private readonly onHand: (cursors: number) => void
 
   constructor(onHand: (cursors: number) => void) {
@@ -32,8 +35,43 @@ export class Feed {
       this.last = head
       for (const cursor of this.cursors) cursor.after = head
       this.advance()
+      this.offerWaiting()
     }
     Deferred.doneUnsafe(this.ready, Exit.void)
+  }
+
+  /** Up to where the log is known to go on beyond what came; undefined when nothing is known to be missing. */
+  get missingUpTo(): number | undefined {
+    const { last } = this
+    if (last === undefined || (this.early.size === 0 && this.waiting.length === 0)) return undefined
+    const known = Math.max(...this.early.keys(), ...this.waiting.map(({ refers }) => refers))
+    return known > last ? known : undefined
+  }
+
+  /** Gives up on what the log does not have. */
+  forget(): void {
+    this.early.clear()
+    this.waiting = []
+  }
+
+  /**
+   * Hands on an ephemeral event, to members only: one that was made after an event which has not come yet waits for that,
+   * since it may be the end of somebody's membership.
+   */
+  offer(event: Published): void {
+    const { except, refers } = event
+    if (refers !== null && refers > (this.last ?? 0)) {
+      if (this.waiting.length < maxHeld) this.waiting.push({ ...event, refers })
+      return
+    }
+    const frame = new Frame(event)
+    for (const { admitted, follower } of this.cursors) if (admitted && follower.userId !== except) follower.offer(frame)
+  }
+
+  private offerWaiting(): void {
+    const { waiting } = this
+    this.waiting = []
+    for (const event of waiting) this.offer(event)
   }
 
   take(frame: Frame): void {
@@ -42,6 +80,7 @@ export class Feed {
     } else if (frame.seq === this.last + 1) {
       this.hand(frame)
       if (this.early.size > 0) this.advance()
+      if (this.waiting.length > 0) this.offerWaiting()
     }
   }
 

@@ -79,15 +79,14 @@ export class Hub extends Context.Service<
       /** Waits for the events that are missing, and reads from the log what did not come. */
       const fillHole = (id: ConversationId, feed: Feed): Effect.Effect<void> =>
         Effect.gen(function* () {
-          while (feed.early.size > 0 && feeds.get(id) === feed) {
+          while (feed.missingUpTo !== undefined && feeds.get(id) === feed) {
             yield* Effect.sleep(timers.gapWait)
-            const { last } = feed
-            if (feed.early.size > 0)
-              yield* Effect.retry(repair(id, feed, Math.max(...feed.early.keys()), "hole"), retry)
+            const { last, missingUpTo } = feed
+            if (missingUpTo !== undefined) yield* Effect.retry(repair(id, feed, missingUpTo, "hole"), retry)
             // Nobody may be left to wait for it by now.
-            if (feed.last !== last || feed.early.size === 0 || feeds.get(id) !== feed) continue
+            if (feed.last !== last || feed.missingUpTo === undefined || feeds.get(id) !== feed) continue
             yield* Effect.logError("the bus brought events that the log does not have", { conversationId: id })
-            feed.early.clear()
+            feed.forget()
           }
         }).pipe(
           Effect.ignore,
@@ -99,7 +98,7 @@ export class Hub extends Context.Service<
         )
 
       const watchForHole = (id: ConversationId, feed: Feed) => {
-        if (feed.early.size === 0 || feed.last === undefined || feed.repairing) return
+        if (feed.repairing || feed.missingUpTo === undefined) return
         feed.repairing = true
         fork(fillHole(id, feed))
       }
@@ -107,13 +106,8 @@ export class Hub extends Context.Service<
       const hand = (id: ConversationId, feed: Feed, events: ReadonlyArray<Published>) => {
         const since = clock.currentTimeNanosUnsafe()
         for (const event of events) {
-          if (event.seq !== null) {
-            feed.take(new Frame(event))
-          } else {
-            const frame = new Frame(event)
-            for (const { admitted, follower } of feed.cursors)
-              if (admitted && follower.userId !== event.except) follower.offer(frame)
-          }
+          if (event.seq === null) feed.offer(event)
+          else feed.take(new Frame(event))
         }
         fanOut(Number(clock.currentTimeNanosUnsafe() - since) / 1e9)
         watchForHole(id, feed)

@@ -146,6 +146,23 @@ layer(gatewayService({ timers: { ...never, gapWait: 30 } }), { excludeTestServic
     })
   )
 
+  it.effect("also when both are, and all that follows is somebody typing or reading", () =>
+    Effect.gen(function* () {
+      for (const follows of ["typing.started", "read.marked"]) {
+        const { ann, bob, carry, clients, id } = yield* watched
+        carry(({ event }) => event !== "member.left" && event !== "membership.changed")
+        yield* remove(ann, id, bob)
+        if (follows === "typing.started") yield* types(ann, id)
+        else yield* clients.ann.ok("read.mark", { conversationId: id, seq: 2 })
+        yield* clients.cat.event(follows, id)
+        yield* clients.bob.event("conversation.removed", id)
+        yield* heardNothing(clients.bob, id, 2)
+        assert.isFalse(clients.bob.frames.some(({ event }) => event === follows))
+        assert.deepStrictEqual(clients.cat.seqs(id), [2])
+      }
+    })
+  )
+
   it.effect("also when what comes later overtakes it", () =>
     Effect.gen(function* () {
       const { ann, bob, clients, id, keep } = yield* watched
