@@ -105,7 +105,7 @@ export const toAsyncApiDocument = (openApi: Json): Json => {
       ...(summary !== undefined && { summary }),
       ...(description !== undefined && { description }),
       messages: [inChannel(op)],
-      reply: { channel: ref("channels/socket"), messages: [inChannel(`${op}.ok`), inChannel("problem")] }
+      reply: { messages: [inChannel(`${op}.ok`), inChannel("problem")] }
     }
   }
   for (const event of events) {

@@ -76,7 +76,8 @@ describe("documents", () => {
       found.map(({ message, path }) => `${path.join(" ")}: ${message}`),
       []
     )
-  })
+    // Some seconds of work, and more on a busy machine.
+  }, 120_000)
 
   it("an operation has one name over HTTP, RPC and WebSocket", () => {
     const overHttp = described.filter(({ operation }) => JSON.stringify(operation.tags) !== '["system"]')
