@@ -127,9 +127,9 @@ export default Effect.gen(function* () {
           AND x.seq >= p_visible))
     $$`
 
-  // As in 0003 (see there), where who is blocked sends nothing, and with what is beyond the text in p_extra {threadRoot, names, payload}: null for a plain message, which
-  // then does nothing more than before. A reply is numbered under the head's lock, and its sender has read its thread up
-  // to it, but no more of the conversation than before.
+  // As in 0003 (see there), where who is blocked sends nothing, and with what is beyond the text in p_extra {threadRoot,
+  // names, payload}: null for a plain message, which then does nothing more than before. A reply is numbered under the
+  // head's lock, and its sender has read its thread up to it, but no more of the conversation than before.
   yield* sql`DROP FUNCTION append_message(boolean, uuid, uuid, uuid, text, bytea, text, text, uuid)`
   yield* sql`
     CREATE FUNCTION append_message(
@@ -373,31 +373,31 @@ export default Effect.gen(function* () {
       RETURN QUERY SELECT 'changed';
     END $$`
 
-  // My vote becomes p_options, ascending and each once; none of them takes it back. What is so already stays so, also
+  // My vote becomes p_options, ascending and each once; none of them takes it back, which who is blocked may too. What is so already stays so, also
   // when the poll has closed since. Counts change by the difference, exactly, since the head is locked.
   yield* sql`
     CREATE FUNCTION vote(p_conversation_id uuid, p_user_id uuid, p_message_id uuid, p_options int[])
     RETURNS changed LANGUAGE plpgsql VOLATILE AS $$
     DECLARE
-      visible bigint;
+      message record;
       poll record;
       before int[];
       counts int[];
       result changed;
     BEGIN
-      SELECT l.visible_from_seq INTO visible FROM lock_member(p_conversation_id, p_user_id) l;
-      SELECT m.seq, m.type, m.votes, m.payload INTO poll
-        FROM (SELECT * FROM messages WHERE messages.id = p_message_id OFFSET 0) m
-        WHERE m.conversation_id = p_conversation_id AND m.seq >= visible AND m.deleted_at IS NULL;
-      IF NOT FOUND THEN
+      SELECT * INTO message FROM lock_message(p_conversation_id, p_user_id, p_message_id);
+      IF message.seq IS NULL OR message.deleted THEN
         result.outcome := 'no-message';
         RETURN result;
       END IF;
+      SELECT m.seq, m.votes, m.payload INTO STRICT poll FROM messages m
+        WHERE m.conversation_id = p_conversation_id AND m.seq = message.seq;
       SELECT v.options INTO before FROM poll_votes v
         WHERE v.conversation_id = p_conversation_id AND v.message_seq = poll.seq AND v.user_id = p_user_id;
       result.outcome := CASE
-        WHEN poll.type <> 'poll' THEN 'not-a-poll'
+        WHEN message.type <> 'poll' THEN 'not-a-poll'
         WHEN COALESCE(before, '{}') = p_options THEN 'unchanged'
+        WHEN message.blocked AND p_options <> '{}' THEN 'blocked'
         WHEN (poll.payload ->> 'closesAt')::timestamptz <= clock_timestamp() THEN 'poll-closed'
         WHEN cardinality(p_options) > 1 AND (poll.payload ->> 'multiple') IS DISTINCT FROM 'true' THEN 'one-option'
         WHEN p_options[cardinality(p_options)] >= cardinality(poll.votes) THEN 'no-option'

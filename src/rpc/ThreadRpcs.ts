@@ -2,13 +2,13 @@ import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { ConversationId, MessageId } from "../domain/Ids.ts"
 import { Vote } from "../domain/Payload.ts"
-import { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { Thread, ThreadMark } from "../domain/Thread.ts"
 import { SignedIn } from "./Callers.ts"
 import { placeFields } from "./Paging.ts"
 
 const message = { conversationId: ConversationId, messageId: MessageId }
-const voteError = Schema.Union([InvalidRequest, NotFound, Conflict, Unavailable])
+const voteError = Schema.Union([InvalidRequest, Forbidden, NotFound, Conflict, Unavailable])
 
 export const ThreadRpcs = RpcGroup.make(
   Rpc.make("thread.list", {

@@ -1,7 +1,7 @@
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
-import type { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import type { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { type Changed, makeChanges } from "./Changes.ts"
 import { makePollsMemory } from "./PollsMemory.ts"
 import { voteProblems } from "./VoteProblems.ts"
@@ -13,13 +13,14 @@ export class Polls extends Context.Service<
     /**
      * My vote becomes these options, by their places from 0 on, in place of what it was; none takes it back. The same
      * again changes nothing, also after the poll has closed; anything else is then a `Conflict` ("poll-closed").
+     * `Forbidden` when the other one of a DM has blocked the user.
      */
     readonly vote: (
       userId: UserId,
       conversationId: ConversationId,
       messageId: MessageId,
       options: ReadonlyArray<number>
-    ) => Effect.Effect<void, InvalidRequest | NotFound | Conflict | Unavailable>
+    ) => Effect.Effect<void, InvalidRequest | Forbidden | NotFound | Conflict | Unavailable>
   }
 >()("chat/services/Polls") {
   /** On PostgreSQL. */

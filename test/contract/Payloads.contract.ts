@@ -3,6 +3,7 @@ import { Effect, type Layer, Schema } from "effect"
 import { type ConversationId, MessageId, type UserId } from "../../src/domain/Ids.ts"
 import { NewMessage } from "../../src/domain/Message.ts"
 import type { Payload } from "../../src/domain/Payload.ts"
+import { Blocks } from "../../src/services/Blocks.ts"
 import { MessageChanges } from "../../src/services/MessageChanges.ts"
 import { Messages } from "../../src/services/Messages.ts"
 import { Polls } from "../../src/services/Polls.ts"
@@ -167,6 +168,19 @@ export const payloadsContract = <E>(layer: Layer.Layer<Chat, E>) => {
         assert.strictEqual(yield* outcome(vote(b, id, messageId, 0)), "poll-closed")
         assert.strictEqual(yield* outcome(vote(b, id, messageId)), "ok")
         assert.lengthOf(yield* wholeLog(id), 2)
+      })
+    )
+
+    it.effect("take no vote of who is blocked, who may take his back", () =>
+      Effect.gen(function* () {
+        const { a, b, id } = yield* twoOfUs
+        const { id: messageId } = yield* poll(id, a)
+        yield* vote(b, id, messageId, 1)
+        yield* Blocks.use((blocks) => blocks.add(a, b))
+        assert.strictEqual(yield* outcome(vote(b, id, messageId, 0)), "Forbidden")
+        assert.strictEqual(yield* outcome(vote(b, id, messageId, 1)), "ok")
+        assert.strictEqual(yield* outcome(vote(b, id, messageId)), "ok")
+        assert.lengthOf(yield* wholeLog(id), 4)
       })
     )
 
