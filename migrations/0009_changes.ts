@@ -25,6 +25,16 @@ export default Effect.gen(function* () {
         WHERE m.conversation_id = p_conversation_id AND m.user_id = p_user_id AND m.left_seq IS NULL;
     END $$`
 
+  // The id of the message at a seq. Looked for in order, which one index alone has: for an equality a plan that was made
+  // while the table was empty, and is kept, may take any index of the conversation and read all of it.
+  yield* sql`
+    CREATE FUNCTION message_at(p_conversation_id uuid, p_seq bigint) RETURNS uuid LANGUAGE plpgsql STABLE AS $$
+    BEGIN
+      RETURN (SELECT first.id FROM (SELECT m.id, m.seq FROM messages m
+        WHERE m.conversation_id = p_conversation_id AND m.seq >= p_seq ORDER BY m.seq LIMIT 1) first
+        WHERE first.seq = p_seq);
+    END $$`
+
   // Under the head's lock. p_message_seq: the message that it changes, whose id and seq become part of the data. The
   // data are references and resulting counts, never bodies: those are read as they are when the log is read.
   yield* sql`
@@ -37,7 +47,7 @@ export default Effect.gen(function* () {
       UPDATE conversation_heads h SET seq = h.seq + 1 WHERE h.conversation_id = p_conversation_id
         RETURNING h.seq INTO STRICT taken;
       IF p_message_seq IS NOT NULL THEN
-        UPDATE messages m SET changed_seq = taken WHERE m.conversation_id = p_conversation_id AND m.seq = p_message_seq
+        UPDATE messages m SET changed_seq = taken WHERE m.id = message_at(p_conversation_id, p_message_seq)
           RETURNING m.id INTO STRICT changed_id;
         p_data := p_data || jsonb_build_object('messageId', changed_id, 'messageSeq', p_message_seq);
       END IF;

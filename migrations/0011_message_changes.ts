@@ -81,7 +81,7 @@ export default Effect.gen(function* () {
       INSERT INTO message_revisions (conversation_id, message_seq, revision, body, created_at)
         VALUES (p_conversation_id, message.seq, message.revision, message.body, message.written_at);
       UPDATE messages m SET body = p_body, edited_at = clock_timestamp(), revision = m.revision + 1
-        WHERE m.conversation_id = p_conversation_id AND m.seq = message.seq;
+        WHERE m.id = p_message_id;
       PERFORM set_mentions(p_conversation_id, message.seq, resolve_mentions(p_conversation_id, p_actor_id, p_names));
       result.first_seq := add_event(p_conversation_id, 'message.edited', p_actor_id, message.seq, '{}');
       result.last_seq := result.first_seq;
@@ -100,7 +100,7 @@ export default Effect.gen(function* () {
       PERFORM set_mentions(p_conversation_id, p_seq, NULL);
       UPDATE messages m SET body = '', payload = NULL, votes = NULL, deleted_at = clock_timestamp(),
           reactions = NULL, pinned_at = NULL, pinned_by = NULL
-        WHERE m.conversation_id = p_conversation_id AND m.seq = p_seq;
+        WHERE m.id = message_at(p_conversation_id, p_seq);
       RETURN add_event(p_conversation_id, 'message.deleted', p_actor_id, p_seq, '{}');
     END $$`
 
@@ -157,7 +157,7 @@ export default Effect.gen(function* () {
       UPDATE messages m SET reactions = CASE WHEN known.place IS NULL
           THEN COALESCE(m.reactions, '[]') || jsonb_build_object('emoji', p_emoji, 'count', 1)
           ELSE jsonb_set(m.reactions, ARRAY[known.place::text, 'count'], to_jsonb(known.count + 1)) END
-        WHERE m.conversation_id = p_conversation_id AND m.seq = message.seq;
+        WHERE m.id = p_message_id;
       result.first_seq := add_event(p_conversation_id, 'reaction.added', p_actor_id, message.seq,
         jsonb_build_object('emoji', p_emoji, 'userId', p_actor_id, 'count', COALESCE(known.count, 0) + 1));
       result.last_seq := result.first_seq;
@@ -189,7 +189,7 @@ export default Effect.gen(function* () {
       UPDATE messages m SET reactions = CASE WHEN known.count = 0
           THEN NULLIF(m.reactions - known.place, '[]')
           ELSE jsonb_set(m.reactions, ARRAY[known.place::text, 'count'], to_jsonb(known.count)) END
-        WHERE m.conversation_id = p_conversation_id AND m.seq = message.seq;
+        WHERE m.id = p_message_id;
       result.outcome := 'changed';
       result.first_seq := add_event(p_conversation_id, 'reaction.removed', p_actor_id, message.seq,
         jsonb_build_object('emoji', p_emoji, 'userId', p_actor_id, 'count', known.count));
@@ -215,7 +215,7 @@ export default Effect.gen(function* () {
       IF result.outcome <> 'changed' THEN RETURN result; END IF;
       UPDATE messages m SET pinned_at = CASE WHEN p_pinned THEN clock_timestamp() END,
           pinned_by = CASE WHEN p_pinned THEN p_actor_id END
-        WHERE m.conversation_id = p_conversation_id AND m.seq = message.seq;
+        WHERE m.id = p_message_id;
       result.first_seq := add_event(p_conversation_id,
         CASE WHEN p_pinned THEN 'message.pinned' ELSE 'message.unpinned' END, p_actor_id, message.seq, '{}');
       result.last_seq := result.first_seq;

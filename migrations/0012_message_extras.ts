@@ -97,13 +97,13 @@ export default Effect.gen(function* () {
       message record;
     BEGIN
       SELECT m.mentions, m.thread_root_seq INTO message FROM messages m
-        WHERE m.conversation_id = p_conversation_id AND m.seq = p_seq;
+        WHERE m.id = message_at(p_conversation_id, p_seq);
       IF message.mentions IS NOT DISTINCT FROM p_mentions THEN
         RETURN;
       END IF;
       DELETE FROM mentions x WHERE x.conversation_id = p_conversation_id AND x.user_id = ANY (message.mentions)
         AND x.thread_root_seq = COALESCE(message.thread_root_seq, 0) AND x.seq = p_seq;
-      UPDATE messages m SET mentions = p_mentions WHERE m.conversation_id = p_conversation_id AND m.seq = p_seq;
+      UPDATE messages m SET mentions = p_mentions WHERE m.id = message_at(p_conversation_id, p_seq);
       PERFORM add_mentions(p_conversation_id, message.thread_root_seq, p_seq, p_mentions);
     END $$`
 
@@ -191,7 +191,7 @@ export default Effect.gen(function* () {
           SELECT r.id, r.seq, r.thread_reply_count + 1
             INTO result.thread_root_id, result.thread_root_seq, result.thread_place
             FROM thread_root(p_conversation_id, visible, (p_extra ->> 'threadRoot')::uuid) root
-            JOIN messages r ON r.conversation_id = p_conversation_id AND r.seq = root;
+            JOIN messages r ON r.id = message_at(p_conversation_id, root);
           IF NOT FOUND THEN
             result.outcome := 'no-thread-root';
             RETURN result;
@@ -219,7 +219,7 @@ export default Effect.gen(function* () {
       END IF;
       IF result.thread_root_seq IS NOT NULL THEN
         UPDATE messages m SET thread_reply_count = result.thread_place, changed_seq = result.seq
-          WHERE m.conversation_id = p_conversation_id AND m.seq = result.thread_root_seq;
+          WHERE m.id = result.thread_root_id;
         INSERT INTO thread_members AS t (conversation_id, root_seq, user_id, read_seq, last_reply_seq)
           VALUES (p_conversation_id, result.thread_root_seq, p_sender_id, result.seq, result.seq)
           ON CONFLICT (conversation_id, root_seq, user_id) DO UPDATE
@@ -417,7 +417,7 @@ export default Effect.gen(function* () {
       counts := (SELECT array_agg(v.votes - (v.place - 1 = ANY (COALESCE(before, '{}')))::int
           + (v.place - 1 = ANY (p_options))::int ORDER BY v.place)
         FROM unnest(poll.votes) WITH ORDINALITY AS v(votes, place));
-      UPDATE messages m SET votes = counts WHERE m.conversation_id = p_conversation_id AND m.seq = poll.seq;
+      UPDATE messages m SET votes = counts WHERE m.id = p_message_id;
       result.first_seq := add_event(p_conversation_id, 'poll.voted', p_user_id, poll.seq,
         jsonb_build_object('votes', counts));
       result.last_seq := result.first_seq;
