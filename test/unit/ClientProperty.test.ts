@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import { Credentials } from "../../src/client/Credentials.ts"
 import { Realtime } from "../../src/client/Realtime.ts"
 import type { ChatEvent } from "../../src/client/Session.ts"
-import type { ConversationState } from "../../src/client/State.ts"
+import type { ChatState, ConversationState } from "../../src/client/State.ts"
 import { ClientMessageId } from "../../src/domain/Ids.ts"
 import type { Message } from "../../src/domain/Message.ts"
 import { randomOf } from "../support/Random.ts"
@@ -59,6 +59,20 @@ describe("the realtime client on a bad network", () => {
       const client = Context.get(context, Realtime)
       const told: Array<ChatEvent> = []
       yield* Effect.forkScoped(Stream.runForEach(client.events, (event) => Effect.sync(() => told.push(event))))
+
+      const latest = new Map<string, number>()
+      const goneBack: Array<string> = []
+      const watch = ({ conversations }: ChatState) => {
+        for (const { conversation, messages } of conversations.values())
+          for (const { changedSeq, id } of [
+            ...(messages ?? []),
+            ...(conversation.lastMessage ? [conversation.lastMessage] : [])
+          ]) {
+            if (changedSeq < (latest.get(id) ?? 0)) goneBack.push(`${id} ${changedSeq}`)
+            latest.set(id, Math.max(latest.get(id) ?? 0, changedSeq))
+          }
+      }
+      yield* Effect.forkScoped(Stream.runForEach(client.changes, (state) => Effect.sync(() => watch(state))))
 
       const room = () => service.rooms[chance(service.rooms.length)] ?? service.create()
       const at = (act: (one: ReturnType<typeof room>, seq: number) => void) => {
@@ -128,6 +142,8 @@ describe("the realtime client on a bad network", () => {
         const events = told.filter(({ conversationId }) => conversationId === id)
         assert.isTrue(inOrder(events, (seq) => log[seq - 1]?.event === "message.levitated"))
       }
+      // No message was ever shown in an older state than before.
+      assert.deepStrictEqual(goneBack, [])
       assert.isAbove(network.opened(), 1)
     }).pipe(Random.withSeed(seed), Effect.scoped)
   )
