@@ -21,6 +21,8 @@ const runs = Number(process.env.CHAT_TEST_RUNS ?? 6)
 const step = fc.record({
   conversation: fc.nat(2),
   node: fc.nat(1),
+  // A batch with one such message is appended one by one.
+  extra: fc.constantFrom(null, null, null, { names: [["nobody"]] }),
   kind: fc.constantFrom("plain", "plain", "plain", "plain", "twice", "both", "leave", "reuse")
 })
 
@@ -89,8 +91,8 @@ const runPlan = Effect.fnUntraced(function* ({ clients, crashes }: Plan) {
 
   const runClient = Effect.fnUntraced(function* (steps: Plan["clients"][number], client: number) {
     const sent: Array<NewEntry> = []
-    for (const { conversation, kind, node } of steps) {
-      const entry = entryOf(ids[conversation] ?? group, senders[client % 3] ?? owner)
+    for (const { conversation, extra, kind, node } of steps) {
+      const entry = entryOf(ids[conversation] ?? group, senders[client % 3] ?? owner, { extra })
       sent.push(entry)
       if (kind === "leave") {
         yield* Effect.flatMap(Effect.forkChild(attempt(entry, node), { startImmediately: true }), Fiber.interrupt)
