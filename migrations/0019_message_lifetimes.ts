@@ -91,8 +91,8 @@ export default Effect.gen(function* () {
       result.outcome := CASE
         WHEN me.role IS NULL THEN 'not-a-member'
         WHEN me.kind <> 'group' AND (p_change = '{}' OR p_change - 'messageLifetimeSeconds' <> '{}') THEN 'not-a-group'
-        WHEN me.kind = 'group' AND (me.role = 'member' OR (me.role = 'admin' AND p_change ? 'historyForNewMembers'))
-          THEN 'forbidden'
+        WHEN me.kind = 'group' AND (me.role = 'member'
+          OR (me.role = 'admin' AND p_change ?| '{historyForNewMembers,messageLifetimeSeconds}')) THEN 'forbidden'
         WHEN news = '{}' THEN 'unchanged'
         ELSE 'changed' END;
       IF result.outcome <> 'changed' THEN RETURN result; END IF;

@@ -60,7 +60,7 @@ const update = HttpApiEndpoint.patch("update", "/v1/conversations/:id", {
     OpenApi.annotations({
       summary: "Change a group",
       description:
-        "Changes the fields that are given; `avatarUrl: null` removes the picture. Owners and admins may (403 for others), `historyForNewMembers` is for owners. It changes nothing for those who are members. All members get `conversation.updated` with what has changed. With `messageLifetimeSeconds` (5 to a year, null for ever) every message that is sent from then on is deleted after that time, as if its sender had done it. In a direct conversation both may set that, and 409 `not-a-group` is the answer to the rest."
+        "Changes the fields that are given; `avatarUrl: null` removes the picture. Owners and admins may (403 for others), `historyForNewMembers` and `messageLifetimeSeconds` are for owners. The first changes nothing for those who are members. All members get `conversation.updated` with what has changed. With `messageLifetimeSeconds` (5 to a year, null for ever) every message that is sent from then on is deleted after that time, as if its sender had done it. In a direct conversation both may set that, and 409 `not-a-group` is the answer to the rest."
     })
   )
 

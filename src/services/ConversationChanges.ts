@@ -40,8 +40,8 @@ export class ConversationChanges extends Context.Service<
   ConversationChanges,
   {
     /**
-     * Of a group, for owners; admins may change all but `historyForNewMembers`. Of a DM both may change
-     * `messageLifetimeSeconds`, and nothing else. One event has all that changed.
+     * Of a group, for owners; admins may change title and picture. Of a DM both may change `messageLifetimeSeconds`, and
+     * nothing else. One event has all that changed.
      */
     readonly update: (
       userId: UserId,
@@ -126,7 +126,8 @@ export class ConversationChanges extends Context.Service<
           const { conversation, me } = yield* Object.keys(change).join() === "messageLifetimeSeconds"
             ? membership(conversations, where.conversationId, where.userId)
             : group(where)
-          const isAllowed = me.role === "owner" || (me.role === "admin" && historyForNewMembers === undefined)
+          const isForOwners = historyForNewMembers !== undefined || messageLifetimeSeconds !== undefined
+          const isAllowed = me.role === "owner" || (me.role === "admin" && !isForOwners)
           if (conversation.kind === "group" && !isAllowed) return yield* notAllowed
           const news = {
             ...(title !== undefined && title !== conversation.title && { title }),

@@ -446,6 +446,7 @@ export const membersContract = <E>(layer: Layer.Layer<Chat, E>) => {
           ["conversation.updated", admin, { avatarUrl: null }]
         ])
         assert.strictEqual(yield* refused(update(admin, id, { title: "x".repeat(201) })), "title")
+        assert.strictEqual(yield* outcome(update(admin, id, { messageLifetimeSeconds: 3600 })), "Forbidden")
         assert.strictEqual(yield* outcome(update(admin, nowhere, { title: "x" })), "NotFound")
       })
     )

@@ -1,0 +1,71 @@
+import { assert, describe, layer as withLayer } from "@effect/vitest"
+import { Effect, Fiber, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import type { ConversationId, UserId } from "../../src/domain/Ids.ts"
+import { Members } from "../../src/services/Members.ts"
+import { append, chat, entryOf, groupOf, outcome, person, until, wholeLog } from "../support/Chat.ts"
+import { databases, TestDatabase } from "../support/Database.ts"
+import { holdHead } from "../support/Holding.ts"
+
+/** Begins `work` once so many statements wait for a lock, and gives it back running. */
+const behind = <A, E, R>(count: number, work: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    const { database } = yield* TestDatabase
+    const waiting = Effect.map(
+      sql`SELECT FROM pg_stat_activity WHERE datname = ${database} AND wait_event_type = 'Lock'`,
+      (rows) => rows.length >= count
+    )
+    yield* until(waiting)
+    return yield* Effect.forkChild(work, { startImmediately: true })
+  })
+
+const remove = (actor: UserId, id: ConversationId, userId: UserId) =>
+  Members.use((members) => members.remove(actor, id, userId))
+
+for (const database of databases) {
+  describe.skipIf(database.skip)(database.name, () => {
+    withLayer(chat.sql.pipe(Layer.provideMerge(database.layer)))("Members: races", (it) => {
+      it.effect("what waited behind a removal sees it", () =>
+        Effect.gen(function* () {
+          const [owner, b, c] = [yield* person, yield* person, yield* person]
+          const id = yield* groupOf(owner, b, c)
+          yield* Members.use((members) => members.update(owner, id, b, "admin"))
+          const release = yield* holdHead(id)
+          const removing = yield* behind(0, remove(owner, id, b))
+          const sending = yield* behind(1, outcome(append(entryOf(id, b))))
+          const again = yield* behind(2, outcome(Members.use((members) => members.add(b, id, [c]))))
+          yield* release
+          yield* Fiber.join(removing)
+          assert.deepStrictEqual([yield* Fiber.join(sending), yield* Fiber.join(again)], ["NotFound", "NotFound"])
+          assert.deepStrictEqual(
+            (yield* wholeLog(id)).map(({ event }) => event),
+            ["conversation.created", "member.role-changed", "member.left"]
+          )
+        })
+      )
+
+      it.effect("an owner who waited behind the other one's leaving is the last one", () =>
+        Effect.gen(function* () {
+          const [a, b, c] = [yield* person, yield* person, yield* person]
+          const id = yield* groupOf(a, b, c)
+          yield* Members.use((members) => members.update(a, id, b, "owner"))
+          const release = yield* holdHead(id)
+          const leaving = yield* behind(0, remove(a, id, a))
+          const second = yield* behind(1, remove(b, id, b))
+          yield* release
+          yield* Fiber.join(leaving)
+          yield* Fiber.join(second)
+          assert.deepStrictEqual(
+            (yield* wholeLog(id)).slice(2).map(({ data, event }) => [event, "userId" in data ? data.userId : a]),
+            [
+              ["member.left", a],
+              ["member.role-changed", c],
+              ["member.left", b]
+            ]
+          )
+        })
+      )
+    })
+  })
+}
