@@ -13,6 +13,7 @@ import {
   messageTables,
   myColumns,
   notHiddenFrom,
+  repliedTo,
   toMessage
 } from "./MessageRows.ts"
 import { orUnavailable } from "./Sql.ts"
@@ -102,8 +103,10 @@ export const makeLogReader = Effect.gen(function* () {
       (SELECT e.event, e.seq, e.actor_id, e.at,
           CASE e.event WHEN 'member.joined' THEN e.data || (${joined}) ELSE e.data END, ${columns}
         FROM conversation_events e
-        LEFT JOIN (${tables}) ON e.event = 'message.edited' AND m.conversation_id = e.conversation_id
-          AND m.seq = e.message_seq
+        LEFT JOIN LATERAL (
+          SELECT * FROM messages x WHERE e.event = 'message.edited' AND x.conversation_id = e.conversation_id
+            AND x.seq = e.message_seq LIMIT 1
+        ) m ON true ${sql.literal(repliedTo)}
         WHERE e.conversation_id = ${sql.literal(conversationId)}
           AND e.seq > ${sql.literal(after)} AND e.seq <= ${sql.literal(through)}
         ORDER BY e.seq LIMIT ${limit})

@@ -113,8 +113,15 @@ export const myColumns = `CASE WHEN m.reactions IS NULL THEN '{}' ELSE ARRAY(
     WHERE x.conversation_id = m.conversation_id AND x.message_seq = m.seq AND x.user_id = me.user_id), '{}')
   END AS my_vote`
 
-export const messageTables = `messages m
-  LEFT JOIN messages r ON r.conversation_id = m.conversation_id AND r.seq = m.reply_to_seq`
+/**
+ * What a `messages m` replies to, as `r`. The LIMIT keeps it one index probe a message: on a database that has no
+ * statistics yet the planner would rather read the whole conversation for each.
+ */
+export const repliedTo = `LEFT JOIN LATERAL (
+    SELECT * FROM messages x WHERE x.conversation_id = m.conversation_id AND x.seq = m.reply_to_seq LIMIT 1
+  ) r ON true`
+
+export const messageTables = `messages m ${repliedTo}`
 
 /**
  * That a message, by its name in the statement, is not hidden for the membership `me`. The OFFSET 0 keeps it one index
