@@ -81,7 +81,9 @@ export const layer = Layer.effect(
         ...allowanceHeaders(info),
         ...response.headers,
         // A proxy that collects an answer before it passes it on would hold back live events.
-        ...(response.headers["content-type"]?.startsWith("text/event-stream") && { "x-accel-buffering": "no" }),
+        ...(/^(text\/event-stream|application\/x-ndjson)/.test(response.headers["content-type"] ?? "") && {
+          "x-accel-buffering": "no"
+        }),
         // A refused upgrade is the last that its connection carries.
         ...(wantsSocket(request) && { connection: "close" }),
         // A draft of the W3C: where the caller finds what became of his request.

@@ -113,7 +113,11 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 8 } }), { exclude
     it.effect("a payload that is not valid is a typed problem, which names the field", () =>
       Effect.gen(function* () {
         const { token } = yield* newcomer()
-        const { json } = yield* post(line(request("message.list", { conversationId: "x", limit: "many" }, token)))
+        const { headers, json } = yield* post(
+          line(request("message.list", { conversationId: "x", limit: "many" }, token))
+        )
+        // A proxy must not wait for the end of what may be a stream.
+        assert.strictEqual(headers.get("x-accel-buffering"), "no")
         assert.nestedInclude(json, {
           _tag: "Exit",
           "exit.cause[0]._tag": "Fail",
