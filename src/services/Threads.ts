@@ -50,7 +50,7 @@ const make = Effect.fnUntraced(function* (storage: ThreadStorage) {
       const place = yield* placeOf(query)
       const { rootId, rootSeq, ...state } = yield* storage.find(userId, conversationId, messageId)
       const root = yield* log.message(conversationId, userId, rootId).pipe(
-        // It lies before what he may see, or he has hidden it for himself.
+        // It lies before what he may see.
         Effect.catchTag("NotFound", () => Effect.succeed(hidden(rootId, rootSeq)))
       )
       const page = yield* log.messages({ conversationId, userId, place, limit: query.limit, replies: { to: rootSeq } })
