@@ -246,9 +246,16 @@ export const withPage = (
   meanwhile: ReadonlyArray<Event>,
   me: UserId
 ): ConversationState => {
-  const messages = mergePage(state.messages ?? [], false, page.items)
-  const filled: ConversationState = { ...state, messages, hasBefore: page.hasBefore }
-  return { ...filled, messages: meanwhile.reduce((next, event) => apply(next, event, me).state, filled).messages }
+  const filled: ConversationState = {
+    ...state,
+    messages: mergePage(state.messages ?? [], false, page.items),
+    hasBefore: page.hasBefore
+  }
+  const { messages } = meanwhile.reduce((next, event) => apply(next, event, me).state, filled)
+  const { conversation } = state
+  // The page may be ahead of the cursor: the two places of a message show it in the same state.
+  const lastMessage = messages?.find(({ seq }) => seq === conversation.lastMessage?.seq) ?? conversation.lastMessage
+  return { ...filled, messages, conversation: { ...conversation, lastMessage } }
 }
 
 /** How far a user has read. */
