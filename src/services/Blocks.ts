@@ -7,7 +7,7 @@ import { type InvalidRequest, invalid, type NotFound, type Unavailable } from ".
 import { makeChangesMemory } from "./ChangesMemory.ts"
 import { noUser, pageOf } from "./ConversationRows.ts"
 import { checkPage } from "./ConversationRules.ts"
-import { cursorOf } from "./Cursor.ts"
+import { cursorOf, Millis } from "./Cursor.ts"
 import { Memory, type UserRow } from "./Memory.ts"
 import { Settings } from "./Settings.ts"
 import { isRetryable, orUnavailable } from "./Sql.ts"
@@ -15,7 +15,7 @@ import { toUser } from "./Users.ts"
 
 const notMyself = invalid("userId", "must not be yourself")
 
-const cursor = cursorOf(Schema.Struct({ at: Schema.Int, id: UserId }))
+const cursor = cursorOf(Schema.Struct({ at: Millis, id: UserId }))
 
 type Row = Pick<UserRow, "id" | "username" | "displayName" | "avatarUrl" | "createdAt"> & { readonly blockedAt: Date }
 

@@ -3,7 +3,7 @@ import type { Conversation, HistoryForNewMembers, Kind, Member } from "../domain
 import { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Page } from "../domain/Page.ts"
 import { Conflict, NotFound } from "../domain/Problem.ts"
-import { cursorOf } from "./Cursor.ts"
+import { cursorOf, Millis } from "./Cursor.ts"
 import type { MembershipRow, UserRow } from "./Memory.ts"
 import { type MessageRow, toMessage } from "./MessageRows.ts"
 
@@ -96,9 +96,6 @@ export const pageOf = <Row, A>(
   const last = rows.length > limit ? rows[limit - 1] : undefined
   return last === undefined ? { items } : { items, nextCursor: cursorAt(last) }
 }
-
-/** Milliseconds that both JavaScript and PostgreSQL have a date for. */
-const Millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 8_640_000_000_000_000 }))
 
 const listPlace = cursorOf(Schema.Struct({ at: Millis, id: ConversationId }))
 const memberPlace = cursorOf(Schema.Struct({ joinedSeq: Schema.Int, id: UserId }))

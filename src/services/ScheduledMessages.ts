@@ -12,7 +12,7 @@ import type {
 import { every } from "./Background.ts"
 import { keyReused, pageOf } from "./ConversationRows.ts"
 import { checkPage } from "./ConversationRules.ts"
-import { cursorOf } from "./Cursor.ts"
+import { cursorOf, Millis } from "./Cursor.ts"
 import { noConversation } from "./LogReader.ts"
 import { wrongWith } from "./MessageRules.ts"
 import { Messages } from "./Messages.ts"
@@ -26,7 +26,7 @@ import {
 } from "./ScheduledMessageStorage.ts"
 import { Settings } from "./Settings.ts"
 
-const cursor = cursorOf(Schema.Struct({ at: Schema.Int, id: ScheduledMessageId }))
+const cursor = cursorOf(Schema.Struct({ at: Millis, id: ScheduledMessageId }))
 
 /** How many are sent at a time. */
 const batch = 20

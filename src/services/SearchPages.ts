@@ -2,13 +2,13 @@ import { Schema } from "effect"
 import { ConversationId, Seq } from "../domain/Ids.ts"
 import type { Message } from "../domain/Message.ts"
 import type { Page } from "../domain/Page.ts"
-import { cursorOf } from "./Cursor.ts"
+import { cursorOf, Millis } from "./Cursor.ts"
 
 /** How many matches are ranked at a time. */
 export const windowSize = 1000
 
 /** A match in the order of time, newest first. `at` is in milliseconds since 1970. */
-const Place = Schema.Struct({ at: Schema.Int, conversationId: ConversationId, seq: Seq })
+const Place = Schema.Struct({ at: Millis, conversationId: ConversationId, seq: Seq })
 export type Place = typeof Place.Type
 
 /**
@@ -55,5 +55,7 @@ export const pageOfWindow = (
     const { place, rank } = last
     return { items, nextCursor: searchCursor.encode({ to, from, more, last: { ...place, rank } }) }
   }
-  return more ? { items, nextCursor: searchCursor.encode({ to: { ...from, seq: from.seq - 1 } }) } : { items }
+  return more
+    ? { items, nextCursor: searchCursor.encode({ to: { ...from, seq: Math.max(0, from.seq - 1) } }) }
+    : { items }
 }

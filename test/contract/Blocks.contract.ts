@@ -9,6 +9,7 @@ import {
   again,
   append,
   type Chat,
+  cursorWith,
   dmOf,
   entryOf,
   groupOf,
@@ -155,7 +156,8 @@ export const blocksContract = <E>(layer: Layer.Layer<Chat, E>) => {
         const listed = [...first.items, ...rest.items].map(({ user }) => user.id)
         assert.deepStrictEqual([...listed].sort(), [...others].sort())
         assert.strictEqual(yield* refused(blocks.list(a, { limit: 0 })), "limit")
-        assert.strictEqual(yield* refused(blocks.list(a, { limit: 1, cursor: "x" })), "cursor")
+        for (const cursor of ["x", cursorWith({ at: 9e15, id: a }), cursorWith({ at: -8.64e15, id: a })])
+          assert.strictEqual(yield* refused(blocks.list(a, { limit: 1, cursor })), "cursor")
       })
     )
   })

@@ -7,6 +7,7 @@ import { ScheduledMessages } from "../../src/services/ScheduledMessages.ts"
 import {
   Backstage,
   type Chat,
+  cursorWith,
   groupOf,
   listen,
   messagesIn,
@@ -181,7 +182,8 @@ export const scheduledMessagesContract = <E>(layer: Layer.Layer<Chat | Scheduled
         )
         assert.notProperty(rest, "nextCursor")
         assert.strictEqual(yield* refused(list(a, 0)), "limit")
-        assert.strictEqual(yield* refused(list(a, 1, "no cursor")), "cursor")
+        for (const cursor of ["no cursor", cursorWith({ at: 9e15, id: a }), cursorWith({ at: -8.64e15, id: a })])
+          assert.strictEqual(yield* refused(list(a, 1, cursor)), "cursor")
       })
     )
   })

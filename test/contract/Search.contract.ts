@@ -7,6 +7,7 @@ import { Search } from "../../src/services/Search.ts"
 import {
   Backstage,
   type Chat,
+  cursorWith,
   dmOf,
   entryOf,
   groupOf,
@@ -192,7 +193,14 @@ export const searchContract = <E>(layer: Layer.Layer<Chat | Search | Indexing, E
         assert.deepStrictEqual(yield* found(a, "!!!"), [])
         assert.lengthOf(yield* found(a, "'quoted' & 100%"), 1)
         for (const limit of [0, 201]) assert.strictEqual(yield* refused(search(a, "x", {}, limit)), "limit")
-        assert.strictEqual(yield* refused(search(a, "x", {}, 1, "no cursor")), "cursor")
+        const beyond = (at: number) => cursorWith({ to: { at, conversationId: a, seq: 1 } })
+        const place = { at: 0, conversationId: a, seq: 0 }
+        assert.deepStrictEqual(
+          (yield* search(a, "x", {}, 1, cursorWith({ to: place, from: place, more: true }))).items,
+          []
+        )
+        for (const cursor of ["no cursor", beyond(9e15), beyond(-8.64e15)])
+          assert.strictEqual(yield* refused(search(a, "x", {}, 1, cursor)), "cursor")
         assert.isTrue(isSearch({ query: "x" }))
         for (const query of ["", "  ", "a\u0000b", "x".repeat(257), "\ud800"]) assert.isFalse(decodes(query))
       })

@@ -248,6 +248,9 @@ export const refused = <A, E extends { readonly _tag: string; readonly errors?: 
   effect: Effect.Effect<A, E, R>
 ) => Effect.match(effect, { onFailure: (error) => error.errors?.[0]?.path ?? error._tag, onSuccess: () => "ok" })
 
+/** A cursor that holds something else than what was handed out. */
+export const cursorWith = (place: unknown) => Buffer.from(JSON.stringify(place)).toString("base64url")
+
 /** Waits for another process or fiber to get there. */
 export const until = <E, R>(condition: Effect.Effect<boolean, E, R>) =>
   condition.pipe(
