@@ -111,7 +111,7 @@ export const expiryContract = <E>(layer: Layer.Layer<Chat | ConversationChanges 
       })
     )
 
-    it.effect("is set by both in a DM, by owners and admins in a group; the same again is no event", () =>
+    it.effect("is set by both in a DM, by owners in a group; the same again is no event", () =>
       Effect.gen(function* () {
         const [a, b] = [yield* person, yield* person]
         const [dm, group] = [yield* dmOf(a, b), yield* groupOf(a, b)]
