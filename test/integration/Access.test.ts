@@ -69,7 +69,9 @@ const world = Effect.gen(function* () {
   return { ask, as, ann, eve, id, ids, log, rpc, url }
 })
 
-layer(TestService.layer({ limits: { requestsPerMinute: 10_000 } }), { excludeTestServices: true })("access", (it) => {
+const generous = { requestsPerMinute: 10_000, commandsPerSecond: 10_000, commandsBurst: 10_000 }
+
+layer(TestService.layer({ limits: generous }), { excludeTestServices: true })("access", (it) => {
   it.effect("a stranger is told of a conversation what is told of none, whatever is asked for and how", () =>
     Effect.gen(function* () {
       const { ask, as, eve, id, ids, log, rpc, url } = yield* world
