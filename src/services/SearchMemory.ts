@@ -7,7 +7,11 @@ import type { Search } from "./Search.ts"
 import { type Place, pageOfWindow, type Ranked, searchCursor, windowSize } from "./SearchPages.ts"
 import { Settings } from "./Settings.ts"
 
-const wordsOf = (text: string): ReadonlyArray<string> => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []
+const wordsOf = (text: string): ReadonlyArray<string> =>
+  text
+    .normalize("NFC")
+    .toLowerCase()
+    .match(/[\p{L}\p{N}]+/gu) ?? []
 
 const timesIn = (words: ReadonlyArray<string>, phrase: ReadonlyArray<string>) =>
   words.filter((_, start) => phrase.every((word, n) => words[start + n] === word)).length

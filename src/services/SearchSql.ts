@@ -59,7 +59,7 @@ export const searchStatement = (
   limit: number,
   span: Span | undefined
 ) => {
-  const words = sql`websearch_to_tsquery('simple', ${query}::text)`
+  const words = sql`websearch_to_tsquery('simple', ${query.normalize("NFC")}::text)`
   const weeks = weeksOf(span)
   /** `x` is `messages` or `message_words`. */
   const wanted = sql.and([

@@ -166,6 +166,21 @@ export const searchContract = <E>(layer: Layer.Layer<Chat | Search | Indexing, E
       })
     )
 
+    it.effect("finds a word however the keyboard composed its accents", () =>
+      Effect.gen(function* () {
+        const { a, id } = yield* twoOfUs
+        const bodies = ["a cafe\u0301 here", "a caf\u00e9 there"]
+        for (const body of bodies) yield* say(id, a, body)
+        yield* twice(
+          Effect.gen(function* () {
+            for (const query of ["cafe\u0301", "caf\u00e9", '"a CAFE\u0301"'])
+              assert.sameMembers([...(yield* found(a, query))], bodies, query)
+            assert.deepStrictEqual(yield* found(a, "cafe"), [])
+          })
+        )
+      })
+    )
+
     it.effect("takes any text for a query, and refuses what is no page", () =>
       Effect.gen(function* () {
         const { a, id } = yield* twoOfUs
