@@ -41,10 +41,9 @@ export const makeOperationMetrics = Effect.fnUntraced(function* (
     Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
       const since = clock.currentTimeNanosUnsafe()
-      return Effect.onExit(run, (exit) =>
-        Effect.sync(() => {
-          answered(op, outcomeOf(exit), Number(clock.currentTimeNanosUnsafe() - since) / 1e9, traceOf(fiber))
-        })
-      )
+      return Effect.onExit(run, (exit) => {
+        answered(op, outcomeOf(exit), Number(clock.currentTimeNanosUnsafe() - since) / 1e9, traceOf(fiber))
+        return Effect.void
+      })
     })
 })

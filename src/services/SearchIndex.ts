@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks"
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { every } from "./Background.ts"
@@ -22,23 +23,31 @@ export const makeSearchIndex = Effect.map(
     )
 )
 
+/** A node whose event loop is busier than this share of the time lets so many turns pass. */
+const busy = 0.5
+const patience = 10
+
 /**
- * Indexes messages for Search behind the append: two small steps a second, so that a burst of sends is indexed after it
- * and not at its cost. One node does it at a time; what is not indexed yet is searched all the same.
+ * Indexes messages for Search behind the append: two small steps a second, and while this node is busy one in five
+ * seconds, so that a burst of sends is indexed after it and not at its cost. One node does it at a time; what is not
+ * indexed yet is searched all the same.
  */
 export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const step = yield* makeSearchIndex
     let after = beginning
-    yield* every(
-      "500 millis",
-      "the search index",
-      Effect.map(
-        Effect.suspend(() => step(after)),
-        (next) => {
-          after = next
-        }
-      )
-    )
+    let waited = 0
+    let seen = performance.eventLoopUtilization()
+    const next = Effect.suspend(() => {
+      const now = performance.eventLoopUtilization()
+      const { utilization } = performance.eventLoopUtilization(now, seen)
+      seen = now
+      if (utilization > busy && ++waited < patience) return Effect.void
+      waited = 0
+      return Effect.map(step(after), (reached) => {
+        after = reached
+      })
+    })
+    yield* every("500 millis", "the search index", next)
   })
 )
