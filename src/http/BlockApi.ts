@@ -1,10 +1,9 @@
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Block } from "../domain/Block.ts"
 import { UserId } from "../domain/Ids.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { Authorization } from "./Middleware.ts"
-import { pageQuery } from "./Paging.ts"
 
 const params = { userId: UserId }
 
@@ -29,7 +28,7 @@ const remove = HttpApiEndpoint.delete("remove", "/v1/users/me/blocks/:userId", {
 )
 
 const list = HttpApiEndpoint.get("list", "/v1/users/me/blocks", {
-  query: pageQuery,
+  query: pageFields,
   success: Page(Block),
   error: [InvalidRequest, Unavailable]
 }).annotateMerge(OpenApi.annotations({ summary: "Whom I have blocked", description: "The latest first." }))

@@ -9,10 +9,10 @@ import {
   ReadMark,
   SettingsChange
 } from "../domain/Conversation.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
-import { conversationParams, pageQuery } from "./Paging.ts"
+import { conversationParams } from "./Params.ts"
 
 const create = HttpApiEndpoint.post("create", "/v1/conversations", {
   headers: {
@@ -34,7 +34,7 @@ const create = HttpApiEndpoint.post("create", "/v1/conversations", {
   )
 
 const list = HttpApiEndpoint.get("list", "/v1/conversations", {
-  query: pageQuery,
+  query: pageFields,
   success: Page(Conversation),
   error: [InvalidRequest, Unavailable]
 }).annotateMerge(

@@ -2,13 +2,13 @@ import { Effect, Layer, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Conversation } from "../domain/Conversation.ts"
+import { toPage } from "../domain/Page.ts"
 import { ConversationChanges } from "../services/ConversationChanges.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Settings } from "../services/Settings.ts"
 import { Typing } from "../services/Typing.ts"
 import { Api } from "./Api.ts"
-import { toPageRequest } from "./Paging.ts"
 
 const encode = Schema.encodeEffect(Conversation)
 
@@ -26,10 +26,8 @@ const conversation = HttpApiBuilder.group(
         // Only the status tells a new one from an old one, and a Schema cannot choose by that.
         return HttpServerResponse.jsonUnsafe(yield* Effect.orDie(encode(conversation)), { status: created ? 201 : 200 })
       }),
-      list: Effect.fnUntraced(function* ({ query }) {
-        const { userId } = yield* CurrentPrincipal
-        return yield* conversations.list(userId, yield* toPageRequest(query, limits.pageSize))
-      }),
+      list: ({ query }) =>
+        CurrentPrincipal.use(({ userId }) => conversations.list(userId, toPage(query, limits.pageSize))),
       get: ({ params }) => CurrentPrincipal.use(({ userId }) => conversations.get(userId, params.id)),
       update: ({ params, payload }) => CurrentPrincipal.use(({ userId }) => changes.update(userId, params.id, payload)),
       settings: ({ params, payload }) =>

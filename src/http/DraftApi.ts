@@ -1,9 +1,9 @@
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { Draft, NewDraft } from "../domain/Draft.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
-import { conversationParams, pageQuery } from "./Paging.ts"
+import { conversationParams } from "./Params.ts"
 
 const set = HttpApiEndpoint.put("set", "/v1/conversations/:id/draft", {
   params: conversationParams,
@@ -25,7 +25,7 @@ const clear = HttpApiEndpoint.delete("clear", "/v1/conversations/:id/draft", {
 }).annotateMerge(OpenApi.annotations({ summary: "Clear a draft", description: "Succeeds when there is none too." }))
 
 const list = HttpApiEndpoint.get("list", "/v1/drafts", {
-  query: pageQuery,
+  query: pageFields,
   success: Page(Draft),
   error: [InvalidRequest, Unavailable]
 }).annotateMerge(

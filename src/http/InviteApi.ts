@@ -3,10 +3,10 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { Conversation, IdempotencyKey } from "../domain/Conversation.ts"
 import { InviteCode } from "../domain/Ids.ts"
 import { Invite, NewInvite } from "../domain/Invite.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
-import { conversationParams, pageQuery } from "./Paging.ts"
+import { conversationParams } from "./Params.ts"
 
 const create = HttpApiEndpoint.post("create", "/v1/conversations/:id/invites", {
   params: conversationParams,
@@ -30,7 +30,7 @@ const create = HttpApiEndpoint.post("create", "/v1/conversations/:id/invites", {
 
 const list = HttpApiEndpoint.get("list", "/v1/conversations/:id/invites", {
   params: conversationParams,
-  query: pageQuery,
+  query: pageFields,
   success: Page(Invite),
   error: [InvalidRequest, Forbidden, NotFound, Conflict, Unavailable]
 }).annotateMerge(

@@ -2,11 +2,11 @@ import { Effect, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Conversation } from "../domain/Conversation.ts"
+import { toPage } from "../domain/Page.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Invites } from "../services/Invites.ts"
 import { Settings } from "../services/Settings.ts"
 import { Api } from "./Api.ts"
-import { toPageRequest } from "./Paging.ts"
 
 const encode = Schema.encodeEffect(Conversation)
 
@@ -21,10 +21,8 @@ export const layer = HttpApiBuilder.group(
         CurrentPrincipal.use(({ userId }) =>
           invites.create(userId, params.id, payload ?? {}, headers["idempotency-key"])
         ),
-      list: Effect.fnUntraced(function* ({ params, query }) {
-        const { userId } = yield* CurrentPrincipal
-        return yield* invites.list(userId, params.id, yield* toPageRequest(query, limits.pageSize))
-      }),
+      list: ({ params, query }) =>
+        CurrentPrincipal.use(({ userId }) => invites.list(userId, params.id, toPage(query, limits.pageSize))),
       revoke: ({ params }) => CurrentPrincipal.use(({ userId }) => invites.revoke(userId, params.id, params.code)),
       accept: Effect.fnUntraced(function* ({ params }) {
         const { userId } = yield* CurrentPrincipal

@@ -2,16 +2,16 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Member, NewMembers, RoleChange } from "../domain/Conversation.ts"
 import { UserId } from "../domain/Ids.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
-import { conversationParams, pageQuery } from "./Paging.ts"
+import { conversationParams } from "./Params.ts"
 
 const memberParams = { ...conversationParams, userId: UserId }
 
 const list = HttpApiEndpoint.get("list", "/v1/conversations/:id/members", {
   params: conversationParams,
-  query: pageQuery,
+  query: pageFields,
   success: Page(Member),
   error: [InvalidRequest, NotFound, Unavailable]
 }).annotateMerge(OpenApi.annotations({ summary: "Members", description: "In the order in which they joined." }))

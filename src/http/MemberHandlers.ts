@@ -2,12 +2,12 @@ import { Effect, Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Member } from "../domain/Conversation.ts"
+import { toPage } from "../domain/Page.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Members } from "../services/Members.ts"
 import { Settings } from "../services/Settings.ts"
 import { Api } from "./Api.ts"
-import { toPageRequest } from "./Paging.ts"
 
 const encode = Schema.encodeEffect(Schema.Array(Member))
 
@@ -19,10 +19,8 @@ export const layer = HttpApiBuilder.group(
     const members = yield* Members
     const { limits } = yield* Settings
     return handlers.handleAll({
-      list: Effect.fnUntraced(function* ({ params, query }) {
-        const { userId } = yield* CurrentPrincipal
-        return yield* conversations.members(userId, params.id, yield* toPageRequest(query, limits.pageSize))
-      }),
+      list: ({ params, query }) =>
+        CurrentPrincipal.use(({ userId }) => conversations.members(userId, params.id, toPage(query, limits.pageSize))),
       add: Effect.fnUntraced(function* ({ params, payload }) {
         const { userId } = yield* CurrentPrincipal
         const { added, items } = yield* members.add(userId, params.id, payload.userIds)

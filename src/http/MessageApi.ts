@@ -4,14 +4,14 @@ import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/ht
 import { EventPage } from "../domain/Event.ts"
 import { Seq } from "../domain/Ids.ts"
 import { Message, MessagePage, NewMessage } from "../domain/Message.ts"
-import { Page } from "../domain/Page.ts"
+import { limitFields, Page, pageFields, placeFields } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { MessageSearch } from "../domain/Search.ts"
 import { Synced, SyncRequest } from "../domain/Sync.ts"
 import { edit, forward, pin, remove, revisions, unpin } from "./MessageChangeApi.ts"
 import { sentBefore, sentNow } from "./MessageSent.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
-import { conversationParams, limitQuery, messageParams, pageQuery, placeQuery } from "./Paging.ts"
+import { conversationParams, messageParams } from "./Params.ts"
 import { unvote, vote } from "./PollApi.ts"
 
 const send = HttpApiEndpoint.post("send", "/v1/conversations/:id/messages", {
@@ -34,7 +34,7 @@ const seq = Schema.optionalKey(Seq)
 const list = HttpApiEndpoint.get("list", "/v1/conversations/:id/messages", {
   params: conversationParams,
   query: {
-    ...placeQuery,
+    ...placeFields,
     threads: Schema.optionalKey(Schema.Boolean).annotate({ description: "With the replies in threads" })
   },
   success: MessagePage,
@@ -54,7 +54,7 @@ const get = HttpApiEndpoint.get("get", "/v1/conversations/:id/messages/:messageI
 }).annotateMerge(OpenApi.annotations({ summary: "A message", description: "As it is now." }))
 
 const search = HttpApiEndpoint.get("search", "/v1/search/messages", {
-  query: { ...pageQuery, ...MessageSearch.fields },
+  query: { ...pageFields, ...MessageSearch.fields },
   success: Page(Message),
   error: [InvalidRequest, NotFound, Unavailable]
 }).annotateMerge(
@@ -72,7 +72,7 @@ export class MessageGroup extends HttpApiGroup.make("message")
 
 const pull = HttpApiEndpoint.get("pull", "/v1/conversations/:id/events", {
   params: conversationParams,
-  query: { ...limitQuery, after: seq },
+  query: { ...limitFields, after: seq },
   success: EventPage,
   error: [InvalidRequest, NotFound, Unavailable]
 }).annotateMerge(

@@ -2,11 +2,11 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Emoji } from "../domain/Emoji.ts"
 import { Forward, Message, MessageEdit, Revision } from "../domain/Message.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { sentBefore, sentNow } from "./MessageSent.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
-import { conversationParams, messageParams, pageQuery } from "./Paging.ts"
+import { conversationParams, messageParams } from "./Params.ts"
 
 const path = "/v1/conversations/:id/messages/:messageId"
 
@@ -40,7 +40,7 @@ export const remove = HttpApiEndpoint.delete("delete", path, {
 
 export const revisions = HttpApiEndpoint.get("revisions", `${path}/revisions`, {
   params: messageParams,
-  query: pageQuery,
+  query: pageFields,
   success: Page(Revision),
   error: [InvalidRequest, NotFound, Unavailable]
 }).annotateMerge(
@@ -87,7 +87,7 @@ export const unpin = HttpApiEndpoint.delete("unpin", `${path}/pin`, {
 
 const pins = HttpApiEndpoint.get("list", "/v1/conversations/:id/pins", {
   params: conversationParams,
-  query: pageQuery,
+  query: pageFields,
   success: Page(Message),
   error: [InvalidRequest, NotFound, Unavailable]
 }).annotateMerge(

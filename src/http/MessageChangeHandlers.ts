@@ -1,11 +1,11 @@
 import { Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { toPage } from "../domain/Page.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Pins } from "../services/Pins.ts"
 import { Reactions } from "../services/Reactions.ts"
 import { Settings } from "../services/Settings.ts"
 import { Api } from "./Api.ts"
-import { toPageRequest } from "./Paging.ts"
 
 const pin = HttpApiBuilder.group(
   Api,
@@ -14,10 +14,8 @@ const pin = HttpApiBuilder.group(
     const pins = yield* Pins
     const { limits } = yield* Settings
     return handlers.handleAll({
-      list: Effect.fnUntraced(function* ({ params, query }) {
-        const { userId } = yield* CurrentPrincipal
-        return yield* pins.list(userId, params.id, yield* toPageRequest(query, limits.pageSize))
-      })
+      list: ({ params, query }) =>
+        CurrentPrincipal.use(({ userId }) => pins.list(userId, params.id, toPage(query, limits.pageSize)))
     })
   })
 )

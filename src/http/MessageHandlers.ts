@@ -1,5 +1,6 @@
 import { Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { limitOf, toPage } from "../domain/Page.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { MessageChanges } from "../services/MessageChanges.ts"
 import { Messages } from "../services/Messages.ts"
@@ -10,7 +11,6 @@ import { Settings } from "../services/Settings.ts"
 import { Sync } from "../services/Sync.ts"
 import { Api } from "./Api.ts"
 import { EventStreams } from "./EventStreams.ts"
-import { toPageRequest } from "./Paging.ts"
 
 const message = HttpApiBuilder.group(
   Api,
@@ -24,11 +24,10 @@ const message = HttpApiBuilder.group(
     const { limits } = yield* Settings
     return handlers.handleAll({
       send: ({ params, payload }) => CurrentPrincipal.use(({ userId }) => messages.post(userId, params.id, payload)),
-      list: Effect.fnUntraced(function* ({ params, query }) {
-        const { userId } = yield* CurrentPrincipal
-        const { limit } = yield* toPageRequest(query, limits.pageSize)
-        return yield* messages.list(userId, params.id, { ...query, limit })
-      }),
+      list: ({ params, query }) =>
+        CurrentPrincipal.use(({ userId }) =>
+          messages.list(userId, params.id, { ...query, limit: limitOf(query.limit, limits.pageSize) })
+        ),
       get: ({ params }) => CurrentPrincipal.use(({ userId }) => messages.get(userId, params.id, params.messageId)),
       edit: ({ params, payload }) =>
         CurrentPrincipal.use(({ userId }) => changes.edit(userId, params.id, params.messageId, payload)),
@@ -38,23 +37,16 @@ const message = HttpApiBuilder.group(
             ? changes.hide(userId, params.id, params.messageId)
             : changes.remove(userId, params.id, params.messageId)
         ),
-      revisions: Effect.fnUntraced(function* ({ params, query }) {
-        const { userId } = yield* CurrentPrincipal
-        return yield* changes.revisions(
-          userId,
-          params.id,
-          params.messageId,
-          yield* toPageRequest(query, limits.pageSize)
-        )
-      }),
+      revisions: ({ params, query }) =>
+        CurrentPrincipal.use(({ userId }) =>
+          changes.revisions(userId, params.id, params.messageId, toPage(query, limits.pageSize))
+        ),
       forward: ({ params, payload }) =>
         CurrentPrincipal.use(({ userId }) => changes.forward(userId, params.id, params.messageId, payload)),
       pin: ({ params }) => CurrentPrincipal.use(({ userId }) => pins.add(userId, params.id, params.messageId)),
       unpin: ({ params }) => CurrentPrincipal.use(({ userId }) => pins.remove(userId, params.id, params.messageId)),
-      search: Effect.fnUntraced(function* ({ query }) {
-        const { userId } = yield* CurrentPrincipal
-        return yield* search.messages(userId, query, yield* toPageRequest(query, limits.pageSize))
-      }),
+      search: ({ query }) =>
+        CurrentPrincipal.use(({ userId }) => search.messages(userId, query, toPage(query, limits.pageSize))),
       vote: ({ params, payload }) =>
         CurrentPrincipal.use(({ userId }) => polls.vote(userId, params.id, params.messageId, payload.options)),
       unvote: ({ params }) => CurrentPrincipal.use(({ userId }) => polls.vote(userId, params.id, params.messageId, []))
@@ -71,11 +63,10 @@ const event = HttpApiBuilder.group(
     const { sync } = yield* Sync
     const { limits } = yield* Settings
     return handlers.handleAll({
-      pull: Effect.fnUntraced(function* ({ params, query }) {
-        const { userId } = yield* CurrentPrincipal
-        const { limit } = yield* toPageRequest(query, limits.pageSize)
-        return yield* messages.events(userId, params.id, { after: query.after ?? 0, limit })
-      }),
+      pull: ({ params, query }) =>
+        CurrentPrincipal.use(({ userId }) =>
+          messages.events(userId, params.id, { after: query.after ?? 0, limit: limitOf(query.limit, limits.pageSize) })
+        ),
       sync: ({ payload }) => CurrentPrincipal.use(({ userId }) => sync(userId, payload)),
       stream: ({ headers }) => CurrentPrincipal.use((principal) => streams.open(principal, headers["last-event-id"]))
     })

@@ -2,7 +2,7 @@ import { HttpApiEndpoint, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Vote } from "../domain/Payload.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { JsonBody } from "./Middleware.ts"
-import { messageParams } from "./Paging.ts"
+import { messageParams } from "./Params.ts"
 
 export const vote = HttpApiEndpoint.put("vote", "/v1/conversations/:id/messages/:messageId/vote", {
   params: messageParams,

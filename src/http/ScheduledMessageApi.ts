@@ -2,11 +2,10 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { IdempotencyKey } from "../domain/Conversation.ts"
 import { ScheduledMessageId } from "../domain/Ids.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { NewScheduledMessage, ScheduledMessage, ScheduledMessageChange } from "../domain/ScheduledMessage.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
-import { pageQuery } from "./Paging.ts"
 
 const params = { id: ScheduledMessageId }
 
@@ -30,7 +29,7 @@ const create = HttpApiEndpoint.post("create", "/v1/scheduled-messages", {
   )
 
 const list = HttpApiEndpoint.get("list", "/v1/scheduled-messages", {
-  query: pageQuery,
+  query: pageFields,
   success: Page(ScheduledMessage),
   error: [InvalidRequest, Unavailable]
 }).annotateMerge(

@@ -1,10 +1,10 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { toPage } from "../domain/Page.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { ScheduledMessages } from "../services/ScheduledMessages.ts"
 import { Settings } from "../services/Settings.ts"
 import { Api } from "./Api.ts"
-import { toPageRequest } from "./Paging.ts"
 
 export const layer = HttpApiBuilder.group(
   Api,
@@ -15,10 +15,7 @@ export const layer = HttpApiBuilder.group(
     return handlers.handleAll({
       create: ({ headers, payload }) =>
         CurrentPrincipal.use(({ userId }) => scheduled.create(userId, payload, headers["idempotency-key"])),
-      list: Effect.fnUntraced(function* ({ query }) {
-        const { userId } = yield* CurrentPrincipal
-        return yield* scheduled.list(userId, yield* toPageRequest(query, limits.pageSize))
-      }),
+      list: ({ query }) => CurrentPrincipal.use(({ userId }) => scheduled.list(userId, toPage(query, limits.pageSize))),
       get: ({ params }) => CurrentPrincipal.use(({ userId }) => scheduled.get(userId, params.id)),
       update: ({ params, payload }) =>
         CurrentPrincipal.use(({ userId }) => scheduled.update(userId, params.id, payload)),

@@ -1,12 +1,13 @@
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { placeFields } from "../domain/Page.ts"
 import { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { Thread, ThreadMark } from "../domain/Thread.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
-import { messageParams, placeQuery } from "./Paging.ts"
+import { messageParams } from "./Params.ts"
 
 const list = HttpApiEndpoint.get("list", "/v1/conversations/:id/messages/:messageId/thread", {
   params: messageParams,
-  query: placeQuery,
+  query: placeFields,
   success: Thread,
   error: [InvalidRequest, NotFound, Unavailable]
 }).annotateMerge(

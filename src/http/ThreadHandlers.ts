@@ -1,10 +1,10 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { limitOf } from "../domain/Page.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Settings } from "../services/Settings.ts"
 import { Threads } from "../services/Threads.ts"
 import { Api } from "./Api.ts"
-import { toPageRequest } from "./Paging.ts"
 
 export const layer = HttpApiBuilder.group(
   Api,
@@ -13,11 +13,10 @@ export const layer = HttpApiBuilder.group(
     const threads = yield* Threads
     const { limits } = yield* Settings
     return handlers.handleAll({
-      list: Effect.fnUntraced(function* ({ params, query }) {
-        const { userId } = yield* CurrentPrincipal
-        const { limit } = yield* toPageRequest(query, limits.pageSize)
-        return yield* threads.list(userId, params.id, params.messageId, { ...query, limit })
-      }),
+      list: ({ params, query }) =>
+        CurrentPrincipal.use(({ userId }) =>
+          threads.list(userId, params.id, params.messageId, { ...query, limit: limitOf(query.limit, limits.pageSize) })
+        ),
       mark: ({ params, payload }) =>
         CurrentPrincipal.use(({ userId }) => threads.mark(userId, params.id, params.messageId, payload.seq))
     })

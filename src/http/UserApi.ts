@@ -1,11 +1,10 @@
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Unread } from "../domain/Conversation.ts"
 import { UserId } from "../domain/Ids.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { AccountDeletion, Me, ProfileChange, User, UserQuery } from "../domain/User.ts"
 import { Authorization, JsonBody } from "./Middleware.ts"
-import { pageQuery } from "./Paging.ts"
 
 const me = HttpApiEndpoint.get("me", "/v1/users/me", { success: Me, error: [NotFound, Unavailable] }).annotateMerge(
   OpenApi.annotations({ summary: "My profile", description: "With my e-mail address, which nobody else sees." })
@@ -50,7 +49,7 @@ const unread = HttpApiEndpoint.get("unread", "/v1/users/me/unread", {
 
 const search = HttpApiEndpoint.get("search", "/v1/users", {
   query: {
-    ...pageQuery,
+    ...pageFields,
     query: UserQuery.annotate({ description: "How the username or the display name begins, in any case" })
   },
   success: Page(User),

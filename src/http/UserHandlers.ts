@@ -1,12 +1,12 @@
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { toPage } from "../domain/Page.ts"
 import { Accounts } from "../services/Accounts.ts"
 import { Conversations } from "../services/Conversations.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Settings } from "../services/Settings.ts"
 import { Users } from "../services/Users.ts"
 import { Api } from "./Api.ts"
-import { toPageRequest } from "./Paging.ts"
 
 export const layer = HttpApiBuilder.group(
   Api,
@@ -21,10 +21,7 @@ export const layer = HttpApiBuilder.group(
       update: ({ payload }) => CurrentPrincipal.use(({ userId }) => users.update(userId, payload)),
       delete: ({ payload }) => CurrentPrincipal.use((principal) => accounts.delete(principal, payload.password)),
       unread: () => CurrentPrincipal.use(({ userId }) => conversations.unread(userId)),
-      search: Effect.fnUntraced(function* ({ query }) {
-        const page = yield* toPageRequest(query, limits.pageSize)
-        return yield* users.search({ ...page, query: query.query })
-      }),
+      search: ({ query }) => users.search({ ...toPage(query, limits.pageSize), query: query.query }),
       get: ({ params }) => users.get(params.id)
     })
   })

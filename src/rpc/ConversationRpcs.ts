@@ -10,10 +10,9 @@ import {
   ReadMark
 } from "../domain/Conversation.ts"
 import { ConversationId } from "../domain/Ids.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { SignedIn } from "./Callers.ts"
-import { pageFields } from "./Paging.ts"
 
 const conversationId = ConversationId
 

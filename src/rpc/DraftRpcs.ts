@@ -2,10 +2,9 @@ import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Draft, NewDraft } from "../domain/Draft.ts"
 import { ConversationId } from "../domain/Ids.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { SignedIn } from "./Callers.ts"
-import { pageFields } from "./Paging.ts"
 
 export const DraftRpcs = RpcGroup.make(
   Rpc.make("draft.set", {

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { limitOf } from "../domain/Page.ts"
+import { toPage } from "../domain/Page.ts"
 import { ConversationChanges } from "../services/ConversationChanges.ts"
 import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
 import { Invites } from "../services/Invites.ts"
@@ -30,10 +30,8 @@ export const layer = GroupRpcs.toLayer(
         CurrentPrincipal.use(({ userId }) => members.leave(userId, conversationId)),
       "invite.create": ({ conversationId, idempotencyKey, ...invite }) =>
         CurrentPrincipal.use(({ userId }) => invites.create(userId, conversationId, invite, idempotencyKey)),
-      "invite.list": ({ conversationId, cursor, limit }) =>
-        CurrentPrincipal.use(({ userId }) =>
-          invites.list(userId, conversationId, { cursor, limit: limitOf(limit, pageSize) })
-        ),
+      "invite.list": ({ conversationId, ...page }) =>
+        CurrentPrincipal.use(({ userId }) => invites.list(userId, conversationId, toPage(page, pageSize))),
       "invite.revoke": ({ code, conversationId }) =>
         CurrentPrincipal.use(({ userId }) => invites.revoke(userId, conversationId, code)),
       "invite.accept": ({ code }) =>

@@ -12,10 +12,9 @@ import {
 } from "../domain/Conversation.ts"
 import { ConversationId, InviteCode, UserId } from "../domain/Ids.ts"
 import { Invite, NewInvite } from "../domain/Invite.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { SignedIn } from "./Callers.ts"
-import { pageFields } from "./Paging.ts"
 
 const conversationId = ConversationId
 

@@ -3,10 +3,9 @@ import { Rpc, RpcGroup } from "effect/rpc"
 import { Emoji } from "../domain/Emoji.ts"
 import { ConversationId, MessageId } from "../domain/Ids.ts"
 import { Forward, Message, MessageEdit, Revision, Sent } from "../domain/Message.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { SignedIn } from "./Callers.ts"
-import { pageFields } from "./Paging.ts"
 
 const message = { conversationId: ConversationId, messageId: MessageId }
 const { clientMessageId, conversationId: toConversationId } = Forward.fields

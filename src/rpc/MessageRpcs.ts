@@ -3,12 +3,11 @@ import { Rpc, RpcGroup } from "effect/rpc"
 import { EventPage } from "../domain/Event.ts"
 import { ConversationId, MessageId, Seq } from "../domain/Ids.ts"
 import { Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
-import { Page } from "../domain/Page.ts"
+import { limitFields, Page, pageFields, placeFields } from "../domain/Page.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { MessageSearch } from "../domain/Search.ts"
 import { Synced, SyncRequest } from "../domain/Sync.ts"
 import { SignedIn } from "./Callers.ts"
-import { limitFields, pageFields, placeFields } from "./Paging.ts"
 
 const conversationId = ConversationId
 const seq = Schema.optionalKey(Seq)

@@ -2,11 +2,10 @@ import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { IdempotencyKey } from "../domain/Conversation.ts"
 import { ScheduledMessageId } from "../domain/Ids.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { Conflict, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { NewScheduledMessage, ScheduledMessage, ScheduledMessageChange } from "../domain/ScheduledMessage.ts"
 import { SignedIn } from "./Callers.ts"
-import { pageFields } from "./Paging.ts"
 
 const scheduledMessageId = ScheduledMessageId
 

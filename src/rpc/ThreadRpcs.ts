@@ -1,11 +1,11 @@
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { ConversationId, MessageId } from "../domain/Ids.ts"
+import { placeFields } from "../domain/Page.ts"
 import { Vote } from "../domain/Payload.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { Thread, ThreadMark } from "../domain/Thread.ts"
 import { SignedIn } from "./Callers.ts"
-import { placeFields } from "./Paging.ts"
 
 const message = { conversationId: ConversationId, messageId: MessageId }
 const voteError = Schema.Union([InvalidRequest, Forbidden, NotFound, Conflict, Unavailable])

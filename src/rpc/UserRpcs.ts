@@ -3,11 +3,10 @@ import { Rpc, RpcGroup } from "effect/rpc"
 import { Block } from "../domain/Block.ts"
 import { Unread } from "../domain/Conversation.ts"
 import { UserId } from "../domain/Ids.ts"
-import { Page } from "../domain/Page.ts"
+import { Page, pageFields } from "../domain/Page.ts"
 import { Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { AccountDeletion, Me, ProfileChange, User, UserQuery } from "../domain/User.ts"
 import { SignedIn } from "./Callers.ts"
-import { pageFields } from "./Paging.ts"
 
 export const UserRpcs = RpcGroup.make(
   Rpc.make("user.me", { success: Me, error: Schema.Union([NotFound, Unavailable]) }),

@@ -6,9 +6,8 @@ import type { Page, PageRequest } from "../domain/Page.ts"
 import { type InvalidRequest, invalid, type NotFound, type Unavailable } from "../domain/Problem.ts"
 import { makeChangesMemory } from "./ChangesMemory.ts"
 import { noUser, pageOf } from "./ConversationRows.ts"
-import { checkPage } from "./ConversationRules.ts"
-import { cursorOf, Millis } from "./Cursor.ts"
 import { Memory, type UserRow } from "./Memory.ts"
+import { checkLimit, cursorOf, Millis } from "./Paging.ts"
 import { Settings } from "./Settings.ts"
 import { isRetryable, orUnavailable } from "./Sql.ts"
 import { toUser } from "./Users.ts"
@@ -62,7 +61,7 @@ export class Blocks extends Context.Service<
           yield* set(userId, otherId, false)
         }, orUnavailable),
         list: Effect.fn("Blocks.list")(function* (userId, page) {
-          yield* checkPage(page, limits.pageSize)
+          yield* checkLimit(page, limits.pageSize)
           const after = page.cursor === undefined ? undefined : yield* cursor.decode(page.cursor)
           const below =
             after === undefined
@@ -100,7 +99,7 @@ export class Blocks extends Context.Service<
             if (mine(userId).delete(otherId)) nextUserSeq(userId)
           }),
         list: Effect.fnUntraced(function* (userId, page) {
-          yield* checkPage(page, limits.pageSize)
+          yield* checkLimit(page, limits.pageSize)
           const after = page.cursor === undefined ? undefined : yield* cursor.decode(page.cursor)
           const inOrder = (a: { at: number; id: string }, b: { at: number; id: string }) =>
             b.at - a.at || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)

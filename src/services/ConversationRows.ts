@@ -3,9 +3,9 @@ import type { Conversation, HistoryForNewMembers, Kind, Member } from "../domain
 import { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Page } from "../domain/Page.ts"
 import { Conflict, NotFound } from "../domain/Problem.ts"
-import { cursorOf, Millis } from "./Cursor.ts"
 import type { MembershipRow, UserRow } from "./Memory.ts"
 import { type MessageRow, toMessage } from "./MessageRows.ts"
+import { cursorOf, Millis } from "./Paging.ts"
 
 /** A member's view of a conversation as it comes from storage; `peerId` is null but in a DM. */
 export interface ConversationRow

@@ -1,13 +1,8 @@
 import { Effect } from "effect"
 import type { NewGroup } from "../domain/Conversation.ts"
-import type { PageRequest } from "../domain/Page.ts"
 import { Forbidden, type InvalidRequest, invalid } from "../domain/Problem.ts"
 import { longerThan } from "../domain/Text.ts"
 import type { SettingsShape } from "./Settings.ts"
-
-/** A page's limit is from 1 to the setting. */
-export const checkPage = (page: PageRequest, maximum: number) =>
-  page.limit >= 1 && page.limit <= maximum ? Effect.void : Effect.fail(invalid("limit", `must be from 1 to ${maximum}`))
 
 /** One of those whom it concerns has blocked who asks. */
 export const blocked = new Forbidden({ detail: "This user does not want to hear from you" })

@@ -15,10 +15,11 @@ import {
   toConversation,
   toMember
 } from "./ConversationRows.ts"
-import { blocked, checkNewGroup, checkPage } from "./ConversationRules.ts"
+import { blocked, checkNewGroup } from "./ConversationRules.ts"
 import type { Conversations } from "./Conversations.ts"
 import { historyOf, membership, rowOf } from "./LogMemory.ts"
 import { isBlocked, type MembershipRow, Memory, type StoredConversation } from "./Memory.ts"
+import { checkLimit } from "./Paging.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
 import { Settings } from "./Settings.ts"
 
@@ -191,7 +192,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
           .map(show)
       ),
     list: Effect.fnUntraced(function* (userId, page) {
-      yield* checkPage(page, limits.pageSize)
+      yield* checkLimit(page, limits.pageSize)
       const after = page.cursor === undefined ? undefined : yield* listCursor.decode(page.cursor)
       const older = (a: { at: number; id: string }, b: { at: number; id: string }) => b.at - a.at || byText(b.id, a.id)
       const place = ({ conversation: { id, lastActivityAt } }: Mine) => ({ at: lastActivityAt.getTime(), id })
@@ -201,7 +202,7 @@ export const makeConversationsMemory = Effect.gen(function* () {
       return pageOf(rows, page.limit, rows.slice(0, page.limit).map(show), (last) => listCursor.at(toRow(last)))
     }),
     members: Effect.fnUntraced(function* (userId, conversationId, page) {
-      yield* checkPage(page, limits.pageSize)
+      yield* checkLimit(page, limits.pageSize)
       const after = page.cursor === undefined ? undefined : yield* memberCursor.decode(page.cursor)
       const { conversation } = yield* membership(conversations, conversationId, userId)
       const inOrder = (a: { joinedSeq: number; id: string }, b: { joinedSeq: number; id: string }) =>

@@ -15,10 +15,11 @@ import {
   toConversation,
   toMember
 } from "./ConversationRows.ts"
-import { blocked, checkNewGroup, checkPage } from "./ConversationRules.ts"
+import { blocked, checkNewGroup } from "./ConversationRules.ts"
 import type { Conversations, Place } from "./Conversations.ts"
 import { noConversation } from "./LogReader.ts"
 import { type MessageRow, messageColumns, messageTables, myColumns, notHiddenFrom } from "./MessageRows.ts"
+import { checkLimit } from "./Paging.ts"
 import { conversationSubject, encodeEphemeral, membershipChanged, PubSub, userSubject } from "./PubSub.ts"
 import { makeReadMarkers } from "./ReadMarkers.ts"
 import { Settings } from "./Settings.ts"
@@ -108,7 +109,7 @@ export const makeConversationsSql = Effect.gen(function* () {
   })
 
   const list: Conversations["Service"]["list"] = Effect.fn("Conversations.list")(function* (userId, page) {
-    yield* checkPage(page, limits.pageSize)
+    yield* checkLimit(page, limits.pageSize)
     const after = page.cursor === undefined ? undefined : yield* listCursor.decode(page.cursor)
     const below =
       after === undefined
@@ -124,7 +125,7 @@ export const makeConversationsSql = Effect.gen(function* () {
     conversationId,
     page
   ) {
-    yield* checkPage(page, limits.pageSize)
+    yield* checkLimit(page, limits.pageSize)
     const after = page.cursor === undefined ? { joinedSeq: -1, id: null } : yield* memberCursor.decode(page.cursor)
     const rows = yield* sql<MemberRow>`
         SELECT u.id, u.username, u.display_name, u.avatar_url, u.created_at, m.role, m.joined_at, m.joined_seq,

@@ -5,9 +5,8 @@ import type { Page, PageRequest } from "../domain/Page.ts"
 import { type InvalidRequest, invalid, type NotFound, type Unavailable } from "../domain/Problem.ts"
 import { longerThan } from "../domain/Text.ts"
 import { pageOf } from "./ConversationRows.ts"
-import { checkPage } from "./ConversationRules.ts"
-import { cursorOf } from "./Cursor.ts"
 import { type DraftRow, type DraftStorage, makeMemoryDrafts, makeSqlDrafts } from "./DraftStorage.ts"
+import { checkLimit, cursorOf } from "./Paging.ts"
 import { encodeEphemeral, PubSub, userSubject } from "./PubSub.ts"
 import { Settings } from "./Settings.ts"
 
@@ -68,7 +67,7 @@ export class Drafts extends Context.Service<
         store(userId, conversationId, { body: null, replyTo: null })
       ),
       list: Effect.fn("Drafts.list")(function* (userId, page) {
-        yield* checkPage(page, limits.pageSize)
+        yield* checkLimit(page, limits.pageSize)
         const before = page.cursor === undefined ? Number.MAX_SAFE_INTEGER : (yield* cursor.decode(page.cursor)).userSeq
         const rows = yield* storage.list(userId, before, page.limit + 1)
         const items = rows.slice(0, page.limit).map((row) => toDraft(row, row.body ?? ""))

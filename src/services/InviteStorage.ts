@@ -5,8 +5,8 @@ import type { Invite } from "../domain/Invite.ts"
 import type { Page, PageRequest } from "../domain/Page.ts"
 import type { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { pageOf } from "./ConversationRows.ts"
-import { cursorOf } from "./Cursor.ts"
 import type { Actor } from "./MemberStorage.ts"
+import { cursorOf } from "./Paging.ts"
 
 /** What an invite is made of; `key` is the Idempotency-Key, under which the hash tells a retry from another request. */
 export interface InviteRequest {

@@ -5,13 +5,13 @@ import { type ConversationId, InviteCode, type UserId } from "../domain/Ids.ts"
 import type { Invite, NewInvite } from "../domain/Invite.ts"
 import type { Page, PageRequest } from "../domain/Page.ts"
 import type { Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
-import { checkPage } from "./ConversationRules.ts"
 import { Conversations } from "./Conversations.ts"
 import { changesOf } from "./GroupRules.ts"
 import type { InviteStorage } from "./InviteStorage.ts"
 import { makeMemoryInvites } from "./InvitesMemory.ts"
 import { makeSqlInvites } from "./InvitesSql.ts"
 import { Limits } from "./Limits.ts"
+import { checkLimit } from "./Paging.ts"
 import { Settings } from "./Settings.ts"
 
 type Refusal = NotFound | Forbidden | Conflict | Unavailable
@@ -70,7 +70,7 @@ export class Invites extends Context.Service<
         )
       }),
       list: Effect.fn("Invites.list")(function* (userId, conversationId, page) {
-        yield* checkPage(page, limits.pageSize)
+        yield* checkLimit(page, limits.pageSize)
         return yield* storage.list({ conversationId, userId }, page)
       }),
       revoke: Effect.fn("Invites.revoke")((userId, conversationId, code) =>

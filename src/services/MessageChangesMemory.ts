@@ -4,7 +4,6 @@ import { namesIn } from "../domain/Mentions.ts"
 import type { MessageEdit } from "../domain/Message.ts"
 import { makeChangesMemory } from "./ChangesMemory.ts"
 import { pageOf } from "./ConversationRows.ts"
-import { checkPage } from "./ConversationRules.ts"
 import { makeForward } from "./Forwards.ts"
 import { Log } from "./Log.ts"
 import { messageFor } from "./LogMemory.ts"
@@ -21,6 +20,7 @@ import {
   toRevision
 } from "./MessageRules.ts"
 import { makeTellDevices } from "./OwnDevices.ts"
+import { checkLimit } from "./Paging.ts"
 import { Settings } from "./Settings.ts"
 
 /** What is left of a message that is deleted. */
@@ -106,7 +106,7 @@ export const makeMessageChangesMemory = Effect.gen(function* () {
       (hide) => atomically(hide)
     ),
     revisions: Effect.fnUntraced(function* (userId, conversationId, messageId, page) {
-      yield* checkPage(page, limits.pageSize)
+      yield* checkLimit(page, limits.pageSize)
       const before = page.cursor === undefined ? null : (yield* revisionCursor.decode(page.cursor)).revision
       const { message } = yield* messageFor(conversations, conversationId, userId, messageId)
       const { body, createdAt, deletedAt, editedAt, revision } = message

@@ -3,7 +3,6 @@ import { SqlClient } from "effect/sql"
 import { namesIn } from "../domain/Mentions.ts"
 import { type Changed, makeChanges } from "./Changes.ts"
 import { pageOf } from "./ConversationRows.ts"
-import { checkPage } from "./ConversationRules.ts"
 import { makeForward } from "./Forwards.ts"
 import { Log } from "./Log.ts"
 import type { MessageChanges } from "./MessageChanges.ts"
@@ -17,6 +16,7 @@ import {
   toRevision
 } from "./MessageRules.ts"
 import { makeTellDevices } from "./OwnDevices.ts"
+import { checkLimit } from "./Paging.ts"
 import { Settings } from "./Settings.ts"
 import { orUnavailable } from "./Sql.ts"
 
@@ -73,7 +73,7 @@ export const makeMessageChangesSql = Effect.gen(function* () {
     messageId,
     page
   ) {
-    yield* checkPage(page, limits.pageSize)
+    yield* checkLimit(page, limits.pageSize)
     const before = page.cursor === undefined ? null : (yield* revisionCursor.decode(page.cursor)).revision
     const { deletedAt, seq } = yield* log.message(conversationId, userId, messageId)
     if (deletedAt !== null) return { items: [] }

@@ -4,9 +4,9 @@ import { hasPayload, isPayloadOf } from "../domain/Payload.ts"
 import { Conflict, Forbidden, type InvalidRequest, invalid } from "../domain/Problem.ts"
 import { longerThan } from "../domain/Text.ts"
 import { blocked } from "./ConversationRules.ts"
-import { cursorOf } from "./Cursor.ts"
 import type { Place } from "./Log.ts"
 import { noMessage } from "./LogReader.ts"
+import { cursorOf } from "./Paging.ts"
 import type { SettingsShape } from "./Settings.ts"
 
 /** Types whose messages are about their attachments. */

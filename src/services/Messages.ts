@@ -4,16 +4,10 @@ import type { EventPage } from "../domain/Event.ts"
 import { type ConversationId, MessageId, type UserId } from "../domain/Ids.ts"
 import { namesIn } from "../domain/Mentions.ts"
 import type { Ack, Message, MessagePage, NewMessage, Sent } from "../domain/Message.ts"
-import {
-  type Conflict,
-  type Forbidden,
-  type InvalidRequest,
-  invalid,
-  type NotFound,
-  type Unavailable
-} from "../domain/Problem.ts"
+import type { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { type Appended, Log, type NewEntry } from "./Log.ts"
 import { type HistoryQuery, placeOf, wrongWith } from "./MessageRules.ts"
+import { checkLimit } from "./Paging.ts"
 import { Settings } from "./Settings.ts"
 import { spanned } from "./Tracing.ts"
 
@@ -96,11 +90,6 @@ export class Messages extends Context.Service<
         )
       }
 
-      const checkLimit = (limit: number) =>
-        limit >= 1 && limit <= limits.pageSize
-          ? Effect.void
-          : Effect.fail(invalid("limit", `must be from 1 to ${limits.pageSize}`))
-
       return Messages.of({
         send: (senderId, conversationId, message) =>
           append(senderId, conversationId, message).pipe(
@@ -117,12 +106,12 @@ export class Messages extends Context.Service<
         get: (userId, conversationId, messageId) => log.message(conversationId, userId, messageId),
         list: Effect.fn("Messages.list")(function* (userId, conversationId, query) {
           const { limit, threads = false } = query
-          yield* checkLimit(limit)
+          yield* checkLimit({ limit }, limits.pageSize)
           const place = yield* placeOf(query)
           return yield* log.messages({ conversationId, userId, place, limit, replies: threads ? "all" : undefined })
         }),
         events: Effect.fn("Messages.events")(function* (userId, conversationId, { after, limit }) {
-          yield* checkLimit(limit)
+          yield* checkLimit({ limit }, limits.pageSize)
           const { head, items } = yield* log.events({ conversationId, userId, after, limit })
           return { items, head }
         })

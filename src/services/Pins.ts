@@ -7,13 +7,12 @@ import type { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from 
 import { type Changed, makeChanges } from "./Changes.ts"
 import { makeChangesMemory } from "./ChangesMemory.ts"
 import { pageOf } from "./ConversationRows.ts"
-import { checkPage } from "./ConversationRules.ts"
-import { cursorOf } from "./Cursor.ts"
 import { historyOf, membership, messageFor, rowOf } from "./LogMemory.ts"
 import { noConversation } from "./LogReader.ts"
 import { Memory } from "./Memory.ts"
 import { type MessageRow, messageColumns, messageTables, myColumns, notHiddenFrom, toMessage } from "./MessageRows.ts"
 import { messageProblems } from "./MessageRules.ts"
+import { checkLimit, cursorOf } from "./Paging.ts"
 import { Settings } from "./Settings.ts"
 import { orUnavailable } from "./Sql.ts"
 
@@ -59,7 +58,7 @@ export class Pins extends Context.Service<
         add: (...message) => Effect.asVoid(change(message[1], call(message, true), { ...problems, deleted })),
         remove: (...message) => Effect.asVoid(change(message[1], call(message, false), problems)),
         list: Effect.fn("Pins.list")(function* (userId, conversationId, page) {
-          yield* checkPage(page, limits.pageSize)
+          yield* checkLimit(page, limits.pageSize)
           const rows = yield* sql<{ visibleFromSeq: number } & (MessageRow | { id: null })>`
             SELECT me.visible_from_seq, pin.* FROM conversation_members me LEFT JOIN LATERAL (
               SELECT ${sql.literal(messageColumns)}, ${sql.literal(myColumns)} FROM ${sql.literal(messageTables)}
@@ -109,7 +108,7 @@ export class Pins extends Context.Service<
         add: (...message) => atomically(add(...message)),
         remove: (...message) => atomically(remove(...message)),
         list: Effect.fnUntraced(function* (userId, conversationId, page) {
-          yield* checkPage(page, limits.pageSize)
+          yield* checkLimit(page, limits.pageSize)
           const from = yield* before(page)
           const { conversation, me } = yield* membership(conversations, conversationId, userId)
           const rows = historyOf(conversation, me)

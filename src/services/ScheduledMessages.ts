@@ -11,11 +11,10 @@ import type {
 } from "../domain/ScheduledMessage.ts"
 import { every } from "./Background.ts"
 import { keyReused, pageOf } from "./ConversationRows.ts"
-import { checkPage } from "./ConversationRules.ts"
-import { cursorOf, Millis } from "./Cursor.ts"
 import { noConversation } from "./LogReader.ts"
 import { wrongWith } from "./MessageRules.ts"
 import { Messages } from "./Messages.ts"
+import { checkLimit, cursorOf, Millis } from "./Paging.ts"
 import {
   isRefusal,
   makeMemoryScheduled,
@@ -126,7 +125,7 @@ export class ScheduledMessages extends Context.Service<
       }),
       get: Effect.fn("ScheduledMessages.get")((userId, id) => Effect.map(find(userId, id), toScheduled)),
       list: Effect.fn("ScheduledMessages.list")(function* (userId, page) {
-        yield* checkPage(page, limits.pageSize)
+        yield* checkLimit(page, limits.pageSize)
         const after = page.cursor === undefined ? undefined : yield* cursor.decode(page.cursor)
         const rows = yield* storage.list(userId, after, page.limit + 1)
         return pageOf(rows, page.limit, rows.slice(0, page.limit).map(toScheduled), ({ id, sendAt }) =>

@@ -1,8 +1,8 @@
 import { Effect } from "effect"
-import { checkPage } from "./ConversationRules.ts"
 import { historyOf, membership, rowOf } from "./LogMemory.ts"
 import { Memory } from "./Memory.ts"
 import { toMessage } from "./MessageRows.ts"
+import { checkLimit } from "./Paging.ts"
 import type { Search } from "./Search.ts"
 import { type Place, pageOfWindow, type Ranked, searchCursor, windowSize } from "./SearchPages.ts"
 import { Settings } from "./Settings.ts"
@@ -59,7 +59,7 @@ export const makeSearchMemory = Effect.gen(function* () {
   const { limits } = yield* Settings
 
   const messages: Search["Service"]["messages"] = Effect.fnUntraced(function* (userId, search, page) {
-    yield* checkPage(page, limits.pageSize)
+    yield* checkLimit(page, limits.pageSize)
     const { from, last, to, ...rest } = page.cursor === undefined ? {} : yield* searchCursor.decode(page.cursor)
     if (search.conversationId !== undefined) yield* membership(conversations, search.conversationId, userId)
     const found = Array.from(conversations.values()).flatMap((conversation) => {

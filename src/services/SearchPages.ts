@@ -2,7 +2,7 @@ import { Schema } from "effect"
 import { ConversationId, Seq } from "../domain/Ids.ts"
 import type { Message } from "../domain/Message.ts"
 import type { Page } from "../domain/Page.ts"
-import { cursorOf, Millis } from "./Cursor.ts"
+import { cursorOf, Millis } from "./Paging.ts"
 
 /** How many matches are ranked at a time. */
 export const windowSize = 1000

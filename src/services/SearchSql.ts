@@ -2,9 +2,9 @@ import { Clock, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { MessageSearch } from "../domain/Search.ts"
-import { checkPage } from "./ConversationRules.ts"
 import { noConversation } from "./LogReader.ts"
 import { type MessageRow, messageColumns, messageTables, myColumns, notHiddenFrom, toMessage } from "./MessageRows.ts"
+import { checkLimit } from "./Paging.ts"
 import type { Search } from "./Search.ts"
 import { type Place, type Position, pageOfWindow, searchCursor, windowSize } from "./SearchPages.ts"
 import { Settings } from "./Settings.ts"
@@ -163,7 +163,7 @@ export const makeSearchSql = Effect.gen(function* () {
   const { limits } = yield* Settings
 
   const messages: Search["Service"]["messages"] = Effect.fn("Search.messages")(function* (userId, search, page) {
-    yield* checkPage(page, limits.pageSize)
+    yield* checkLimit(page, limits.pageSize)
     const position = page.cursor === undefined ? {} : yield* searchCursor.decode(page.cursor)
     const find = (span: Span | undefined) => searchStatement(sql, userId, search, position, page.limit, span)
     const { from, to } = position

@@ -5,12 +5,12 @@ import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { participantCap, type Thread } from "../domain/Thread.ts"
 import { hidden } from "../domain/Visibility.ts"
-import { checkPage } from "./ConversationRules.ts"
 import { Log } from "./Log.ts"
 import { noMessage } from "./LogReader.ts"
 import { notHiddenFrom } from "./MessageRows.ts"
 import { type HistoryQuery, placeOf } from "./MessageRules.ts"
 import { makeTellDevices } from "./OwnDevices.ts"
+import { checkLimit } from "./Paging.ts"
 import { Settings } from "./Settings.ts"
 import { isRetryable, orUnavailable } from "./Sql.ts"
 import { makeThreadsMemory } from "./ThreadsMemory.ts"
@@ -46,7 +46,7 @@ const make = Effect.fnUntraced(function* (storage: ThreadStorage) {
   const { limits } = yield* Settings
   return Threads.of({
     list: Effect.fn("Threads.list")(function* (userId, conversationId, messageId, query) {
-      yield* checkPage(query, limits.pageSize)
+      yield* checkLimit(query, limits.pageSize)
       const place = yield* placeOf(query)
       const { rootId, rootSeq, ...state } = yield* storage.find(userId, conversationId, messageId)
       const root = yield* log.message(conversationId, userId, rootId).pipe(

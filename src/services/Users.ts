@@ -12,11 +12,11 @@ import {
 } from "../domain/Problem.ts"
 import { Text } from "../domain/Text.ts"
 import type { Me, ProfileChange, Registration, User } from "../domain/User.ts"
-import { cursorOf } from "./Cursor.ts"
 import { addressKey, Limits } from "./Limits.ts"
 import type { UserRow } from "./Memory.ts"
 import { usersRegistered } from "./MetricDefinitions.ts"
 import { Metrics } from "./Metrics.ts"
+import { checkLimit, cursorOf } from "./Paging.ts"
 import { Passwords, passwordIssue } from "./Passwords.ts"
 import { Settings } from "./Settings.ts"
 import { type FoundAt, makeMemoryUsers, makeSqlUsers, start, type UserStorage } from "./UserStorage.ts"
@@ -120,9 +120,7 @@ export class Users extends Context.Service<
       }),
       search: Effect.fn("Users.search")(function* (request) {
         if (!Schema.is(Text)(request.query)) return yield* invalid("query", "must be well-formed text without NUL")
-        if (!(request.limit >= 1 && request.limit <= settings.limits.pageSize)) {
-          return yield* invalid("limit", `must be from 1 to ${settings.limits.pageSize}`)
-        }
+        yield* checkLimit(request, settings.limits.pageSize)
         const after = request.cursor === undefined ? start : yield* cursor.decode(request.cursor)
         const found = yield* storage.search(folded(request.query), after, request.limit + 1)
         const page = found.slice(0, request.limit)
