@@ -20,11 +20,27 @@ forbid '\bDate\.now\(|new Date\(\)' 'read the time from Clock, so that tests can
 forbid '@ts-(ignore|expect-error|nocheck)|biome-ignore-all' 'repair the type instead' src test
 forbid '\bas (any|unknown as|never)\b' 'repair the type instead of silencing the compiler' src
 forbid '\b(TODO|FIXME|XXX)\b' 'open an issue, or do it' src test migrations
-forbid 'from "\.\./(layers|http|rpc|ws|client)/' 'domain and services know nothing of layers, http, rpc, ws' src/domain src/services
-forbid 'from "\.\./(layers|http|ws|client)/' 'operations know services alone: rooms point one way' src/rpc
-forbid 'from "\.\./http/' 'the socket knows nothing of HTTP routes' src/ws
-forbid 'from "\.\./(services|layers|ws)/|Handlers\.ts"|from "node:' 'clients run anywhere: domain and definitions alone' src/client
-forbid 'from "\.\./(services)/' 'domain knows nothing of services' src/domain
+forbid '"(pg|ioredis|prom-client|@nats-io/.*|@opentelemetry/.*|@effect/(platform-node|sql-pg|opentelemetry).*)"' \
+  'drivers are for layers and the edge' src/domain src/services src/rpc src/ws src/client
+forbid 'from "(\.\./(services|ws)/.*|.*Handlers\.ts|node:.*)"' 'clients run anywhere: domain and definitions alone' src/client
+
+# Which rooms a room may know. App.ts and main.ts compose them all.
+arrows() {
+  if grep -rnE 'from "\.\./[a-z]+/' --include='*.ts' "src/$1" | grep -vE "from \"\.\./($2)/"; then
+    echo "Not allowed above: src/$1 knows of the rooms only $2" >&2
+    exit 1
+  fi
+}
+arrows domain 'itself'
+arrows services 'domain'
+arrows layers 'domain|services'
+arrows rpc 'domain|services'
+arrows ws 'domain|services|rpc'
+arrows http 'domain|services|rpc|ws'
+arrows client 'domain|rpc|http'
+arrows cli 'domain|client'
+arrows testing 'domain|services|rpc|ws|http'
+
 if grep -rn 'process\.env' --include='*.ts' src | grep -v '^src/layers/Settings.ts:'; then
   echo "Not allowed above: settings come from the Settings service" >&2
   exit 1

@@ -5,7 +5,7 @@ import { commandLine } from "./layers/CommandLine.ts"
 import * as Logging from "./layers/Logging.ts"
 import { runMain } from "./layers/Process.ts"
 import * as Tracing from "./layers/Tracing.ts"
-import { version } from "./layers/Version.ts"
+import { version } from "./Version.ts"
 
 /** Runs the service until it is interrupted. */
 const serve = Layer.launch(App).pipe(Effect.provide(Tracing.layer(version).pipe(Layer.provideMerge(Logging.layer))))

@@ -3,7 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, type OpenMetricsConte
 import * as definitions from "../services/MetricDefinitions.ts"
 import { type Definition, type Labels, Metrics, type MetricsShape } from "../services/Metrics.ts"
 import { Settings } from "../services/Settings.ts"
-import { version } from "./Version.ts"
+import { version } from "../Version.ts"
 
 type Any = Definition<"counter"> | Definition<"gauge"> | Definition<"histogram">
 type Series = Readonly<Record<string, string>>
