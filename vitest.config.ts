@@ -1,7 +1,4 @@
-import { existsSync } from "node:fs"
 import { defineConfig } from "vitest/config"
-
-const globalSetup = existsSync("test/globalSetup.ts") ? ["test/globalSetup.ts"] : []
 
 const suite = (name: string, ...folders: ReadonlyArray<string>) => ({
   extends: true as const,
@@ -16,7 +13,7 @@ export default defineConfig({
       suite("tools", "tools"),
       suite("faults", "faults")
     ],
-    globalSetup,
+    globalSetup: ["test/globalSetup.ts"],
     pool: "forks",
     // Two cores; each file brings its own services and sometimes a server process.
     maxWorkers: 2,
