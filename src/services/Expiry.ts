@@ -77,11 +77,6 @@ export const layerExpiry = Layer.effectDiscard(
   Effect.gen(function* () {
     const { expireDue } = yield* Expiry
     const all = Effect.repeat(expireDue, { while: (more) => more })
-    // A database that is away is told of elsewhere.
-    yield* every(
-      "1 second",
-      "the expiry of messages",
-      Effect.catchTag(all, "Unavailable", () => Effect.void)
-    )
+    yield* every("1 second", "the expiry of messages", all)
   })
 )

@@ -4,6 +4,7 @@ import type { ConversationId } from "../domain/Ids.ts"
 import { every } from "./Background.ts"
 import { messagesSent } from "./MetricDefinitions.ts"
 import { Metrics } from "./Metrics.ts"
+import { orUnavailable } from "./Sql.ts"
 
 /** Some 10 MB of conversations whose kind is known. */
 const remembered = 50_000
@@ -36,8 +37,7 @@ export const makeMessageCounts = Effect.gen(function* () {
       counts[kind](waiting.get(id))
       waiting.delete(id)
     }
-    // The database that is away is told of elsewhere.
-  }).pipe(Effect.ignore)
+  }).pipe(orUnavailable)
   yield* every("1 second", "the look at kinds of conversations", look)
 
   return (id: ConversationId, messages: number): void => {

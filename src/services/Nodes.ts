@@ -6,6 +6,7 @@ import { every } from "./Background.ts"
 import { PubSub } from "./PubSub.ts"
 import { Readiness } from "./Readiness.ts"
 import { Settings } from "./Settings.ts"
+import { orUnavailable } from "./Sql.ts"
 
 /** How often a node says that it is alive, and after what silence it counts as dead, in seconds. */
 const interval = 5
@@ -71,7 +72,7 @@ export class Nodes extends Context.Service<
         strangers = row?.strangers ?? 0
         othersCutOff = row?.cutOff ?? false
         if (were && !othersCutOff) for (const listener of listeners) listener()
-      }).pipe(Effect.timeout("12 seconds"), Effect.ignore)
+      }).pipe(orUnavailable)
       // An embedded PostgreSQL is this node's alone.
       if (postgres !== undefined) {
         yield* every("1 second", "the look at other nodes", meet)

@@ -20,11 +20,6 @@ export const layer = Layer.effectDiscard(
   Effect.gen(function* () {
     const step = yield* makePurge
     const all = Effect.repeat(Effect.delay(step, "100 millis"), { while: (more) => more })
-    // A database that is away is told of elsewhere.
-    yield* every(
-      "10 minutes",
-      "the purge",
-      Effect.catchTag(all, "Unavailable", () => Effect.void)
-    )
+    yield* every("10 minutes", "the purge", all)
   })
 )

@@ -169,11 +169,6 @@ export const layerScheduler = Layer.effectDiscard(
   Effect.gen(function* () {
     const { sendDue } = yield* ScheduledMessages
     const all = Effect.repeat(sendDue, { while: (sent) => sent === batch })
-    // A database that is away is told of elsewhere.
-    yield* every(
-      "1 second",
-      "sending scheduled messages",
-      Effect.catchTag(all, "Unavailable", () => Effect.void)
-    )
+    yield* every("1 second", "sending scheduled messages", all)
   })
 )

@@ -17,9 +17,7 @@ export const makeSearchIndex = Effect.map(
     sql<{ nextId: string | null; indexed: number }>`
       SELECT * FROM index_messages(${after}::uuid, ${conversations}::int, ${events}::int)`.pipe(
       Effect.map(([step]) => (step === undefined ? after : (step.nextId ?? beginning))),
-      orUnavailable,
-      // Told of elsewhere.
-      Effect.catchTag("Unavailable", () => Effect.succeed(after))
+      orUnavailable
     )
 )
 

@@ -164,7 +164,7 @@ export class Sessions extends Context.Service<
       told = new Set(rows.map(({ id }) => id))
       marks.push(Math.max(marks.at(-1) ?? 0, ...rows.map(({ endedSeq }) => endedSeq)))
       if (marks.length > Math.ceil(overlapMs / timers.sessionRecheck)) marks.shift()
-    }).pipe(Effect.ignore)
+    })
     yield* every(timers.sessionRecheck, "the look at ended sessions", recheck)
 
     /** Every end of a session goes through here: once it is committed it is also made known. */
