@@ -9,7 +9,7 @@ import { CurrentRequest } from "./CurrentRequest.ts"
 import { accessTokenCookie } from "./Middleware.ts"
 
 /** The counter of a session's requests, which HTTP and RPC share. */
-export const requestsKey = (sessionId: SessionId) => `requests:${sessionId}`
+const requestsKey = (sessionId: SessionId) => `requests:${sessionId}`
 
 const minute = Duration.minutes(1)
 

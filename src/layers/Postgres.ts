@@ -175,7 +175,7 @@ export const layerServer = (target: PostgresTarget) => PgClient.layerFrom(connec
 const embeddedConnections = 10
 
 /** The embedded PostgreSQL (see `startEmbeddedPostgres`) and a pool of connections to it. */
-export const layerEmbedded = (options: { readonly dataDir: string; readonly durability: Durability }) =>
+const layerEmbedded = (options: { readonly dataDir: string; readonly durability: Durability }) =>
   PgClient.layerFrom(
     Effect.gen(function* () {
       const server = yield* startEmbeddedPostgres(options)

@@ -10,7 +10,7 @@ export interface Given {
 }
 
 /** The keys of each section, in snake_case. */
-export const keysOf = new Map(
+const keysOf = new Map(
   Object.entries(sections).map(([section, { fields }]) => [section, Object.keys(fields).map(Str.camelToSnake)])
 )
 

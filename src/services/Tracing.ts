@@ -11,7 +11,7 @@ export interface SpanStart {
 const wellFormed = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
 
 /** The caller's span that a W3C `traceparent` names, or undefined when it is not one (then it must be ignored). */
-export const parseTraceparent = (text: string): Tracer.ExternalSpan | undefined => {
+const parseTraceparent = (text: string): Tracer.ExternalSpan | undefined => {
   const [, version, traceId, spanId, flags = "", more] = wellFormed.exec(text) ?? []
   // Later versions may append fields.
   if (traceId === undefined || spanId === undefined || (version === "00" && more !== undefined)) return undefined
