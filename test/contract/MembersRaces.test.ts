@@ -3,22 +3,13 @@ import { Effect, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ConversationId, UserId } from "../../src/domain/Ids.ts"
 import { Members } from "../../src/services/Members.ts"
-import { append, chat, entryOf, groupOf, outcome, person, until, wholeLog } from "../support/Chat.ts"
-import { databases, TestDatabase } from "../support/Database.ts"
-import { holdHead } from "../support/Holding.ts"
+import { append, chat, entryOf, groupOf, outcome, person, wholeLog } from "../support/Chat.ts"
+import { databases } from "../support/Database.ts"
+import { blocked, holdHead, holdMember } from "../support/Holding.ts"
 
 /** Begins `work` once so many statements wait for a lock, and gives it back running. */
 const behind = <A, E, R>(count: number, work: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    const { database } = yield* TestDatabase
-    const waiting = Effect.map(
-      sql`SELECT FROM pg_stat_activity WHERE datname = ${database} AND wait_event_type = 'Lock'`,
-      (rows) => rows.length >= count
-    )
-    yield* until(waiting)
-    return yield* Effect.forkChild(work, { startImmediately: true })
-  })
+  Effect.andThen(blocked(count), Effect.forkChild(work, { startImmediately: true }))
 
 const remove = (actor: UserId, id: ConversationId, userId: UserId) =>
   Members.use((members) => members.remove(actor, id, userId))
@@ -64,6 +55,21 @@ for (const database of databases) {
               ["member.left", b]
             ]
           )
+        })
+      )
+
+      it.effect("who is removed while something of his own changes waits for it as a member, and holds no more", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const [a, b] = [yield* person, yield* person]
+          const id = yield* groupOf(a, b)
+          const release = yield* holdMember(id, b)
+          const removing = yield* behind(0, remove(a, id, b))
+          yield* blocked(1)
+          // As a change of his settings takes it next: where the removal had it already, each waited for the other.
+          assert.lengthOf(yield* sql`SELECT FROM user_heads WHERE user_id = ${b}::uuid FOR UPDATE SKIP LOCKED`, 1)
+          yield* release
+          yield* Fiber.join(removing)
         })
       )
     })

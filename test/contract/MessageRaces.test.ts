@@ -8,9 +8,9 @@ import { Messages } from "../../src/services/Messages.ts"
 import { Polls } from "../../src/services/Polls.ts"
 import { Reactions } from "../../src/services/Reactions.ts"
 import { Threads } from "../../src/services/Threads.ts"
-import { Backstage, chat, groupOf, messagesIn, outcome, people, post, until, wholeLog } from "../support/Chat.ts"
+import { Backstage, chat, groupOf, messagesIn, outcome, people, post, wholeLog } from "../support/Chat.ts"
 import { databases } from "../support/Database.ts"
-import { holding } from "../support/Holding.ts"
+import { blocked, holding } from "../support/Holding.ts"
 
 const all = { concurrency: "unbounded" } as const
 
@@ -29,12 +29,7 @@ const behind = Effect.fnUntraced(function* <A, B, E, F>(
     Effect.andThen(sql`SELECT FROM conversation_heads WHERE conversation_id = ${id}::uuid FOR UPDATE`, change)
   )
   const fiber = yield* Effect.forkChild(work, { startImmediately: true })
-  yield* until(
-    Effect.map(
-      sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      (rows) => rows.length > 0
-    )
-  )
+  yield* blocked(1)
   yield* release
   return yield* Fiber.join(fiber)
 })

@@ -18,7 +18,7 @@ const indexing = Layer.effect(
     Indexing.of({
       run: Effect.gen(function* () {
         let after = beginning
-        do after = yield* step(after)
+        do after = yield* Effect.orDie(step(after))
         while (after !== beginning)
       })
     })

@@ -12,11 +12,9 @@ import { ConversationChanges } from "../../src/services/ConversationChanges.ts"
 import { Conversations } from "../../src/services/Conversations.ts"
 import { Invites } from "../../src/services/Invites.ts"
 import { Log, type NewEntry } from "../../src/services/Log.ts"
-
 import { Members } from "../../src/services/Members.ts"
 import { type MembershipRow, Memory } from "../../src/services/Memory.ts"
 import { MessageChanges } from "../../src/services/MessageChanges.ts"
-
 import { Messages } from "../../src/services/Messages.ts"
 import { Pins } from "../../src/services/Pins.ts"
 import { Polls } from "../../src/services/Polls.ts"

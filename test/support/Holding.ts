@@ -1,6 +1,7 @@
 import { Deferred, Effect, type Exit, Fiber } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ConversationId, UserId } from "../../src/domain/Ids.ts"
+import { until } from "./Chat.ts"
 
 /**
  * Does `work` in a transaction of another connection, which keeps its locks until it is released: then it does `last`
@@ -20,6 +21,17 @@ export const holding = Effect.fnUntraced(function* <A, B, E>(work: Effect.Effect
   yield* yield* Deferred.await(done)
   return Effect.andThen(Deferred.succeed(commit, undefined), Fiber.join(fiber))
 })
+
+/** Waits until so many statements wait for a lock in this database. */
+export const blocked = (count: number) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    until(
+      Effect.map(
+        sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        (rows) => rows.length >= count
+      )
+    )
+  )
 
 export const holdHead = (...ids: ReadonlyArray<ConversationId>) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) =>
