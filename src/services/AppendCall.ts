@@ -20,15 +20,16 @@ export interface AppendedRow {
   readonly id: MessageId
   readonly seq: number
   readonly createdAt: Date
-  readonly replySeq: number | null
-  readonly replySenderId: UserId
-  readonly replyExcerpt: string
-  readonly replyDeleted: boolean
-  readonly threadRootId: MessageId | null
-  readonly threadRootSeq: number | null
-  readonly threadPlace: number | null
-  readonly mentions: ReadonlyArray<UserId> | null
-  readonly votes: ReadonlyArray<number> | null
+  /** These where an entry of the batch is more than plain. */
+  readonly replySeq?: number | null
+  readonly replySenderId?: UserId
+  readonly replyExcerpt?: string
+  readonly replyDeleted?: boolean
+  readonly threadRootId?: MessageId | null
+  readonly threadRootSeq?: number | null
+  readonly threadPlace?: number | null
+  readonly mentions?: ReadonlyArray<UserId> | null
+  readonly votes?: ReadonlyArray<number> | null
 }
 
 /**
@@ -51,16 +52,16 @@ export const storedRow = (entry: NewEntry, row: AppendedRow): MessageRow => ({
   body: entry.body,
   replyId: entry.replyTo,
   replySeq: row.replySeq ?? 0,
-  replySenderId: row.replySenderId,
-  replyExcerpt: row.replyExcerpt,
-  replyDeleted: row.replyDeleted,
-  threadRootId: row.threadRootId,
-  threadRootSeq: row.threadRootSeq,
-  threadPlace: row.threadPlace,
+  replySenderId: row.replySenderId ?? entry.senderId,
+  replyExcerpt: row.replyExcerpt ?? "",
+  replyDeleted: row.replyDeleted ?? false,
+  threadRootId: row.threadRootId ?? null,
+  threadRootSeq: row.threadRootSeq ?? null,
+  threadPlace: row.threadPlace ?? null,
   threadReplyCount: 0,
-  mentions: row.mentions,
+  mentions: row.mentions ?? null,
   payload: entry.extra?.payload ?? null,
-  votes: row.votes,
+  votes: row.votes ?? null,
   reactions: null,
   pinned: false,
   createdAt: row.createdAt,
@@ -71,7 +72,8 @@ export const storedRow = (entry: NewEntry, row: AppendedRow): MessageRow => ({
 })
 
 /** As the row's fields are named, since renaming them row by row costs more than reading them. */
-const columns = `ord, outcome, id, seq, created_at AS "createdAt", reply_seq AS "replySeq",
+const plainColumns = `ord, outcome, id, seq, created_at AS "createdAt"`
+const allColumns = `${plainColumns}, reply_seq AS "replySeq",
   reply_sender_id AS "replySenderId", reply_excerpt AS "replyExcerpt", reply_deleted AS "replyDeleted",
   thread_root_id AS "threadRootId", thread_root_seq AS "threadRootSeq", thread_place AS "threadPlace", mentions, votes`
 
@@ -81,6 +83,8 @@ export const appendAll = (
   batch: ReadonlyArray<NewEntry>,
   wait: boolean
 ): Effect.Effect<ReadonlyArray<AppendedRow>, SqlError> => {
+  const isPlain = batch.every(({ extra, replyTo }) => extra === null && replyTo === null)
+  const columns = isPlain ? plainColumns : allColumns
   const [only] = batch
   if (batch.length === 1 && only !== undefined) {
     return sql<AppendedRow>`SELECT ${sql.literal(columns)} FROM append_message(${wait}::boolean,

@@ -277,13 +277,15 @@ export class Gateway extends Context.Service<
         }
         const { op, traceparent } = frame
         const name = op === "auth.token" || commands.knows(op) ? op : "unknown"
-        const answered = hideDefects(connection, name, counts.timed(name, run(connection, principal, frame))).pipe(
-          Effect.tapError(markFault),
-          Effect.match({
-            onFailure: (error) => connection.refuse(frame.id, error),
-            onSuccess: (ok) => connection.answer(frame.id, ok)
-          })
-        )
+        // One step for what succeeds; what a failure needs besides is begun only there.
+        const answered = Effect.matchCauseEffect(counts.timed(name, run(connection, principal, frame)), {
+          onFailure: (cause) =>
+            hideDefects(connection, name, Effect.failCause(cause)).pipe(
+              Effect.tapError(markFault),
+              Effect.catch((error) => Effect.sync(() => connection.refuse(frame.id, error)))
+            ),
+          onSuccess: (ok) => Effect.sync(() => connection.answer(frame.id, ok))
+        })
         fork(tracing.incoming(answered, traceparent, () => commandSpan(name, connection)))
       }
 
