@@ -7,9 +7,12 @@ import { append, chat, entryOf, groupOf, outcome, person, wholeLog } from "../su
 import { databases } from "../support/Database.ts"
 import { blocked, holdHead, holdMember } from "../support/Holding.ts"
 
-/** Begins `work` once so many statements wait for a lock, and gives it back running. */
+/**
+ * Begins `work` and gives it back once so many statements wait for a lock, it among them: PostgreSQL lets who is not in
+ * line yet overtake.
+ */
 const behind = <A, E, R>(count: number, work: Effect.Effect<A, E, R>) =>
-  Effect.andThen(blocked(count), Effect.forkChild(work, { startImmediately: true }))
+  Effect.tap(Effect.forkChild(work, { startImmediately: true }), () => blocked(count))
 
 const remove = (actor: UserId, id: ConversationId, userId: UserId) =>
   Members.use((members) => members.remove(actor, id, userId))
@@ -23,9 +26,9 @@ for (const database of databases) {
           const id = yield* groupOf(owner, b, c)
           yield* Members.use((members) => members.update(owner, id, b, "admin"))
           const release = yield* holdHead(id)
-          const removing = yield* behind(0, remove(owner, id, b))
-          const sending = yield* behind(1, outcome(append(entryOf(id, b))))
-          const again = yield* behind(2, outcome(Members.use((members) => members.add(b, id, [c]))))
+          const removing = yield* behind(1, remove(owner, id, b))
+          const sending = yield* behind(2, outcome(append(entryOf(id, b))))
+          const again = yield* behind(3, outcome(Members.use((members) => members.add(b, id, [c]))))
           yield* release
           yield* Fiber.join(removing)
           assert.deepStrictEqual([yield* Fiber.join(sending), yield* Fiber.join(again)], ["NotFound", "NotFound"])
@@ -42,8 +45,8 @@ for (const database of databases) {
           const id = yield* groupOf(a, b, c)
           yield* Members.use((members) => members.update(a, id, b, "owner"))
           const release = yield* holdHead(id)
-          const leaving = yield* behind(0, remove(a, id, a))
-          const second = yield* behind(1, remove(b, id, b))
+          const leaving = yield* behind(1, remove(a, id, a))
+          const second = yield* behind(2, remove(b, id, b))
           yield* release
           yield* Fiber.join(leaving)
           yield* Fiber.join(second)
@@ -64,8 +67,7 @@ for (const database of databases) {
           const [a, b] = [yield* person, yield* person]
           const id = yield* groupOf(a, b)
           const release = yield* holdMember(id, b)
-          const removing = yield* behind(0, remove(a, id, b))
-          yield* blocked(1)
+          const removing = yield* behind(1, remove(a, id, b))
           // As a change of his settings takes it next: where the removal had it already, each waited for the other.
           assert.lengthOf(yield* sql`SELECT FROM user_heads WHERE user_id = ${b}::uuid FOR UPDATE SKIP LOCKED`, 1)
           yield* release
