@@ -14,6 +14,11 @@ export interface Pending<In, Out, E> {
   readonly answer: (result: Effect.Effect<Out, E | Unavailable>) => void
 }
 
+/** What came together is read in one turn of the event loop: a batch that starts with it takes all of it. */
+const restOfTurn = Effect.callback<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
+
 /**
  * Commits what many callers submit in as few calls as possible, without a timer: while one batch is on its way the
  * next one gathers, so an idle service answers after one round trip and a busy one shares it.
@@ -66,6 +71,7 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
   }
 
   const drain = Effect.gen(function* () {
+    yield* restOfTurn
     while (queue.length > 0) {
       const batch = take()
       if (batch.length === 0) continue

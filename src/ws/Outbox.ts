@@ -1,6 +1,6 @@
 import type { Socket } from "node:net"
 
-/** One flush a tick for all sockets that have something to send. */
+/** One flush for all sockets that have something to send. */
 const pending = new Set<Outbox>()
 
 const flushAll = () => {
@@ -9,12 +9,16 @@ const flushAll = () => {
   for (const outbox of outboxes) outbox.flush()
 }
 
+/** One turn of the event loop later: what had come by then is read first, and what it brings is joined. */
+const flushNextTurn = () => setImmediate(flushAll)
+
 /** Up to so many bytes are joined into one buffer for one write. */
 const joinBelow = 8192
 
 /**
- * The frames on their way to one socket, written once a tick. What was written and not yet taken by the kernel counts
- * too, since `net.Socket` never refuses a write. It refuses nothing itself: who pushes looks at `load` first.
+ * The frames on their way to one socket, written once in two turns of the event loop. What was written and not yet
+ * taken by the kernel counts too, since `net.Socket` never refuses a write. It refuses nothing itself: who pushes looks
+ * at `load` first.
  */
 export class Outbox {
   private readonly socket: Socket
@@ -55,11 +59,11 @@ export class Outbox {
     this.queue.push(frame)
     this.queuedBytes += this.counted(frame.length)
     if (this.socket.writableNeedDrain) return
-    // A burst within one tick is no slow reader: only what the kernel does not take may fill it.
+    // A burst within them is no slow reader: only what the kernel does not take may fill it.
     if (this.queue.length >= this.maxFrames / 4 || this.queuedBytes >= this.maxBytes / 4) {
       this.flush()
     } else {
-      if (pending.size === 0) setImmediate(flushAll)
+      if (pending.size === 0) setImmediate(flushNextTurn)
       pending.add(this)
     }
   }

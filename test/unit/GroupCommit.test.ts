@@ -36,26 +36,30 @@ const stage = Effect.fnUntraced(function* (
     yield* Deferred.succeed(finish, undefined)
     return inputs
   })
-  return { ...group, batches, submit, finishBatch }
+  /** Submits what is on its way then, alone. */
+  const begin = (input: number) => Effect.tap(submit(input), () => Queue.peek(batches))
+  return { ...group, begin, submit, finishBatch }
 })
 
 const tagOf = <A, E extends { readonly _tag: string }>(fiber: Fiber.Fiber<A, E>) =>
   Effect.match(Fiber.join(fiber), { onFailure: (error) => error._tag, onSuccess: () => "ok" })
 
 describe("GroupCommit", () => {
-  it.effect("an idle one commits at once, a busy one what has gathered meanwhile, in order", () =>
+  it.effect("an idle one commits what comes together, a busy one what has gathered meanwhile, in order", () =>
     Effect.gen(function* () {
-      const { finishBatch, size, submit } = yield* stage()
+      const { begin, finishBatch, size, submit } = yield* stage()
       const fibers = yield* Effect.forEach(Arr.range(1, 15), submit)
       assert.strictEqual(size(), 15)
-      assert.deepStrictEqual(yield* finishBatch, [1])
-      assert.deepStrictEqual(yield* finishBatch, Arr.range(2, 11), "at most maxBatch")
-      assert.deepStrictEqual(yield* finishBatch, Arr.range(12, 15))
+      assert.deepStrictEqual(yield* finishBatch, Arr.range(1, 10), "at most maxBatch")
+      assert.deepStrictEqual(yield* finishBatch, Arr.range(11, 15))
       assert.deepStrictEqual(
         yield* Effect.forEach(fibers, (fiber) => Fiber.join(fiber)),
         Arr.range(1, 15).map((n) => `done ${n}`)
       )
       assert.strictEqual(size(), 0)
+      yield* begin(1)
+      yield* Effect.forEach([2, 3], submit)
+      assert.deepStrictEqual([yield* finishBatch, yield* finishBatch], [[1], [2, 3]])
       const next = yield* submit(16)
       assert.deepStrictEqual(yield* finishBatch, [16])
       assert.strictEqual(yield* Fiber.join(next), "done 16")
@@ -66,15 +70,19 @@ describe("GroupCommit", () => {
     Effect.gen(function* () {
       const { finishBatch, submit } = yield* stage({ startsBatch: (batch, next) => batch.includes(next) })
       yield* Effect.forEach([0, 1, 2, 2, 3, 2, 1], submit)
-      const batches = yield* Effect.replicateEffect(finishBatch, 4)
-      assert.deepStrictEqual(batches, [[0], [1, 2], [2, 3], [2, 1]])
+      const batches = yield* Effect.replicateEffect(finishBatch, 3)
+      assert.deepStrictEqual(batches, [
+        [0, 1, 2],
+        [2, 3],
+        [2, 1]
+      ])
     })
   )
 
   it.effect("a full one says so at once", () =>
     Effect.gen(function* () {
-      const { finishBatch, submit } = yield* stage({ capacity: 3 })
-      const accepted = yield* Effect.forEach([1, 2, 3], submit)
+      const { begin, finishBatch, submit } = yield* stage({ capacity: 3 })
+      const accepted = [yield* begin(1), yield* submit(2), yield* submit(3)]
       assert.strictEqual(yield* tagOf(yield* submit(4)), "Unavailable")
       yield* finishBatch
       yield* Fiber.join(accepted[0] ?? (yield* submit(0)))
@@ -88,8 +96,8 @@ describe("GroupCommit", () => {
 
   it.effect("who has waited too long is told, and is not committed when his turn comes", () =>
     Effect.gen(function* () {
-      const { finishBatch, submit } = yield* stage()
-      const stuck = yield* submit(1)
+      const { begin, finishBatch, submit } = yield* stage()
+      const stuck = yield* begin(1)
       const queued = yield* submit(2)
       yield* TestClock.adjust("5 seconds")
       const later = yield* submit(3)
@@ -108,8 +116,8 @@ describe("GroupCommit", () => {
 
   it.effect("a caller that leaves takes nothing back", () =>
     Effect.gen(function* () {
-      const { finishBatch, size, submit } = yield* stage()
-      const [first, second, third] = yield* Effect.all([submit(1), submit(2), submit(3)])
+      const { begin, finishBatch, size, submit } = yield* stage()
+      const [first, second, third] = yield* Effect.all([begin(1), submit(2), submit(3)])
       yield* Fiber.interrupt(first)
       yield* Fiber.interrupt(second)
       assert.deepStrictEqual(yield* finishBatch, [1])
@@ -145,8 +153,8 @@ describe("GroupCommit", () => {
   it.effect("closing waits for what was submitted", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const { finishBatch, submit } = yield* stage().pipe(Scope.provide(scope))
-      const fibers = yield* Effect.forEach([1, 2], submit)
+      const { begin, finishBatch, submit } = yield* stage().pipe(Scope.provide(scope))
+      const fibers = [yield* begin(1), yield* submit(2)]
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
       yield* TestClock.adjust("1 second")
       assert.isUndefined(closing.pollUnsafe())
