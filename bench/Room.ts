@@ -7,13 +7,13 @@ import type { Target } from "./Targets.ts"
 
 interface Flight {
   readonly sentAt: number
+  readonly sender: number
   due: number
 }
 
 /**
- * One room in which the first `senders` members write `rate` messages a second each, and everybody reads. The pace is
- * the same for every target, since a write costs the kernel less while its reader is awake. Counts deliveries, and takes
- * the time until the last one of a message.
+ * One room in which the first `senders` members write, and everybody reads: each sends the next message when all have
+ * read the last, or `rate` messages a second. Counts deliveries, and takes the time until the last one of a message.
  */
 export const runRoom = async <A>(options: {
   readonly urls: Target["urls"]
@@ -21,7 +21,7 @@ export const runRoom = async <A>(options: {
   readonly conversation: string
   readonly members: ReadonlyArray<Member>
   readonly senders: number
-  readonly rate: number
+  readonly rate: number | undefined
   readonly warmMs: number
   readonly measureMs: number
   /** Called at the start and at the end of what is measured. */
@@ -39,10 +39,11 @@ export const runRoom = async <A>(options: {
   let recording = false
   let deliveries = 0
   let sent = 0
+  let sending = true
 
   const send = (sender: number) => {
     const n = ++sent
-    flights.set(n, { sentAt: performance.now(), due: members.length })
+    flights.set(n, { sentAt: performance.now(), sender, due: members.length })
     sockets[sender]?.send(dialect.send(n, { conversation, clientId: clientIdOf(prefix, n), body }))
   }
 
@@ -61,6 +62,7 @@ export const runRoom = async <A>(options: {
       else if (--flight.due === 0) {
         flights.delete(n)
         if (recording) delivery.push(performance.now() - flight.sentAt)
+        if (sending && options.rate === undefined) send(flight.sender)
       }
     }
   }
@@ -68,8 +70,12 @@ export const runRoom = async <A>(options: {
   const run = async () => {
     for (const member of members) sockets.push(await join(urls.receiver, dialect, member, failed.reject, hear()))
     for (let sender = 0; sender < options.senders; sender++) {
-      await sleep(1000 / options.rate / options.senders)
-      timers.push(setInterval(() => send(sender), 1000 / options.rate))
+      if (options.rate === undefined) {
+        send(sender)
+      } else {
+        await sleep(1000 / options.rate / options.senders)
+        timers.push(setInterval(() => send(sender), 1000 / options.rate))
+      }
     }
     await sleep(options.warmMs)
     const before = deliveries
@@ -79,6 +85,7 @@ export const runRoom = async <A>(options: {
     recording = false
     const to = options.sample()
     const released = deliveries - before
+    sending = false
     for (const timer of timers) clearInterval(timer)
     for (let waited = 0; flights.size > 0 && waited < 10_000; waited += 20) await sleep(20)
     for (const { due } of flights.values()) faults.lost += due

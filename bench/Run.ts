@@ -107,7 +107,7 @@ export const measure = Effect.fnUntraced(function* (
 export const measureRoom = Effect.fnUntraced(function* (
   target: RoomTarget,
   postmaster: number,
-  options: LoadOptions & { readonly senders: number; readonly rate: number }
+  options: LoadOptions & { readonly senders: number; readonly rate: number | undefined }
 ) {
   return toRun(yield* load(target, postmaster, (sample) => runRoom({ ...target, ...options, sample })))
 })

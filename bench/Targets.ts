@@ -220,8 +220,8 @@ const twoNodes = Effect.fnUntraced(function* (pairs: number) {
 })
 
 const serviceRoom = Effect.fnUntraced(function* (size: number, nodeOptions: ReadonlyArray<string>) {
-  const { pairs, ...target } = yield* service(size / 2, nodeOptions)
-  const members = pairs.flatMap(({ receiver, sender }) => [sender, receiver])
+  const target = yield* service(size / 2, nodeOptions)
+  const members = target.pairs.flatMap(({ receiver, sender }) => [sender, receiver])
   const [owner, ...others] = members
   const group = { kind: "group", title: "Everybody", memberIds: others.map(({ user }) => user) }
   const { id } = yield* post(Started, target.urls.sender, "/v1/conversations", group, owner?.token)

@@ -25,7 +25,7 @@ http.on("upgrade", (request, socket: Socket, head) =>
       seq++
       socket.write(serverFrame(JSON.stringify({ id, ok: { seq } })))
       // As long as the event of the service.
-      const padding = " ".repeat(400)
+      const padding = " ".repeat(500)
       const event = serverFrame(
         JSON.stringify({ event: "message", conversation, seq, sender, clientId, body, padding })
       )

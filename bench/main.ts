@@ -7,7 +7,7 @@ import { measureComeback } from "./Comeback.ts"
 import { BenchError, postmasterPid, query } from "./Postgres.ts"
 import { type Goal, gates, table } from "./Report.ts"
 import { measure, measureRoom, type Run, takeRounds } from "./Run.ts"
-import { roomTargets, type Target, targets, telemetryTargets } from "./Targets.ts"
+import { type RoomTarget, roomTargets, type Target, targets, telemetryTargets } from "./Targets.ts"
 
 const flags = {
   quick: Flag.Boolean("quick").pipe(
@@ -168,13 +168,24 @@ const room = Command.make(
     seconds,
     size: Flag.Int("size").pipe(Flag.withDescription("Members"), Flag.withDefault(200)),
     senders: Flag.Int("senders").pipe(Flag.withDescription("Members who write"), Flag.withDefault(4)),
-    rate: Flag.Int("rate").pipe(Flag.withDescription("Messages a second of each of them"), Flag.withDefault(40))
+    rate: Flag.Int("rate").pipe(
+      Flag.withDescription("Messages a second of each of them, instead of one in flight"),
+      Flag.optional
+    )
   },
   Effect.fnUntraced(function* ({ profile, quick, rate, rounds, seconds, senders, size }) {
     const postmaster = yield* postmasterPid
-    yield* machine(`a room of ${size}, ${senders} of whom write ${rate} messages a second each; a delivery is the unit`)
-    const running = [yield* roomTargets.loop(size), yield* roomTargets.service(size, profiling(profile))]
-    const options = { senders, rate, ...lengths(quick, seconds) }
+    const pace = Option.match(rate, {
+      onNone: () => "one message in flight",
+      onSome: (rate) => `${rate} messages a second`
+    })
+    yield* machine(`a room of ${size}, ${senders} of whom write, ${pace} each; a delivery is the unit`)
+    const loop = yield* roomTargets.loop(size)
+    const service = yield* roomTargets.service(size, profiling(profile))
+    const running: ReadonlyArray<RoomTarget> = [loop, service]
+    const options = { senders, rate: Option.getOrUndefined(rate), ...lengths(quick, seconds) }
+    // A room has too few messages a second for the compiler to be done with what each of them takes.
+    yield* measure(service, postmaster, { width: 1, ...lengths(quick, seconds) })
     for (const target of running) yield* measureRoom(target, postmaster, { ...options, measureMs: 2000 })
     yield* judge({
       running,
