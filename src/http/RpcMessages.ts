@@ -58,6 +58,15 @@ export const layerNdjson = layerOf(RpcSerialization.ndjson)
 export const layerJson = layerOf(RpcSerialization.json)
 
 const encodeProblem = Schema.encodeSync(Problem)
+/** Those without data, for which nothing, null and `{}` all say so, as over sockets. */
+const withoutData = new Set(
+  [...AllOperations.requests.values()].flatMap(
+    (rpc): ReadonlyArray<string> => (rpc.payloadSchema.ast._tag === "Void" ? [rpc._tag] : [])
+  )
+)
+const isEmpty = (payload: unknown) =>
+  typeof payload === "object" && payload !== null && !Array.isArray(payload) && Object.keys(payload).length === 0
+
 const payloads = new Map(
   [...AllOperations.requests.values()].map((rpc) => [
     rpc._tag as string,
@@ -72,6 +81,8 @@ export const withInvalidRequests = (protocol: RpcServer.Protocol["Service"]) =>
     run: (serve) =>
       protocol.run((clientId, message) => {
         if (message._tag !== "Request") return serve(clientId, message)
+        if (withoutData.has(message.tag) && (message.payload === undefined || isEmpty(message.payload)))
+          return serve(clientId, { ...message, payload: null })
         const payload = payloads.get(message.tag)?.(message.payload)
         if (payload === undefined || Result.isSuccess(payload)) return serve(clientId, message)
         return protocol.send(clientId, {

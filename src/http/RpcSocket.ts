@@ -62,8 +62,14 @@ export const makeRpcSockets = Effect.gen(function* () {
   const admit = (address: string) => {
     if (drain.isDraining()) return Effect.fail(new Unavailable({ detail: "This node is going away" }))
     let others = 0
-    for (const each of open.values()) if (each.address === address) others++
-    if (others < limits.socketsPerAddress) return Effect.void
+    let strangers = 0
+    for (const [socket, each] of open) {
+      if (each.address !== address) continue
+      others++
+      if (socket.sessions.size === 0) strangers++
+    }
+    // A client may connect long before its first call: only the number of those who have not called is bounded.
+    if (others < limits.socketsPerAddress && strangers < limits.unauthenticatedSocketsPerAddress) return Effect.void
     tooMany()
     return Effect.fail(new RateLimited({ retryAfterMs: 1000, detail: "Too many sockets" }))
   }

@@ -127,6 +127,18 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 8 } }), { exclude
       })
     )
 
+    it.effect("an operation without data has none, null or an empty object", () =>
+      Effect.gen(function* () {
+        const { token } = yield* newcomer()
+        const { payload: _, ...without } = request("user.me", null, token)
+        const answerTo = (call: object) => Effect.map(post(line(call)), ({ text }) => text)
+        for (const call of [without, request("user.me", null, token), request("user.me", {}, token)])
+          assert.include(yield* answerTo(call), '"_tag":"Success"', JSON.stringify(call))
+        for (const payload of [[], "", { a: 1 }])
+          assert.include(yield* answerTo(request("user.me", payload, token)), "/problems/invalid-request")
+      })
+    )
+
     it.effect("what is no message of the protocol is told, and is no fault of ours", () =>
       Effect.gen(function* () {
         const { log } = yield* HttpService
@@ -202,3 +214,22 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 8 } }), { exclude
     )
   }
 )
+
+layer(fakeService({ limits: { socketsPerAddress: 3, unauthenticatedSocketsPerAddress: 2 } }), {
+  excludeTestServices: true
+})("sockets of RPC from one address", (it) => {
+  it.effect("are bounded, and fewer while nobody has called over them", () =>
+    Effect.gen(function* () {
+      const { url } = yield* HttpService
+      const { token } = yield* newcomer()
+      const open = connect(url, { path: "/rpc/ws" })
+      const first = yield* open
+      yield* open
+      assert.strictEqual((yield* Effect.flip(open)).status, 429)
+      first.send(request("user.me", null, token))
+      yield* first.next(() => true)
+      yield* open
+      assert.strictEqual((yield* Effect.flip(open)).status, 429)
+    })
+  )
+})
