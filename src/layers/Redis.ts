@@ -15,6 +15,9 @@ const patienceMs = 500
 /** So many pings without an answer, one a second, and the connection is given up: it may be dead at the other end. */
 const lastPing = 3
 
+/** How long a Redis that is back may go unnoticed, in milliseconds: the longest pause between two attempts. */
+const reconnectMs = 1000
+
 const messageOf = (cause: unknown) => (cause instanceof Error && cause.message !== "" ? cause.message : String(cause))
 
 const explain = ({ database, host, port }: NonNullable<SettingsShape["redis"]>, cause: string) => {
@@ -54,7 +57,8 @@ const make = Effect.fnUntraced(function* (prefix: string) {
           disconnectTimeout: patienceMs,
           maxLoadingRetryTime: 500,
           keepAlive: 10_000,
-          retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 2000) * (0.5 + random.nextDoubleUnsafe())
+          retryStrategy: (attempt) =>
+            Math.min(50 * 2 ** Math.min(attempt, 6), reconnectMs) * (0.5 + random.nextDoubleUnsafe() / 2)
         })
     ),
     (client) =>
@@ -127,6 +131,7 @@ const make = Effect.fnUntraced(function* (prefix: string) {
 
   return Redis.of({
     prefix,
+    reconnectMs,
     use,
     ping: Effect.asVoid(use((client) => client.ping())),
     onReconnect: (listener) =>
@@ -148,6 +153,7 @@ export class Redis extends Context.Service<
   {
     /** What every key of ours begins with. */
     readonly prefix: string
+    readonly reconnectMs: number
     /** Runs commands; a reply that is an error fails too. */
     readonly use: <A>(f: (client: Client) => Promise<A>) => Effect.Effect<A, RedisError>
     /** Fails with the reason while Redis is away. */

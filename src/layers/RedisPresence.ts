@@ -168,7 +168,8 @@ export const layerStore = Layer.effect(
           Object.keys(fields).length === 0 ? null : sight(recordOf(fields), now)
         )
       }, orUnknown),
-      onReturn: redis.onReconnect
+      onReturn: redis.onReconnect,
+      returnSpread: redis.reconnectMs
     })
   })
 )

@@ -67,7 +67,7 @@ export class Presence extends Context.Service<
       const connections = new Map<string, Watcher>()
       const interval = timers.presenceExpiry / beatsPerExpiry
       const maximum = limits.presenceSubscriptions
-      /** When the store is back, the other nodes have as long to say again who is there. */
+      /** When the store is back, the other nodes have as long to find it and to say again who is there. */
       let trustedFrom = 0
 
       const reread = Effect.flatMap(Clock.currentTimeMillis, (now) =>
@@ -76,7 +76,7 @@ export class Presence extends Context.Service<
       yield* store.onReturn(() => {
         fork(
           Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            trustedFrom = now + interval
+            trustedFrom = now + interval + store.returnSpread
             return reports.beat
           })
         )

@@ -116,6 +116,8 @@ export class PresenceStore extends Context.Service<
     readonly read: (userIds: ReadonlyArray<UserId>) => Effect.Effect<ReadonlyArray<Sighting | null>, PresenceUnknown>
     /** Calls `listener` each time the store is back, perhaps empty, until the scope closes. */
     readonly onReturn: (listener: () => void) => Effect.Effect<void, never, Scope.Scope>
+    /** How long after that another node may need to find it back, in milliseconds. */
+    readonly returnSpread: number
   }
 >()("chat/services/PresenceStore") {
   /** In this process. */
@@ -138,7 +140,8 @@ export class PresenceStore extends Context.Service<
             return record === undefined ? null : sight(record, now)
           })
         ),
-      onReturn: () => Effect.void
+      onReturn: () => Effect.void,
+      returnSpread: 0
     })
   })
 }
