@@ -107,7 +107,6 @@ describe.skipIf(!serversAreThere)(title, () => {
         yield* client.ready(ann.token)
         const ids = ["a", "b", "c"]
         const traceOf = (id: string) => id.repeat(32)
-        // The first one is committed alone; the others come while it is on its way.
         client.send(
           ids.map((id) => ({
             id,
@@ -119,14 +118,15 @@ describe.skipIf(!serversAreThere)(title, () => {
         for (const id of ids) assert.isDefined((yield* client.answer(id)).ok)
         const send = (id: string) =>
           collector.span((span) => span.traceId === traceOf(id) && span.name === "Messages.send", `send ${id}`)
-        const [second, third] = [yield* send("b"), yield* send("c")]
+        const [first, second, third] = [yield* send("a"), yield* send("b"), yield* send("c")]
         const commit = yield* collector.span(
-          ({ attributes, name }) => name === "Log.commit" && attributes["chat.batch.size"] === 2,
-          "the commit of both"
+          ({ attributes, name }) => name === "Log.commit" && attributes["chat.batch.size"] === 3,
+          "the commit of all"
         )
-        assert.strictEqual(commit.parentId, second.spanId)
-        assert.deepStrictEqual(commit.links, [{ traceId: third.traceId, spanId: third.spanId }])
-        assert.deepStrictEqual(third.links, [{ traceId: commit.traceId, spanId: commit.spanId }])
+        assert.strictEqual(commit.parentId, first.spanId)
+        const linkTo = ({ spanId, traceId }: typeof commit) => [{ traceId, spanId }]
+        assert.deepStrictEqual(commit.links, [...linkTo(second), ...linkTo(third)])
+        for (const send of [second, third]) assert.deepStrictEqual(send.links, linkTo(commit))
       })
     )
 
