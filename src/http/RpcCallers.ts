@@ -21,13 +21,14 @@ const hideDefects = <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E 
     )
   )
 
-const counted = <A, E, R>(call: Effect.Effect<A, E, R>) =>
+/** Over a socket calls are served in turn; streams last for days, and take none. */
+const counted = <A, E, R>(rpc: Rpc.AnyWithProps, call: Effect.Effect<A, E, R>) =>
   Effect.flatMap(CurrentRpcSocket, (socket) => {
     if (socket === undefined) return call
     socket.inFlight++
     socket.calls++
     return Effect.ensuring(
-      call,
+      RpcSchema.isStreamSchema(rpc.successSchema) ? call : socket.inTurn(call),
       Effect.sync(() => {
         socket.inFlight--
       })
@@ -59,8 +60,7 @@ const signedIn = Layer.effect(
             return Effect.provideService(call, CurrentPrincipal, principal)
           }),
           hideDefects,
-          counted,
-          (answered) => traced(timed(rpc, answered), { headers, rpc })
+          (answered) => traced(timed(rpc, counted(rpc, answered)), { headers, rpc })
         )
       })
     )
@@ -74,8 +74,8 @@ const anybody = Layer.effect(
       Effect.withFiber((fiber) => {
         const { headers } = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
         const device = { userAgent: headers["user-agent"] ?? "", ip: fiber.getRef(CurrentRequest).address }
-        return call.pipe(Effect.provideService(CurrentDevice, device), hideDefects, counted, (answered) =>
-          traced(timed(rpc, answered), { headers: own, rpc })
+        return call.pipe(Effect.provideService(CurrentDevice, device), hideDefects, (answered) =>
+          traced(timed(rpc, counted(rpc, answered)), { headers: own, rpc })
         )
       })
     )

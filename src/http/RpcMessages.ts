@@ -1,4 +1,4 @@
-import { Effect, Layer, Result, Schema } from "effect"
+import { Cause, Effect, Layer, Result, Schema } from "effect"
 import { RpcSerialization, RpcServer } from "effect/rpc"
 import { deeperThan } from "../domain/Json.ts"
 import { invalidData, Problem } from "../domain/Problem.ts"
@@ -28,6 +28,20 @@ const ClientMessage = Schema.Union([
 ])
 const decodeMessages = Schema.decodeUnknownSync(Schema.Array(ClientMessage))
 
+/** How many messages a body may have: all are answered at once, and what waits to be read is held in memory. */
+const maxMessages = 16
+
+/** A body is all that its client says: nothing may come later that would make sense of it. */
+const checkBody = (messages: ReadonlyArray<typeof ClientMessage.Type>) => {
+  if (messages.length > maxMessages) throw new RangeError(`a body has at most ${maxMessages} messages`)
+  const ids = messages.flatMap((message) =>
+    message._tag === "Request" && message.isNotification !== true ? [String(message.id)] : []
+  )
+  if (new Set(ids).size < ids.length) throw new RangeError("each request of a body has an id of its own")
+  if (messages.slice(0, -1).some(({ _tag }) => _tag === "Eof")) throw new RangeError("Eof is the last message")
+  return messages
+}
+
 /** The serialization, but for what no client of ours says: that is answered with a defect of the protocol. */
 const strict = (inner: RpcSerialization.RpcSerialization["Service"], jsonDepth: number) =>
   RpcSerialization.RpcSerialization.of({
@@ -39,7 +53,9 @@ const strict = (inner: RpcSerialization.RpcSerialization["Service"], jsonDepth: 
         decode: (data) => {
           const text = typeof data === "string" ? data : Buffer.from(data).toString("latin1")
           if (deeperThan(text, jsonDepth)) throw new RangeError(`must not nest deeper than ${jsonDepth} levels`)
-          return decodeMessages(parser.decode(data))
+          if (!inner.includesFraming) return decodeMessages(parser.decode(data))
+          // The last line needs no end.
+          return checkBody(decodeMessages([...parser.decode(data), ...parser.decode("\n")]))
         }
       }
     }
@@ -80,7 +96,7 @@ export const withInvalidRequests = (protocol: RpcServer.Protocol["Service"]) =>
     ...protocol,
     run: (serve) =>
       protocol.run((clientId, message) => {
-        if (message._tag !== "Request") return serve(clientId, message)
+        if (message._tag !== "Request" || message.isNotification === true) return serve(clientId, message)
         if (withoutData.has(message.tag) && (message.payload === undefined || isEmpty(message.payload)))
           return serve(clientId, { ...message, payload: null })
         const payload = payloads.get(message.tag)?.(message.payload)
@@ -91,4 +107,20 @@ export const withInvalidRequests = (protocol: RpcServer.Protocol["Service"]) =>
           exit: { _tag: "Failure", cause: [{ _tag: "Fail", error: encodeProblem(invalidData(payload.failure)) }] }
         })
       })
+  })
+
+const idInUse = { name: "RangeError", message: "a call with that id is in flight, or Eof was said" }
+
+/** Tells a client that uses an id twice at a time, where Effect's server would leave it without a word. */
+export const withIdsOnce = (protocol: RpcServer.Protocol["Service"]) =>
+  RpcServer.Protocol.of({
+    ...protocol,
+    run: (serve) =>
+      protocol.run((clientId, message) =>
+        Effect.catchCause(serve(clientId, message), (cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? protocol.send(clientId, { _tag: "Defect", defect: idInUse })
+            : Effect.failCause(cause)
+        )
+      )
   })

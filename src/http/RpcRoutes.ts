@@ -7,7 +7,7 @@ import { Settings } from "../services/Settings.ts"
 import { makeBodyCheck } from "./JsonBodyCheck.ts"
 import * as RpcCallers from "./RpcCallers.ts"
 import * as RpcEvents from "./RpcEvents.ts"
-import { layerJson, layerNdjson, withInvalidRequests } from "./RpcMessages.ts"
+import { layerJson, layerNdjson, withIdsOnce, withInvalidRequests } from "./RpcMessages.ts"
 import { makeRpcSockets } from "./RpcSocket.ts"
 import { withTraces } from "./RpcTrace.ts"
 import { checkUpgrade } from "./Upgrade.ts"
@@ -37,7 +37,7 @@ const socket = Layer.effectDiscard(
     const { server } = yield* Settings
     const sockets = yield* makeRpcSockets
     const { httpEffect, protocol } = yield* RpcServer.makeProtocolWithHttpEffectWebsocket
-    yield* serve(protocol)
+    yield* serve(withIdsOnce(protocol))
     yield* router.add("GET", "/rpc/ws", (request: HttpServerRequest.HttpServerRequest) =>
       Effect.andThen(checkUpgrade(request, server.allowedOrigins), sockets(httpEffect))
     )

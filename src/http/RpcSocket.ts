@@ -1,10 +1,10 @@
 import { IncomingMessage } from "node:http"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { Clock, Context, Deferred, Effect, Schedule } from "effect"
+import { Clock, Context, Deferred, Effect, Schedule, Semaphore } from "effect"
 import { Headers, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Socket } from "effect/socket"
 import type { SessionId } from "../domain/Ids.ts"
-import { RateLimited, Unavailable } from "../domain/Problem.ts"
+import { InvalidRequest, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { Drain } from "../services/Drain.ts"
 import { limitHits, rpcConnections } from "../services/MetricDefinitions.ts"
 import { Metrics } from "../services/Metrics.ts"
@@ -19,14 +19,21 @@ export interface RpcSocket {
   readonly sessions: Set<SessionId>
   /** How many calls there were. */
   calls: number
-  /** How many calls are being served. */
+  /** How many calls are being served, or wait for it. */
   inFlight: number
+  /** How many of them wait for their turn. */
+  waiting: number
+  /** Serves a call when it is its turn: so many at a time, and none while the peer does not read. */
+  readonly inTurn: <A, E, R>(call: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 /** The socket over which the call came, if it came over one. */
 export const CurrentRpcSocket = Context.Reference<RpcSocket | undefined>("chat/http/CurrentRpcSocket", {
   defaultValue: () => undefined
 })
+
+/** So many calls may wait before no more is read. */
+const maxWaiting = 100
 
 /** How long calls in flight may take when the session has ended, and when the node goes away. */
 const graceMs = { ended: 500, draining: 3000 }
@@ -95,22 +102,43 @@ export const makeRpcSockets = Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
     const { address } = yield* CurrentRequest
     yield* admit(address)
-    const { reader, writer } = yield* Effect.orDie(request.upgrade)
+    const { reader, writer } = yield* Effect.mapError(
+      request.upgrade,
+      () => new InvalidRequest({ detail: "The WebSocket handshake is malformed" })
+    )
     const incoming = NodeHttpServerRequest.toIncomingMessage(request)
     if (!(incoming instanceof IncomingMessage)) return yield* Effect.die(new Error("an upgrade without a connection"))
     incoming.socket.setKeepAlive(true, keepAliveMs)
-    // Who does not read answers is not asked for more calls: a write never waits, however much is queued.
-    const room = Effect.void.pipe(
-      Effect.repeat({
-        schedule: Schedule.spaced("20 millis"),
-        until: () => incoming.socket.writableLength <= limits.outboxBytes
-      })
-    )
+    const once = (holds: () => boolean) =>
+      Effect.suspend(() =>
+        holds() ? Effect.void : Effect.repeat(Effect.void, { schedule: Schedule.spaced("20 millis"), until: holds })
+      )
+    // Who does not read answers is served no more calls: a write never waits, however much is queued.
+    const room = once(() => incoming.socket.destroyed || incoming.socket.writableLength <= limits.outboxBytes)
+    const turns = Semaphore.makeUnsafe(limits.commandsInFlight)
+    const state: RpcSocket = {
+      sessions: new Set(),
+      calls: 0,
+      inFlight: 0,
+      waiting: 0,
+      inTurn: (call) =>
+        Effect.suspend(() => {
+          state.waiting++
+          const served = Effect.suspend(() => {
+            state.waiting--
+            return call
+          })
+          return turns.withPermits(1)(Effect.andThen(room, served))
+        })
+    }
+    const fewWait = once(() => incoming.socket.destroyed || state.waiting < maxWaiting)
     const socket = Socket.make({
       writer,
-      reader: Effect.map(reader, (from) => ({ ...from, pull: Effect.andThen(room, from.pull) }))
+      reader: Effect.map(reader, (from) => ({
+        ...from,
+        pull: Effect.andThen(Effect.andThen(room, fewWait), from.pull)
+      }))
     })
-    const state: RpcSocket = { sessions: new Set(), calls: 0, inFlight: 0 }
     const ended = Deferred.makeUnsafe<Socket.CloseEvent>()
     const since = yield* Clock.currentTimeMillis
     yield* Effect.acquireRelease(
@@ -131,7 +159,13 @@ export const makeRpcSockets = Effect.gen(function* () {
       // It would be the one trace of all calls over the socket.
       headers: { value: Headers.remove(request.headers, "traceparent") }
     })
-    yield* Effect.raceFirst(serve, close).pipe(
+    // A frame that is too large or broken: the WebSocket has been closed for it already.
+    const served = Effect.catchDefect(serve, (defect) =>
+      Socket.isSocketError(defect)
+        ? Effect.logDebug("rpc socket broke off", { reason: defect.message })
+        : Effect.die(defect)
+    )
+    yield* Effect.raceFirst(served, close).pipe(
       Effect.provideService(HttpServerRequest.HttpServerRequest, upgraded),
       Effect.provideService(CurrentRpcSocket, state)
     )

@@ -139,6 +139,79 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 8 } }), { exclude
       })
     )
 
+    it.effect("a body has so many messages, each with an id of its own, and needs no last newline", () =>
+      Effect.gen(function* () {
+        const { ask } = yield* HttpService
+        const { token } = yield* newcomer()
+        const tags = (body: string) =>
+          Effect.map(post(body), ({ status, text }) => [
+            status,
+            ...Array.from(text.matchAll(/^{"_tag":"(\w+)"/gm), (m) => m[1])
+          ])
+        const ping = line({ _tag: "Ping" })
+        assert.deepStrictEqual(yield* tags(ping.repeat(16)), [200, ...Array.from({ length: 16 }, () => "Pong")])
+        assert.deepStrictEqual(yield* tags(ping.repeat(17)), [200, "Defect"])
+        const create = line(request("conversation.create", { kind: "group", title: "One" }, token))
+        assert.deepStrictEqual(yield* tags(create + create), [200, "Defect"])
+        assert.deepStrictEqual(yield* tags(line({ _tag: "Eof" }) + create), [200, "Defect"])
+        assert.isEmpty((yield* ask("/v1/conversations", { token })).json.items, "nothing of it was done")
+        assert.deepStrictEqual(yield* tags(create.trimEnd()), [200, "Exit"])
+      })
+    )
+
+    it.effect("a notification gets no answer, not even when it is wrong", () =>
+      Effect.gen(function* () {
+        const { text } = yield* post(line({ ...request("user.get", { userId: 5 }), isNotification: true }))
+        assert.strictEqual(text, "")
+      })
+    )
+
+    it.effect("an id that is in use is told over a socket, which goes on", () =>
+      Effect.gen(function* () {
+        const { url } = yield* HttpService
+        const { token } = yield* newcomer()
+        const socket = yield* connect(url, { path: "/rpc/ws" })
+        const stream = { ...request("events.stream", {}, token), id: "7" }
+        socket.send([stream, stream])
+        yield* socket.next(({ json }) => Object(json)._tag === "Defect")
+        socket.send(request("user.me", null, token))
+        yield* socket.next(({ json }) => Object(json)._tag === "Exit")
+      })
+    )
+
+    it.effect("a handshake or frame that is broken is no fault of ours", () =>
+      Effect.gen(function* () {
+        const { log, raw, url } = yield* HttpService
+        const good = {
+          host: "x",
+          connection: "upgrade",
+          upgrade: "websocket",
+          "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+          "sec-websocket-version": "13"
+        }
+        for (const bad of [
+          { "sec-websocket-key": "short" },
+          { "sec-websocket-version": "99" },
+          { "sec-websocket-protocol": "a,,b" }
+        ]) {
+          const head = Object.entries({ ...good, ...bad }).map(([name, value]) => `${name}: ${value}\r\n`)
+          const answer = yield* raw(`GET /rpc/ws HTTP/1.1\r\n${head.join("")}\r\n`)
+          assert.match(
+            answer,
+            /^HTTP\/1.1 400 [\s\S]*x-request-id[\s\S]*\/problems\/invalid-request/i,
+            JSON.stringify(bad)
+          )
+        }
+        const large = yield* connect(url, { path: "/rpc/ws" })
+        large.raw(" ".repeat(300_000))
+        assert.strictEqual((yield* large.closed).code, 1009)
+        const broken = yield* connect(url, { path: "/rpc/ws" })
+        broken.raw(Uint8Array.of(0x81, 0x81, 0, 0, 0, 0, 0xff))
+        assert.strictEqual((yield* broken.closed).code, 1007)
+        assert.isEmpty(log.filter(({ level }) => level === "ERROR"))
+      })
+    )
+
     it.effect("what is no message of the protocol is told, and is no fault of ours", () =>
       Effect.gen(function* () {
         const { log } = yield* HttpService
@@ -230,6 +303,37 @@ layer(fakeService({ limits: { socketsPerAddress: 3, unauthenticatedSocketsPerAdd
       yield* first.next(() => true)
       yield* open
       assert.strictEqual((yield* Effect.flip(open)).status, 429)
+    })
+  )
+})
+
+layer(fakeService({}), { excludeTestServices: true })("a socket of RPC", (it) => {
+  it.effect("serves no more calls while its peer does not read", () =>
+    Effect.gen(function* () {
+      const { ask, url } = yield* HttpService
+      const { token } = yield* newcomer()
+      const headers = { "content-type": "application/json" }
+      const json = { kind: "group", title: "Much", memberIds: [] }
+      const { id: conversationId } = (yield* ask("/v1/conversations", { method: "POST", token, headers, json })).json
+      const path = `/v1/conversations/${conversationId}/messages`
+      for (let i = 0; i < 50; i++)
+        yield* ask(path, { method: "POST", token, json: { clientMessageId: `${i}`, body: "漢".repeat(8000) } })
+      const socket = yield* connect(url, { path: "/rpc/ws", headers: { authorization: `Bearer ${token}` } })
+      socket.pause()
+      const last = { conversationId, clientMessageId: "last", body: "last" }
+      socket.send([
+        ...Array.from({ length: 40 }, (_, i) => ({
+          ...request("message.list", { conversationId, limit: 50 }),
+          id: `${i}`
+        })),
+        { ...request("message.send", last), id: "last" }
+      ])
+      const isSent = Effect.map(ask(`${path}?limit=1`, { token }), ({ text }) => text.includes('"last"'))
+      // It would long have been its turn.
+      for (let i = 0; i < 50; i++) assert.isFalse(yield* isSent)
+      socket.resume()
+      yield* socket.next(({ json }) => Object(json).requestId === "last")
+      assert.isTrue(yield* isSent)
     })
   )
 })
