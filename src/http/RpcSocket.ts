@@ -123,12 +123,14 @@ export const makeRpcSockets = Effect.gen(function* () {
       waiting: 0,
       inTurn: (call) =>
         Effect.suspend(() => {
+          let waits = true
           state.waiting++
-          const served = Effect.suspend(() => {
-            state.waiting--
-            return call
-          })
-          return turns.withPermits(1)(Effect.andThen(room, served))
+          const begin = () => {
+            if (waits) state.waiting--
+            waits = false
+          }
+          const served = Effect.andThen(Effect.sync(begin), call)
+          return Effect.ensuring(turns.withPermits(1)(Effect.andThen(room, served)), Effect.sync(begin))
         })
     }
     const fewWait = once(() => incoming.socket.destroyed || state.waiting < maxWaiting)

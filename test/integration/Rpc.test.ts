@@ -336,4 +336,20 @@ layer(fakeService({}), { excludeTestServices: true })("a socket of RPC", (it) =>
       assert.isTrue(yield* isSent)
     })
   )
+
+  it.effect("goes on when calls that wait for their turn are interrupted", () =>
+    Effect.gen(function* () {
+      const { url } = yield* HttpService
+      const { token } = yield* newcomer()
+      const socket = yield* connect(url, { path: "/rpc/ws", headers: { authorization: `Bearer ${token}` } })
+      const ids = Array.from({ length: 200 }, (_, i) => `${i}`)
+      socket.send([
+        ...ids.map((id) => ({ ...request("user.me", null), id })),
+        ...ids.map((requestId) => ({ _tag: "Interrupt", requestId }))
+      ])
+      for (const id of ids) yield* socket.next(({ json }) => Object(json).requestId === id)
+      socket.send({ ...request("user.me", null), id: "after" })
+      yield* socket.next(({ json }) => Object(json).requestId === "after")
+    })
+  )
 })
