@@ -192,7 +192,7 @@ const room = Command.make(
       rounds,
       quick,
       unit: "delivery",
-      goals: [{ field: "stackCpu", of: "service", to: "loop", atMost: 1.5 }],
+      goals: [{ field: "stackCpu", of: "service", to: "loop", ...(Option.isNone(rate) && { atMost: 1.5 }) }],
       run: (target) => measureRoom(target, postmaster, options)
     })
   }, Effect.scoped)
