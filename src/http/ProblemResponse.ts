@@ -12,7 +12,7 @@ const headersOf = (problem: Problem): Record<string, string> => {
     case "RateLimited":
       return { "retry-after": String(Math.ceil(problem.retryAfterMs / 1000)) }
     case "UpgradeRequired":
-      return { upgrade: "websocket", connection: "Upgrade" }
+      return { upgrade: "websocket", connection: "Upgrade", "sec-websocket-version": "13" }
     case "Unavailable":
       return { "retry-after": "1" }
     default:

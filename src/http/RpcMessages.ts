@@ -39,7 +39,8 @@ const checkBody = (messages: ReadonlyArray<typeof ClientMessage.Type>) => {
   )
   if (new Set(ids).size < ids.length) throw new RangeError("each request of a body has an id of its own")
   if (messages.slice(0, -1).some(({ _tag }) => _tag === "Eof")) throw new RangeError("Eof is the last message")
-  return messages
+  // The server says it by itself, and would take a second one for a client that goes on after its end.
+  return messages.filter(({ _tag }) => _tag !== "Eof")
 }
 
 /** The serialization, but for what no client of ours says: that is answered with a defect of the protocol. */
@@ -74,7 +75,8 @@ export const layerNdjson = layerOf(RpcSerialization.ndjson)
 export const layerJson = layerOf(RpcSerialization.json)
 
 const encodeProblem = Schema.encodeSync(Problem)
-/** Those without data, for which nothing, null and `{}` all say so, as over sockets. */
+
+/** Those without data, for which nothing, null and `{}` all say so, as for commands of `/v1/ws`. */
 const withoutData = new Set(
   [...AllOperations.requests.values()].flatMap(
     (rpc): ReadonlyArray<string> => (rpc.payloadSchema.ast._tag === "Void" ? [rpc._tag] : [])
@@ -109,7 +111,10 @@ export const withInvalidRequests = (protocol: RpcServer.Protocol["Service"]) =>
       })
   })
 
-const idInUse = { name: "RangeError", message: "a call with that id is in flight, or Eof was said" }
+const idInUse = {
+  name: "RangeError",
+  message: "a call with that id is in flight, Eof was said, or the node is stopping"
+}
 
 /** Tells a client that uses an id twice at a time, where Effect's server would leave it without a word. */
 export const withIdsOnce = (protocol: RpcServer.Protocol["Service"]) =>

@@ -32,7 +32,7 @@ export const CurrentRpcSocket = Context.Reference<RpcSocket | undefined>("chat/h
   defaultValue: () => undefined
 })
 
-/** So many calls may wait before no more is read. */
+/** While so many calls wait no more frames are read; the last one may have brought many more. */
 const maxWaiting = 100
 
 /** How long calls in flight may take when the session has ended, and when the node goes away. */

@@ -15,7 +15,7 @@ const patienceMs = 500
 /** So many pings without an answer, one a second, and the connection is given up: it may be dead at the other end. */
 const lastPing = 3
 
-/** How long a Redis that is back may go unnoticed, in milliseconds: the longest pause between two attempts. */
+/** How long a Redis that is back may go unnoticed, in milliseconds: the longest pause between two attempts, each of which is refused at once. */
 const reconnectMs = 1000
 
 const messageOf = (cause: unknown) => (cause instanceof Error && cause.message !== "" ? cause.message : String(cause))

@@ -62,6 +62,7 @@ export class Presence extends Context.Service<
       const pubsub = yield* PubSub
       const store = yield* PresenceStore
       const fork = Effect.runForkWith(yield* Effect.context<never>())
+      const scope = yield* Effect.scope
       const reports = yield* makePresenceReports
       const watchers = yield* makePresenceWatchers
       const connections = new Map<string, Watcher>()
@@ -76,9 +77,10 @@ export class Presence extends Context.Service<
       yield* store.onReturn(() => {
         fork(
           Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            trustedFrom = now + interval + store.returnSpread
-            return reports.beat
-          })
+            const untilTrusted = interval + store.returnSpread
+            trustedFrom = now + untilTrusted
+            return reports.beat.pipe(Effect.andThen(Effect.sleep(untilTrusted)), Effect.andThen(reread))
+          }).pipe(Effect.forkIn(scope))
         )
       })
       yield* every(interval, "the beat of presence", Effect.andThen(reports.beat, reread))

@@ -59,7 +59,7 @@ export class Outbox {
     this.queue.push(frame)
     this.queuedBytes += this.counted(frame.length)
     if (this.socket.writableNeedDrain) return
-    // A burst within them is no slow reader: only what the kernel does not take may fill it.
+    // A burst within the two turns is no slow reader: only what the kernel does not take may fill it.
     if (this.queue.length >= this.maxFrames / 4 || this.queuedBytes >= this.maxBytes / 4) {
       this.flush()
     } else {
