@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { startCluster } from "../faults/Cluster.ts"
@@ -17,7 +18,7 @@ describe.skipIf(!serversAreThere)(name, () => {
       Effect.gen(function* () {
         const cluster = yield* startCluster({ settings: { TIMERS__REPAIR: "5" } })
         const report = yield* run(cluster, {
-          seed: seedOf(`${Date.now()}`),
+          seed: seedOf(randomUUID()),
           users: 20,
           pauseMs: 150,
           sleepMs: 3000,

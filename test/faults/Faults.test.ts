@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { serversAreThere } from "../support/Servers.ts"
@@ -8,7 +9,7 @@ import { run, seedOf } from "./Run.ts"
 const name = `two nodes under every fault${serversAreThere ? "" : " (no PostgreSQL 15, NATS or Redis to start)"}`
 
 /** `FAULT_SEED` replays a run, as well as timing allows; without it each run is another one. */
-const seed = seedOf(`${Date.now()}`)
+const seed = seedOf(randomUUID())
 
 const minutes = 60_000
 
