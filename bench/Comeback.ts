@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { Effect } from "effect"
+import { Console, Effect } from "effect"
+import type { Bench } from "./Compare.ts"
 import { cpuBetween, sampleCpu } from "./Cpu.ts"
+import type { Verdict } from "./Goals.ts"
 import { runLoad } from "./Load.ts"
 import { BenchError } from "./Postgres.ts"
 import { Socket } from "./Socket.ts"
-import type { Target } from "./Targets.ts"
+import { type Target, targets } from "./Targets.ts"
 
 /** How many messages each socket has missed. */
 const missed = 20
 
-/** Resolves, with the time that it took, when the socket has got exactly what it missed, in order. */
+/** Resolves with the time that it took when the socket has received exactly the missed events, in order. */
 const comeBack = async (
   { dialect, urls }: Target,
   { token }: { readonly token: string },
@@ -33,13 +35,13 @@ const comeBack = async (
   return { socket, whole, took: performance.now() - began }
 }
 
-/** All sockets of everybody at once, each of whom has missed the last messages of one conversation. */
-export const measureComeback = Effect.fnUntraced(function* (target: Target, postmaster: number, sockets: number) {
+/** Connects all sockets of all users at once; each has missed the last messages of one conversation. */
+const measureComeback = Effect.fnUntraced(function* (target: Target, postmaster: number, sockets: number) {
   const failed = Promise.withResolvers<never>()
-  const sample = () => sampleCpu(target.pids, postmaster, target.database)
+  const sample = () => sampleCpu(target.processes, postmaster, target.database)
   const run = async () => {
-    // Long enough that each conversation has more than what is missed.
-    await runLoad({ ...target, width: 1, warmMs: 500, measureMs: 2000, sample })
+    // Long enough that each conversation has more messages than are missed.
+    await runLoad({ ...target, pace: { width: 1 }, warmMs: 500, measureMs: 2000, sample })
     await sleep(500)
     const people = target.pairs.flatMap(({ conversation, receiver, sender, seq }) => {
       const cursor = { conversation, seq: seq - missed }
@@ -72,4 +74,31 @@ export const measureComeback = Effect.fnUntraced(function* (target: Target, post
     serverMs: cpu.server / 1000 / sockets,
     postgresMs: cpu.postgres / 1000 / sockets
   }
+})
+
+/** The scene: users of as many pairs as usual, some of whom have several sockets. */
+export const comeback = Effect.fnUntraced(function* ({ pairs, postmaster, quick, rounds }: Bench) {
+  const sockets = quick ? 200 : 1000
+  const target = yield* targets.service(pairs)
+  const p99: Array<number> = []
+  const lost: Array<number> = []
+  for (let round = 1; round <= (quick ? 1 : rounds); round++) {
+    const back = yield* measureComeback(target, postmaster, sockets)
+    yield* Console.log(
+      `round ${round}: ${back.whole} caught up in order; p50 ${back.p50.toFixed(0)} ms, p99 ${back.p99.toFixed(0)} ms, ` +
+        `all in ${back.seconds.toFixed(1)} s; CPU per socket ${back.serverMs.toFixed(2)} + ${back.postgresMs.toFixed(2)} ms`
+    )
+    p99.push(back.p99)
+    lost.push(sockets - back.whole)
+  }
+  const verdicts: ReadonlyArray<Verdict> = [
+    { what: `comeback of ${sockets} sockets: p99`, unit: "ms", values: p99 },
+    {
+      what: "comeback: sockets that did not catch up in order",
+      unit: "",
+      values: lost,
+      goal: { side: "at most", must: 0 }
+    }
+  ]
+  return verdicts
 })

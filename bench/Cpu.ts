@@ -6,7 +6,7 @@ const microsPerTick = 10_000
 interface Process {
   readonly parent: number
   readonly own: number
-  /** Of children that are gone. */
+  /** The use of children that have ended. */
   readonly reaped: number
 }
 
@@ -46,13 +46,14 @@ const everyProcess = () =>
 
 export const parentOf = (pid: number) => readProcess(pid)?.parent
 
-/** What keeps a PostgreSQL server's promises outside its sessions. */
+/** The processes of a PostgreSQL server that work outside its sessions. */
 const background = /checkpointer|background writer|walwriter/
 
-/** What has been used so far, in microseconds. */
+/** The CPU time that was used so far, in microseconds. */
 export interface CpuSample {
   readonly at: number
   readonly server: number
+  readonly bus: number
   readonly postgres: ReadonlyMap<number, number>
   readonly generator: number
   readonly machine: { readonly busy: number; readonly steal: number; readonly total: number }
@@ -68,44 +69,59 @@ const readMachine = () => {
   return { busy, steal, total: busy + idle + iowait + irq + softirq + steal }
 }
 
+/** The processes of a target whose use counts, with all their children: its servers, and its NATS and Redis. */
+export interface Processes {
+  readonly server: ReadonlyArray<number>
+  readonly bus: ReadonlyArray<number>
+}
+
 /**
- * Reads the use of the process trees of servers, of this process, and of PostgreSQL: its sessions and autovacuum workers in
- * `database`, and its checkpointer and writers, which it shares with whoever else uses it. Without a database none of it counts.
+ * Reads the use of the process trees of a target, of this process, and of PostgreSQL: its sessions and autovacuum workers in
+ * `database`, and its checkpointer and writers, which it shares with other users. Without a database none of it counts.
  */
 export const sampleCpu = (
-  serverPids: ReadonlyArray<number>,
+  { bus, server }: Processes,
   postmasterPid: number,
   database: string | undefined
 ): CpuSample => {
   const processes = everyProcess()
   const postgres = new Map<number, number>()
-  let server = 0
-  const addTree = (root: number) => {
+  const tree = (root: number): number => {
     const { own, reaped } = processes.get(root) ?? { own: 0, reaped: 0 }
-    server += own + reaped
-    for (const [pid, { parent }] of processes) if (parent === root) addTree(pid)
+    let sum = own + reaped
+    for (const [pid, { parent }] of processes) if (parent === root) sum += tree(pid)
+    return sum
   }
-  for (const pid of serverPids) addTree(pid)
+  const forest = (pids: ReadonlyArray<number>) => pids.reduce((sum, pid) => sum + tree(pid), 0)
   for (const [pid, { own, parent }] of processes) {
     if (database === undefined || parent !== postmasterPid) continue
     const title = readTitle(pid)
     if (title.includes(` ${database} `) || background.test(title)) postgres.set(pid, own)
   }
   const { system, user } = process.cpuUsage()
-  return { at: performance.now(), server, postgres, generator: user + system, machine: readMachine() }
+  return {
+    at: performance.now(),
+    server: forest(server),
+    bus: forest(bus),
+    postgres,
+    generator: user + system,
+    machine: readMachine()
+  }
 }
 
-/** What was used between two samples, in microseconds; `others` in cores, `steal` as a share of the machine. */
+/** The use between two samples, in microseconds; `others` in cores, `steal` as a share of the machine. */
 export const cpuBetween = (from: CpuSample, to: CpuSample) => {
   const wall = (to.at - from.at) * 1000
   const server = to.server - from.server
+  const bus = to.bus - from.bus
   let postgres = 0
   for (const [pid, used] of to.postgres) postgres += used - (from.postgres.get(pid) ?? 0)
   const generator = to.generator - from.generator
-  const strangers = to.machine.busy - from.machine.busy - server - postgres - generator
+  const strangers = to.machine.busy - from.machine.busy - server - bus - postgres - generator
   return {
     wall,
     server,
+    bus,
     postgres,
     generator,
     others: Math.max(0, strangers / wall),

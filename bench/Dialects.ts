@@ -1,26 +1,36 @@
-/** One end of a conversation: who opens the socket, and where to. */
+/** One end of a conversation: the user who opens the socket, and the conversation. */
 export interface Member {
   readonly user: string
   readonly conversation: string
   readonly token: string
 }
 
-/** What a frame says: message `n` was stored, or here it is. `seq` is undefined where the target numbers nothing. */
+/** Two users: the first writes, the second reads. The message goes to both, and the first gets an answer too. */
+export interface Pair {
+  readonly conversation: string
+  readonly sender: Member
+  readonly receiver: Member
+  /** How many messages were sent, and the last `seq` of the conversation. Both continue from run to run. */
+  sent: number
+  seq: number
+}
+
+/** The meaning of a frame: message `n` was stored (`ack`), or it is delivered. `seq` is undefined if there is none. */
 export interface Heard {
   readonly kind: "ack" | "event"
   readonly n: number
   readonly seq: number | undefined
 }
 
-/** How to talk to a target. */
+/** The protocol of a target. */
 export interface Dialect {
   readonly path: (member: Member) => string
   /** The first frame, if the client speaks first. */
   readonly opening: (member: Member) => string | undefined
-  /** What to answer to a frame before the socket is ready, or that it is ready now. */
+  /** The answer to a frame before the socket is ready, and whether the socket is ready now. */
   readonly greet: (text: string, member: Member) => { readonly answer?: string; readonly ready?: boolean }
   readonly send: (n: number, message: { conversation: string; clientId: string; body: string }) => string
-  /** What the frame says, or a text to answer a keep-alive with. */
+  /** The meaning of the frame, or the text that answers a keep-alive. */
   readonly hear: (text: string) => Heard | string | undefined
 }
 
@@ -59,7 +69,7 @@ export const socketIoDialect: Dialect = {
   }
 }
 
-/** The service's own, `chat.v1.json`. */
+/** The protocol of the service, `chat.v1.json`. */
 export const serviceDialect: Dialect = {
   path: () => "/v1/ws",
   opening: ({ token }) => JSON.stringify({ id: 0, op: "hello", data: { token } }),

@@ -1,4 +1,4 @@
-/** Text frames of RFC 6455 §5.2, unfragmented and of at most 64 KiB, which is all that the benchmark sends. */
+/** Text frames of RFC 6455 §5.2, unfragmented and of at most 64 KiB: the benchmark sends no others. */
 
 const allocate = (length: number, extra: number) => {
   const header = (length < 126 ? 2 : 4) + extra
@@ -13,14 +13,14 @@ const allocate = (length: number, extra: number) => {
   return { frame, header }
 }
 
-/** A server's frame: unmasked, so that the same bytes can go to many sockets. */
+/** Encodes a server's frame: unmasked, so that the same bytes can go to many sockets. */
 export const serverFrame = (text: string): Buffer => {
   const { frame, header } = allocate(Buffer.byteLength(text), 0)
   frame.write(text, header)
   return frame
 }
 
-/** A client's frame, under a random mask: servers skip the unmasking when the key is zero. */
+/** Encodes a client's frame under a random mask, because servers skip the unmasking when the key is zero. */
 export const clientFrame = (text: string): Buffer => {
   const { frame, header } = allocate(Buffer.byteLength(text), 4)
   frame[1] = (frame[1] ?? 0) | 0x80

@@ -1,20 +1,10 @@
 import { randomUUID } from "node:crypto"
 import { setTimeout as sleep } from "node:timers/promises"
-import { clientIdOf, type Dialect, type Heard, type Member } from "./Dialects.ts"
+import { clientIdOf, type Dialect, type Heard, type Member, type Pair } from "./Dialects.ts"
 import { Socket } from "./Socket.ts"
 import type { Target } from "./Targets.ts"
 
-/** Two people: the first writes, the second reads. The message goes to both, and the first gets an answer too. */
-export interface Pair {
-  readonly conversation: string
-  readonly sender: Member
-  readonly receiver: Member
-  /** How many messages were sent, and the last `seq` of the conversation. Both go on from run to run. */
-  sent: number
-  seq: number
-}
-
-/** What a target did wrong: all of them must be zero. */
+/** The mistakes of a target: all of them must be zero. */
 export interface Faults {
   /** Acknowledgements, deliveries and the sender's own copies that never came. */
   lost: number
@@ -33,8 +23,10 @@ interface Flight {
 export const body = "All work and no play makes Jack a dull boy. ".repeat(5).slice(0, 200)
 const drainMs = 10_000
 
-/** What all conversations of a run share. */
+/** The state that all conversations of a run share. */
 interface Tally {
+  /** Whether each released message is followed by the next one. */
+  readonly closedLoop: boolean
   sending: boolean
   recording: boolean
   released: number
@@ -43,7 +35,7 @@ interface Tally {
   readonly faults: Faults
 }
 
-/** A socket of that member, greeted; from then on `take` is told what it hears. */
+/** Opens and greets the socket of a member. From then on `take` is called with each message that it receives. */
 export const join = async (
   url: string,
   dialect: Dialect,
@@ -69,7 +61,13 @@ export const join = async (
   return socket
 }
 
-/** One pair at work: `width` messages in flight, each released when it was acknowledged and delivered. */
+/**
+ * How messages are sent: as fast as the target takes them with so many in flight per pair, or so many a second over all
+ * pairs.
+ */
+export type Pace = { readonly width: number } | { readonly rate: number }
+
+/** One pair at work. A message is released when it was acknowledged and delivered. */
 class Conversation {
   private readonly pair: Pair
   private readonly dialect: Dialect
@@ -97,10 +95,11 @@ class Conversation {
     )
   }
 
-  send(): void {
+  /** Sends a message; its latency counts from `at`, when it was to be sent. */
+  send(at = performance.now()): void {
     const n = ++this.pair.sent
     this.copiesDue++
-    this.flights.set(n, { sentAt: performance.now(), acked: false, delivered: false, seq: undefined })
+    this.flights.set(n, { sentAt: at, acked: false, delivered: false, seq: undefined })
     const { conversation } = this.pair
     this.sockets[1]?.send(this.dialect.send(n, { conversation, clientId: clientIdOf(this.prefix, n), body }))
   }
@@ -144,7 +143,7 @@ class Conversation {
     if (!flight.acked || !flight.delivered) return
     this.flights.delete(n)
     this.tally.released++
-    if (this.tally.sending) this.send()
+    if (this.tally.closedLoop && this.tally.sending) this.send()
   }
 
   private count(fault: keyof Faults): void {
@@ -152,18 +151,31 @@ class Conversation {
   }
 }
 
-/** Direct messages as fast as the target takes them, `width` in flight per pair. Rejects when a socket fails. */
+/** Sends `rate` messages a second, in turn over the conversations, until `tally.sending` is false. */
+const sendAtRate = async (conversations: ReadonlyArray<Conversation>, rate: number, tally: Tally) => {
+  const began = performance.now()
+  for (let n = 0; tally.sending; n++) {
+    const due = began + (n * 1000) / rate
+    const early = due - performance.now()
+    if (early > 0) await sleep(early)
+    if (tally.sending) conversations[n % conversations.length]?.send(due)
+  }
+}
+
+/** Sends direct messages at that pace. Rejects when a socket fails. */
 export const runLoad = async <A>(options: {
   readonly urls: Target["urls"]
   readonly dialect: Dialect
   readonly pairs: ReadonlyArray<Pair>
-  readonly width: number
+  readonly pace: Pace
   readonly warmMs: number
   readonly measureMs: number
-  /** Called at the start and at the end of what is measured. */
+  /** Called at the start and at the end of the measured time. */
   readonly sample: () => A
 }) => {
+  const { pace } = options
   const tally: Tally = {
+    closedLoop: "width" in pace,
     sending: true,
     recording: false,
     released: 0,
@@ -181,7 +193,8 @@ export const runLoad = async <A>(options: {
         conversations.slice(at, at + 20).map((conversation) => conversation.open(options.urls, failed.reject))
       )
     }
-    for (const conversation of conversations) for (let i = 0; i < options.width; i++) conversation.send()
+    if ("rate" in pace) void sendAtRate(conversations, pace.rate, tally)
+    else for (const conversation of conversations) for (let i = 0; i < pace.width; i++) conversation.send()
     await sleep(options.warmMs)
     const releasedBefore = tally.released
     const from = options.sample()
@@ -199,6 +212,7 @@ export const runLoad = async <A>(options: {
   try {
     return await Promise.race([run(), failed.promise])
   } finally {
+    tally.sending = false
     for (const conversation of conversations) conversation.close()
   }
 }

@@ -18,7 +18,7 @@ export const query = (statement: string, database = "postgres") =>
     )
   )
 
-/** An empty database until the scope closes. One that a killed run left is replaced, one in use is not. */
+/** Makes an empty database that lives until the scope closes. Replaces one that a killed run left, but none in use. */
 export const freshDatabase = (name: string) =>
   Effect.acquireRelease(
     query(`DROP DATABASE IF EXISTS ${name}`).pipe(
@@ -30,7 +30,7 @@ export const freshDatabase = (name: string) =>
 
 const decodePid = Schema.decodeUnknownEffect(Schema.Tuple([Schema.Struct({ pid: Schema.Int })]))
 
-/** The process that all sessions of the server are children of. */
+/** The parent process of all sessions of the server. */
 export const postmasterPid = Effect.gen(function* () {
   // The session must still be there when its parent is looked up.
   const connection = yield* PgConnection.make({ ...server, database: "postgres" })

@@ -12,8 +12,9 @@ interface Flight {
 }
 
 /**
- * One room in which the first `senders` members write, and everybody reads: each sends the next message when all have
- * read the last, or `rate` messages a second. Counts deliveries, and takes the time until the last one of a message.
+ * Loads one room in which the first `senders` members write, and all members read. Each writer sends the next message
+ * when all have read the last one, or `rate` messages a second. Counts deliveries, and measures the time until the last
+ * delivery of a message.
  */
 export const runRoom = async <A>(options: {
   readonly urls: Target["urls"]
@@ -24,7 +25,7 @@ export const runRoom = async <A>(options: {
   readonly rate: number | undefined
   readonly warmMs: number
   readonly measureMs: number
-  /** Called at the start and at the end of what is measured. */
+  /** Called at the start and at the end of the measured time. */
   readonly sample: () => A
 }) => {
   const { conversation, dialect, members, urls } = options

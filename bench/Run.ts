@@ -1,6 +1,6 @@
 import { Console, Effect, Schema } from "effect"
 import { type CpuSample, cpuBetween, sampleCpu } from "./Cpu.ts"
-import { type Faults, runLoad } from "./Load.ts"
+import { type Faults, type Pace, runLoad } from "./Load.ts"
 import { BenchError, query } from "./Postgres.ts"
 import { runRoom } from "./Room.ts"
 import type { RoomTarget, Target } from "./Targets.ts"
@@ -11,6 +11,8 @@ export interface Run {
   readonly perSecond: number
   readonly serverCpu: number
   readonly postgresCpu: number
+  /** NATS and Redis. */
+  readonly busCpu: number
   readonly stackCpu: number
   readonly generatorCpu: number
   readonly ackP50: number
@@ -28,7 +30,7 @@ const decodeCounts = Schema.decodeUnknownEffect(
   Schema.Array(Schema.Struct({ conversation: Schema.String, rows: Schema.Int, ids: Schema.Int, span: Schema.Int }))
 )
 
-/** Compares what the database holds with what was sent, all of which was acknowledged and delivered. */
+/** Compares the rows in the database with the messages that were sent, acknowledged and delivered. */
 const countFaults = Effect.fnUntraced(function* (target: Target, seen: Faults) {
   const rows = yield* query(target.count, target.database)
   const counts = new Map((yield* Effect.orDie(decodeCounts(rows))).map((count) => [count.conversation, count]))
@@ -42,7 +44,7 @@ const countFaults = Effect.fnUntraced(function* (target: Target, seen: Faults) {
   return faults
 })
 
-/** What a load did between two samples of the CPU. */
+/** The result of a load between two samples of the CPU. */
 interface Loaded {
   readonly from: CpuSample
   readonly to: CpuSample
@@ -61,7 +63,8 @@ const toRun = ({ ack, delivery, faults, from, released, to }: Loaded): Run => {
     perSecond: released / (cpu.wall / 1_000_000),
     serverCpu: cpu.server / released,
     postgresCpu: cpu.postgres / released,
-    stackCpu: (cpu.server + cpu.postgres) / released,
+    busCpu: cpu.bus / released,
+    stackCpu: (cpu.server + cpu.postgres + cpu.bus) / released,
     generatorCpu: cpu.generator / released,
     ackP50: quantile(acks, 0.5),
     ackP99: quantile(acks, 0.99),
@@ -78,32 +81,32 @@ export interface LoadOptions {
   readonly measureMs: number
 }
 
-/** Every run begins behind a checkpoint, so that none pays for the pages of another. */
+/** Runs a load after a checkpoint, so that no run pays for the pages of another. */
 const load = <A>(
-  target: Pick<RoomTarget, "name" | "pids" | "database">,
+  target: Pick<RoomTarget, "name" | "processes" | "database">,
   postmaster: number,
   run: (sample: () => CpuSample) => Promise<A>
 ) =>
   Effect.andThen(
     query("CHECKPOINT"),
     Effect.tryPromise({
-      try: () => run(() => sampleCpu(target.pids, postmaster, target.database)),
+      try: () => run(() => sampleCpu(target.processes, postmaster, target.database)),
       catch: (error) =>
         new BenchError({ message: `${target.name}: ${error instanceof Error ? error.message : "the load broke off"}` })
     })
   )
 
-/** Loads a target for a while, and looks at what it cost and whether every message is where it belongs. */
+/** Loads a target for a while, measures its cost, and checks that every message was stored and delivered once. */
 export const measure = Effect.fnUntraced(function* (
   target: Target,
   postmaster: number,
-  options: LoadOptions & { readonly width: number }
+  options: LoadOptions & { readonly pace: Pace }
 ) {
   const result = yield* load(target, postmaster, (sample) => runLoad({ ...target, ...options, sample }))
   return toRun({ ...result, faults: yield* countFaults(target, result.faults) })
 })
 
-/** The same for a room; a delivery is what is counted as a message. */
+/** Does the same for a room, where each delivery counts as a message. */
 export const measureRoom = Effect.fnUntraced(function* (
   target: RoomTarget,
   postmaster: number,
@@ -113,8 +116,8 @@ export const measureRoom = Effect.fnUntraced(function* (
 })
 
 /**
- * One run per target and round. A neighbour may never be quiet: after two rounds more than `wanted` the figures of all
- * must do.
+ * Does one run per target and round, until `wanted` rounds were undisturbed. After `most` rounds the figures of all
+ * rounds count, since a noisy neighbour may never be quiet.
  */
 export const takeRounds = Effect.fnUntraced(function* <T extends { readonly name: string }>(
   running: ReadonlyArray<T>,
@@ -139,9 +142,9 @@ export const takeRounds = Effect.fnUntraced(function* <T extends { readonly name
 })
 
 const describe = (name: string, run: Run) =>
-  `${name.padEnd(10)} ${run.perSecond.toFixed(0).padStart(6)}/s  CPU ${run.serverCpu.toFixed(1)} + ${run.postgresCpu.toFixed(1)} µs  ` +
+  `${name.padEnd(10)} ${run.perSecond.toFixed(0).padStart(6)}/s  CPU ${run.serverCpu.toFixed(1)} + ${run.postgresCpu.toFixed(1)} + ${run.busCpu.toFixed(1)} µs  ` +
   `delivery ${run.deliveryP50.toFixed(1)} / ${run.deliveryP99.toFixed(1)} ms  ` +
   `others ${run.others.toFixed(2)}  steal ${(run.steal * 100).toFixed(0)} %${isDisturbed(run) ? "  disturbed" : ""}`
 
-/** Strangers took so much that the figures say little. */
+/** Whether other processes took so much that the figures say little. */
 const isDisturbed = ({ others, steal }: Run) => others > 0.5 || steal > 0.1

@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const startMs = 30_000
 const stopMs = 15_000
 
-/** The URL of the line that says `"message":"listening"`. The process must not end before the scope does. */
+/** Reads the URL from the log line `"message":"listening"`. Fails when the process ends before the scope does. */
 const listening = (name: string, child: ChildProcess) =>
   Effect.callback<string, BenchError>((resume) => {
     let last = ""
@@ -80,26 +80,43 @@ export const startServer = Effect.fnUntraced(function* (
   return server
 })
 
-/** A NATS server of its own, so that its CPU can be told from that of others. */
-export const startNats = Effect.gen(function* () {
+/** Starts a server of the system on a free port, and waits until its output has `ready`. */
+const startProgram = Effect.fnUntraced(function* (
+  command: string,
+  args: (port: number) => ReadonlyArray<string>,
+  ready: string
+) {
   const port = yield* freePort
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      spawn("nats-server", ["-a", "127.0.0.1", "-p", String(port)], {
+      spawn(command, args(port), {
         env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
-        stdio: ["ignore", "ignore", "pipe"]
+        stdio: ["ignore", "pipe", "pipe"]
       })
     ),
     stop
   )
   yield* Effect.callback<void, BenchError>((resume) => {
+    const fail = (why: string) => resume(Effect.fail(new BenchError({ message: `${command}: ${why}` })))
     let output = ""
-    child.stderr.on("data", (chunk: Buffer) => {
-      output += chunk
-      if (output.includes("Server is ready")) resume(Effect.void)
-    })
-    child.once("error", ({ message }) => resume(Effect.fail(new BenchError({ message: `nats-server: ${message}` }))))
-    child.once("exit", () => resume(Effect.fail(new BenchError({ message: `nats-server ended: ${output}` }))))
+    const onOutput = (chunk: Buffer) => {
+      output = (output + chunk).slice(-4000)
+      if (output.includes(ready)) resume(Effect.void)
+    }
+    child.stdout.on("data", onOutput)
+    child.stderr.on("data", onOutput)
+    child.once("error", ({ message }) => fail(message))
+    child.once("exit", () => fail(`it ended: ${output}`))
   })
-  return { pid: child.pid ?? 0, address: `nats://127.0.0.1:${port}` }
+  return { pid: child.pid ?? 0, port }
 })
+
+/** Starts a separate NATS server, so that its CPU can be measured. */
+export const startNats = startProgram("nats-server", (port) => ["-a", "127.0.0.1", "-p", `${port}`], "Server is ready")
+
+/** Starts a separate Redis server that stores nothing on disk, so that its CPU can be measured. */
+export const startRedis = startProgram(
+  "redis-server",
+  (port) => ["--bind", "127.0.0.1", "--port", `${port}`, "--save", "", "--appendonly", "no"],
+  "Ready to accept connections"
+)

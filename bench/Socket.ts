@@ -4,11 +4,11 @@ import { clientFrame, FrameReader } from "./Frames.ts"
 const endOfHead = Buffer.from("\r\n\r\n")
 
 /**
- * A WebSocket client on a bare TCP socket: it shares the processors with what it measures, so it does as little as it
- * can.
+ * A WebSocket client on a bare TCP socket. It does as little as possible, because it shares the processors with the
+ * server that it measures.
  */
 export class Socket {
-  /** Takes each text. Set it before the next tick, and again once the greeting is over. */
+  /** Called with each text. Set it before the next tick, and again once the greeting is over. */
   onText: (text: string) => void = () => {}
   private readonly tcp: TcpSocket
   private readonly reader = new FrameReader()
@@ -22,7 +22,7 @@ export class Socket {
     tcp.on("close", () => this.fail("the server ended the connection"))
   }
 
-  /** Resolves when the server has upgraded the connection; `onFailure` is told of its end at any time, unless we closed it. */
+  /** Resolves when the server has upgraded the connection; `onFailure` is called when it ends, unless we closed it. */
   static open(url: string, path: string, onFailure: (error: Error) => void): Promise<Socket> {
     const { hostname, port } = new URL(url)
     const tcp = connect({ host: hostname, port: Number(port), noDelay: true })

@@ -1,16 +1,16 @@
 import { randomUUID } from "node:crypto"
-import { Effect, Schema } from "effect"
-import { type Dialect, type Member, serviceDialect, sketchDialect, socketIoDialect } from "./Dialects.ts"
-import type { Pair } from "./Load.ts"
-import { BenchError, freshDatabase } from "./Postgres.ts"
-import { type Server, startNats, startServer } from "./Server.ts"
+import { Effect } from "effect"
+import type { Processes } from "./Cpu.ts"
+import { type Dialect, type Member, type Pair, serviceDialect, sketchDialect, socketIoDialect } from "./Dialects.ts"
+import { freshDatabase } from "./Postgres.ts"
+import { type Server, startServer } from "./Server.ts"
+import { acquaintAll, makeStack, post, type Stack, Started, startNode } from "./Service.ts"
 
-/** A chat that runs, with people who are ready to talk. */
+/** A running chat server, with users who are ready to write. */
 export interface Target {
   readonly name: string
-  /** The processes whose CPU counts, with all their children. */
-  readonly pids: ReadonlyArray<number>
-  /** Where senders and receivers connect to. */
+  readonly processes: Processes
+  /** The URLs to which senders and receivers connect. */
   readonly urls: { readonly sender: string; readonly receiver: string }
   readonly database: string
   readonly dialect: Dialect
@@ -26,7 +26,13 @@ const strangers = (count: number) =>
     return { conversation, sender: member(), receiver: member(), sent: 0, seq: 0 }
   })
 
-const single = ({ pid, url }: Server) => ({ pids: [pid], urls: { sender: url, receiver: url } })
+const single = ({ pid, url }: Server) => ({
+  processes: { server: [pid], bus: [] },
+  urls: { sender: url, receiver: url }
+})
+
+/** The nodes of a service. */
+type Nodes = readonly [Server, ...ReadonlyArray<Server>]
 
 const sketch = (name: string, numbering: "database" | "memory") =>
   Effect.fnUntraced(function* (pairs: number) {
@@ -55,7 +61,7 @@ const socketIo = Effect.fnUntraced(function* (pairs: number) {
   }
 })
 
-/** A target with one room of everybody in the pairs, of whom the first ones write. */
+/** A target with one room of all users, in which the first ones write. */
 export interface RoomTarget extends Omit<Target, "pairs" | "count" | "database"> {
   /** Undefined when it stores nothing. */
   readonly database: string | undefined
@@ -63,163 +69,69 @@ export interface RoomTarget extends Omit<Target, "pairs" | "count" | "database">
   readonly members: ReadonlyArray<Member>
 }
 
+const everybody = (size: number) => {
+  const conversation = randomUUID()
+  const members = Array.from({ length: size }, (): Member => ({ user: randomUUID(), conversation, token: "" }))
+  return { conversation, members }
+}
+
 /** A bare loop that writes one shared frame to every socket, and stores nothing. */
 const loop = Effect.fnUntraced(function* (members: number) {
-  const conversation = randomUUID()
   return {
     name: "loop",
     ...single(yield* startServer("loop", ["bench/loop.ts"])),
     database: undefined,
     dialect: sketchDialect,
-    conversation,
-    members: Array.from({ length: members }, (): Member => ({ user: randomUUID(), conversation, token: "" }))
+    ...everybody(members)
   }
 })
 
-/** Above what the benchmark reaches; the limiters run all the same. */
-const limits = {
-  CHAT_LIMITS__REGISTRATIONS_PER_MINUTE_ADDRESS: "100000",
-  CHAT_LIMITS__COMMANDS_PER_SECOND: "100000",
-  CHAT_LIMITS__COMMANDS_BURST: "100000",
-  CHAT_LIMITS__COMMANDS_IN_FLIGHT: "100",
-  CHAT_LIMITS__MEMBERS_PER_REQUEST: "1000",
-  CHAT_LIMITS__SOCKETS_PER_ADDRESS: "100000",
-  CHAT_LIMITS__UNAUTHENTICATED_SOCKETS_PER_ADDRESS: "100000"
-}
+const countInService = `SELECT conversation_id AS conversation, count(*)::int AS rows,
+  count(DISTINCT client_message_id)::int AS ids, (max(seq) - min(seq) + 1)::int AS span FROM messages GROUP BY 1`
 
-const Signed = Schema.Struct({ accessToken: Schema.String, user: Schema.Struct({ id: Schema.String }) })
-const Started = Schema.Struct({ id: Schema.String, seq: Schema.Int })
-
-const post = <S extends Schema.ConstraintDecoder<unknown>>(
-  answers: S,
-  url: string,
-  path: string,
-  body: unknown,
-  token?: string
-) =>
-  Effect.tryPromise({
-    try: async () => {
-      const response = await fetch(url + path, {
-        method: "POST",
-        headers: { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) },
-        body: JSON.stringify(body)
-      })
-      const answer = await response.json()
-      if (!response.ok) throw new Error(`${path} answers ${response.status} ${JSON.stringify(answer)}`)
-      return answer
-    },
-    catch: (error) =>
-      new BenchError({
-        message: `service: ${path}: ${error instanceof Error ? `${error.message} ${error.cause ?? ""}` : "no answer"}`
-      })
-  }).pipe(Effect.flatMap(Schema.decodeUnknownEffect(answers)), Effect.catchTag("SchemaError", Effect.die))
-
-const signUp = Effect.fnUntraced(function* (url: string, username: string) {
-  const password = randomUUID()
-  const email = `${username}@example.com`
-  yield* post(Schema.Unknown, url, "/v1/auth/register", { username, email, displayName: username, password })
-  const { accessToken, user } = yield* post(Signed, url, "/v1/auth/login", { login: username, password })
-  return { token: accessToken, user: user.id }
-})
-
-const acquaint = Effect.fnUntraced(function* (url: string, index: number) {
-  const sender = yield* signUp(url, `sender${index}`)
-  const receiver = yield* signUp(url, `receiver${index}`)
-  const { id: conversation, seq } = yield* post(
-    Started,
-    url,
-    "/v1/conversations",
-    { kind: "dm", userId: receiver.user },
-    sender.token
-  )
-  const pair: Pair = {
-    conversation,
-    sender: { ...sender, conversation },
-    receiver: { ...receiver, conversation },
-    sent: 0,
-    seq
-  }
-  return pair
-})
-
-/** A node of the service on that database. */
-const startNode = (
-  name: string,
-  database: string,
-  nodeOptions: ReadonlyArray<string>,
-  environment: Readonly<Record<string, string>> = {}
-) =>
-  startServer(name, [...nodeOptions, "src/main.ts"], {
-    ...limits,
-    CHAT_SERVER__PORT: "0",
-    CHAT_POSTGRES__HOST: "127.0.0.1",
-    CHAT_POSTGRES__USERNAME: "postgres",
-    CHAT_POSTGRES__DATABASE: database,
-    CHAT_JWT__SECRET: "a secret of the benchmark, long enough to be accepted",
-    ...environment
-  })
-
-const ofService = Effect.fnUntraced(function* (url: string, pairs: number) {
+const ofService = Effect.fnUntraced(function* (name: string, stack: Stack, nodes: Nodes, pairs: number) {
   return {
+    name,
+    processes: { server: nodes.map(({ pid }) => pid), bus: stack.bus },
+    urls: { sender: nodes[0].url, receiver: (nodes[1] ?? nodes[0]).url },
+    database: stack.database,
     dialect: serviceDialect,
-    // Two at a time: each costs two password hashes, which take all cores.
-    pairs: yield* Effect.forEach(
-      Array.from({ length: pairs }, (_, index) => acquaint(url, index)),
-      (pair) => pair,
-      { concurrency: 2 }
-    ),
-    count: `SELECT conversation_id AS conversation, count(*)::int AS rows, count(DISTINCT client_message_id)::int AS ids,
-      (max(seq) - min(seq) + 1)::int AS span FROM messages GROUP BY 1`
+    pairs: yield* acquaintAll(nodes[0].url, pairs),
+    count: countInService
   }
 })
 
 const service = Effect.fnUntraced(function* (pairs: number, nodeOptions: ReadonlyArray<string> = []) {
-  const database = yield* freshDatabase("chat_bench_service")
-  const node = yield* startNode("service", database, nodeOptions)
-  return { name: "service", ...single(node), database, ...(yield* ofService(node.url, pairs)) }
+  const stack = yield* makeStack("chat_bench_service")
+  return yield* ofService("service", stack, [yield* startNode("service", stack, nodeOptions)], pairs)
 })
 
-/** The log has no line for a message, and says where the service listens. */
-const quiet = { CHAT_METRICS__ENABLED: "false", CHAT_TRACING__ENABLED: "false" }
-
-const traced = (collector: Server, sampleRate: string) => ({
-  CHAT_METRICS__ENABLED: "true",
-  CHAT_TRACING__ENABLED: "true",
-  CHAT_TRACING__ENDPOINT: `${collector.url}/api/traces`,
-  CHAT_TRACING__SAMPLE_RATE: sampleRate
-})
-
-/** The service with nothing that watches it, with all of it, and with every message traced. */
-export const telemetryTargets = Effect.fnUntraced(function* (pairs: number) {
-  const collector = yield* startServer("collector", ["bench/collector.ts"])
-  const start = Effect.fnUntraced(function* (name: string, environment: Readonly<Record<string, string>>) {
-    const database = yield* freshDatabase(`chat_bench_${name.replaceAll(" ", "_")}`)
-    const node = yield* startNode(name, database, [], environment)
-    return { name, ...single(node), database, ...(yield* ofService(node.url, pairs)) }
-  })
-  return [
-    yield* start("all off", quiet),
-    yield* start("telemetry", traced(collector, "0.01")),
-    yield* start("every trace", traced(collector, "1"))
-  ]
-})
-
-/** All who send are on one node, all who receive on the other; the NATS server between them counts too. */
+/** All senders are on one node and all receivers on the other. */
 const twoNodes = Effect.fnUntraced(function* (pairs: number) {
-  const database = yield* freshDatabase("chat_bench_nodes")
-  const nats = yield* startNats
-  const first = yield* startNode("first node", database, [], { CHAT_NATS__ADDRESS: nats.address })
-  const second = yield* startNode("second node", database, [], { CHAT_NATS__ADDRESS: nats.address })
-  return {
-    name: "two nodes",
-    pids: [first.pid, second.pid, nats.pid],
-    urls: { sender: first.url, receiver: second.url },
-    database,
-    ...(yield* ofService(first.url, pairs))
-  }
+  const stack = yield* makeStack("chat_bench_nodes")
+  const nodes: Nodes = [yield* startNode("first node", stack), yield* startNode("second node", stack)]
+  return yield* ofService("two nodes", stack, nodes, pairs)
 })
 
-const serviceRoom = Effect.fnUntraced(function* (size: number, nodeOptions: ReadonlyArray<string>) {
+/** What differs from one trace in 100. Logs stay on: they have no line per message, and they name the URL. */
+const telemetry = {
+  "all off": { CHAT_METRICS__ENABLED: "false", CHAT_TRACING__ENABLED: "false" },
+  telemetry: {},
+  "every trace": { CHAT_TRACING__SAMPLE_RATE: "1" }
+}
+
+/** The service without telemetry, with all telemetry, and with a trace of every message. */
+export const telemetryTargets = (pairs: number) =>
+  Effect.forEach(
+    Object.entries(telemetry),
+    Effect.fnUntraced(function* ([name, settings]) {
+      const stack = yield* makeStack(`chat_bench_${name.replaceAll(" ", "_")}`)
+      const node = yield* startNode(name, { ...stack, environment: { ...stack.environment, ...settings } })
+      return yield* ofService(name, stack, [node], pairs)
+    })
+  )
+
+const serviceRoom = Effect.fnUntraced(function* (size: number, nodeOptions: ReadonlyArray<string> = []) {
   const target = yield* service(size / 2, nodeOptions)
   const members = target.pairs.flatMap(({ receiver, sender }) => [sender, receiver])
   const [owner, ...others] = members
@@ -228,7 +140,13 @@ const serviceRoom = Effect.fnUntraced(function* (size: number, nodeOptions: Read
   return { ...target, conversation: id, members }
 })
 
-export const roomTargets = { loop, service: serviceRoom }
+/** The comparison with one room for all its users. */
+const socketIoRoom = Effect.fnUntraced(function* (size: number) {
+  const target = yield* socketIo(0)
+  return { ...target, ...everybody(size) }
+})
+
+export const roomTargets = { loop, "socket.io": socketIoRoom, service: serviceRoom }
 
 export const targets = {
   sketch: sketch("sketch", "database"),

@@ -1,6 +1,6 @@
 import { createServer } from "node:http"
 
-/** A collector of traces that takes everything and keeps nothing. */
+/** A collector of traces that accepts all requests and stores nothing. */
 const server = createServer((request, response) => {
   request.resume()
   request.on("end", () => response.writeHead(200).end())

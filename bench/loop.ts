@@ -1,6 +1,6 @@
 /**
- * The yardstick of a room: plain `ws`, one frame built per message, and the same bytes written to every socket. It
- * stores nothing, and knows no members, limits or slow readers.
+ * The yardstick for a room: plain `ws`, one frame per message, and the same bytes written to every socket. It stores
+ * nothing, and has no members, limits or handling of slow readers.
  */
 import { createServer } from "node:http"
 import type { AddressInfo, Socket } from "node:net"
@@ -24,7 +24,7 @@ http.on("upgrade", (request, socket: Socket, head) =>
       const { body, clientId, conversation, id } = JSON.parse(data.toString())
       seq++
       socket.write(serverFrame(JSON.stringify({ id, ok: { seq } })))
-      // As long as the event of the service.
+      // The padding makes it as long as the event of the service.
       const padding = " ".repeat(500)
       const event = serverFrame(
         JSON.stringify({ event: "message", conversation, seq, sender, clientId, body, padding })

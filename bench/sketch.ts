@@ -1,9 +1,9 @@
 /**
- * The yardstick: direct messages on plain `ws` and `pg`, as fast as Node gets without being a product. It knows no
+ * The yardstick: direct messages on plain `ws` and `pg`, as fast as Node allows without the features of a product: no
  * users, members, retries, limits or logs. Messages are committed in groups, each event is encoded once, and a socket
  * is written to once a batch. Run as `node sketch.ts <database> <numbering>`: `database` takes the seq of a
- * conversation from its row in the same transaction, as whatever may be restarted must; `memory` counts in this
- * process and only inserts, which is the floor.
+ * conversation from its row in the same transaction, which survives a restart; `memory` counts in this process and only
+ * inserts, which is the floor.
  */
 import { createServer } from "node:http"
 import type { AddressInfo, Socket } from "node:net"

@@ -1,11 +1,11 @@
 /**
- * A bot that repeats what it is told. Run it with the URL, the login and the password of an account:
+ * A bot that repeats the messages that it gets. Run it with the URL, the login and the password of an account:
  *
- *     node examples/echo-bot.ts http://localhost:8080 bot "correct horse"
+ *     npm run example -- echo-bot http://localhost:8080 bot "correct horse"
  */
 import { Chat } from "chat-service/client"
 
-/** Answers each message of others once, whatever happens to the connection, until the client is closed. */
+/** Answers each message of other users once, whatever happens to the connection, until the client is closed. */
 export const echo = async (chat: Chat) => {
   for await (const event of chat.events()) {
     if (event.event !== "message.created") continue
@@ -18,5 +18,7 @@ export const echo = async (chat: Chat) => {
 
 if (import.meta.main) {
   const [url = "http://localhost:8080", login = "", password = ""] = process.argv.slice(2)
-  await echo(new Chat({ url, tokens: await Chat.login(url, { login, password }) }))
+  const tokens = await Chat.login(url, { login, password })
+  process.stdout.write(`signed in as ${tokens.user.username}; Ctrl+C ends it\n`)
+  await echo(new Chat({ url, tokens }))
 }

@@ -1,16 +1,16 @@
 /**
- * Calls over RPC, for programs with Effect: reads a user's conversations, and follows what happens in them.
+ * Calls over RPC, for programs with Effect: reads a user's conversations, and follows their events.
  *
- *     node examples/rpc-consumer.ts http://localhost:8080 ann "correct horse"
+ *     npm run example -- rpc-consumer http://localhost:8080 ann "correct horse"
  */
-import { makeRpc } from "chat-service/client"
+import { makeRpc, withToken } from "chat-service/client/rpc"
 import { Console, Effect, Stream } from "effect"
 
-/** The conversations with their unread counts, then each new message, one line each. */
+/** Prints the conversations with their unread counts, then each new message, one line each. */
 export const follow = Effect.fnUntraced(function* (url: string, login: string, password: string) {
   const rpc = yield* makeRpc(url, "websocket")
   const { accessToken } = yield* rpc["auth.login"]({ login, password })
-  return rpc["events.stream"]({}, { headers: { authorization: `Bearer ${accessToken}` } }).pipe(
+  return withToken(accessToken)(rpc["events.stream"]({})).pipe(
     Stream.flatMap((told) => {
       switch (told.event) {
         case "ready":

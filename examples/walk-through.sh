@@ -18,7 +18,7 @@ ANN=$(login ann)
 BOB=$(login bob)
 BOB_ID=$(curl -fsS "$API/users/me" -H "authorization: Bearer $BOB" | field id)
 
-echo '# The direct conversation of the two: there is one, for ever'
+echo '# The direct conversation of the two: each pair has exactly one'
 DM=$(post "$API/conversations" -H "authorization: Bearer $ANN" -d "{\"kind\":\"dm\",\"userId\":\"$BOB_ID\"}" | field id)
 echo "$DM"
 

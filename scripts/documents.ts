@@ -1,6 +1,10 @@
-/** Writes the documents as they are served to docs/, where a change of what clients rely on is seen in a diff. */
-import { writeFileSync } from "node:fs"
-import { asyncApiDocument, openApiDocument } from "../src/http/Docs.ts"
+/** Writes what the service says about itself to docs/, so that a diff shows every change of what clients rely on. */
+import { readFileSync, writeFileSync } from "node:fs"
+import { asyncApiDocument, openApiDocument } from "../src/http/documents/Docs.ts"
+import { withRealtimeTables } from "../src/http/documents/RealtimeTables.ts"
 
 for (const [name, document] of Object.entries({ openapi: openApiDocument(), asyncapi: asyncApiDocument() }))
   writeFileSync(new URL(`../docs/${name}.json`, import.meta.url), `${JSON.stringify(document, null, 1)}\n`)
+
+const realtime = new URL("../docs/realtime.md", import.meta.url)
+writeFileSync(realtime, withRealtimeTables(readFileSync(realtime, "utf8")))

@@ -1,4 +1,4 @@
-// Adds up vitest's JSON reports and prints the line that CI reads; exits 1 when anything failed or was skipped.
+// Adds up the JSON reports of vitest and prints the line that CI reads. It exits with 1 if a test failed or was skipped.
 import { existsSync, readFileSync } from "node:fs"
 
 const [runFailed, ...files] = process.argv.slice(2)
@@ -7,7 +7,7 @@ const sum = (key) => reports.reduce((total, report) => total + report[key], 0)
 
 const passed = sum("numPassedTests")
 const skipped = sum("numPendingTests") + sum("numTodoTests")
-// A file that cannot be loaded, or a report that was never written, fails the run without counting a failed test.
+// A file that cannot be loaded and a report that was not written fail the run, but count no failed test.
 const failed = Math.max(sum("numFailedTests"), runFailed === "1" ? 1 : 0)
 
 for (const { assertionResults } of reports.flatMap((report) => report.testResults)) {

@@ -5,9 +5,10 @@ import { NodeServices } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { Effect, Exit, References, Scope } from "effect"
 import type { TestProject } from "vitest/node"
-import { startEmbeddedPostgres } from "../src/layers/EmbeddedPostgres.ts"
-import { migrate } from "../src/layers/Migrations.ts"
-import { layerServer, type PostgresTarget } from "../src/layers/Postgres.ts"
+import { startEmbeddedPostgres } from "../src/layers/postgres/EmbeddedPostgres.ts"
+import { migrate } from "../src/layers/postgres/Migrations.ts"
+import { layerServer } from "../src/layers/postgres/Postgres.ts"
+import type { PostgresTarget } from "../src/layers/postgres/PostgresConfig.ts"
 import { type Cluster, owned } from "./support/Clusters.ts"
 
 const target = ({ host, port, username }: Cluster, database: string): PostgresTarget => ({
@@ -19,7 +20,7 @@ const target = ({ host, port, username }: Cluster, database: string): PostgresTa
   maxConnections: 2
 })
 
-/** Databases of test runs that are gone. */
+/** Drops the databases of test runs that have ended. */
 const dropLeftovers = Effect.gen(function* () {
   const sql = yield* PgClient.PgClient
   const names = yield* sql<{
@@ -30,7 +31,7 @@ const dropLeftovers = Effect.gen(function* () {
   }
 })
 
-/** A migrated database to copy from; dropped at the end of the run. */
+/** Makes a migrated database to copy from, which is dropped at the end of the run. */
 const makeTemplate = Effect.fnUntraced(function* (cluster: Cluster) {
   const admin = layerServer(target(cluster, "postgres"))
   yield* dropLeftovers.pipe(Effect.provide(admin))

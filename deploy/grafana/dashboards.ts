@@ -1,10 +1,10 @@
-// Writes the dashboards that Grafana reads: `node deploy/grafana/dashboards.ts`. A test fails when it was forgotten.
+// Writes the dashboards that Grafana reads: `node deploy/grafana/dashboards.ts`. A test fails if the files are not up to date.
 import { writeFileSync } from "node:fs"
 
 interface Query {
   readonly expr: string
   readonly legend: string
-  /** Shows the traces behind the numbers: of histograms. */
+  /** Whether the panel shows exemplars, which link to traces. Only histograms have them. */
   readonly exemplars?: true
 }
 
@@ -25,7 +25,7 @@ interface Dashboard {
 const rate = (metric: string, labels = "") => `rate(${metric}${labels === "" ? "" : `{${labels}}`}[$__rate_interval])`
 const by = (label: string, expr: string): Query => ({ expr: `sum by (${label}) (${expr})`, legend: `{{${label}}}` })
 const total = (legend: string, expr: string): Query => ({ expr: `sum(${expr})`, legend })
-/** The share of those among all; none is 0, not nothing. */
+/** The share of `some` in `all`. Without any of them it is 0 instead of no value. */
 const share = (legend: string, some: string, all: string): Query => ({
   expr: `(sum(${some}) or vector(0)) / sum(${all})`,
   legend
@@ -56,17 +56,17 @@ const overview: Dashboard = {
   title: "Chat: overview",
   rows: [
     {
-      title: "Is it there",
+      title: "Availability",
       panels: [
         { title: "Nodes by release", type: "stat", unit: "short", queries: [by("version", "chat_build_info")] },
         {
           title: "Dependencies",
-          description: "1 while every node reaches it",
+          description: "1 while every node can reach it",
           type: "stat",
           unit: "short",
           queries: [{ expr: "min by (dependency) (chat_dependency_up)", legend: "{{dependency}}" }]
         },
-        { title: "Nodes that drain", type: "stat", unit: "short", queries: [total("draining", "chat_draining")] },
+        { title: "Draining nodes", type: "stat", unit: "short", queries: [total("draining", "chat_draining")] },
         { title: "Open sockets", type: "stat", unit: "short", queries: [by("state", "chat_websocket_connections")] }
       ]
     },
@@ -84,7 +84,7 @@ const overview: Dashboard = {
       panels: [
         {
           title: "Requests that failed",
-          description: "Answers 5xx, of all; /ready says 503 for a living",
+          description: "The share of 5xx answers, without those of /ready",
           unit: "percentunit",
           queries: [
             share(
@@ -96,7 +96,7 @@ const overview: Dashboard = {
         },
         {
           title: "Commands that failed",
-          description: "By a fault of ours or an absent dependency, of all",
+          description: "The share of commands that failed because of a bug or an unavailable dependency",
           unit: "percentunit",
           queries: [
             share(
@@ -196,17 +196,17 @@ const realtime: Dashboard = {
       ]
     },
     {
-      title: "What was missed",
+      title: "Missed events",
       panels: [
         {
           title: "Repairs by cause",
-          description: "Events that the bus did not bring, read from the log",
+          description: "Events that the bus did not deliver, and that were read from the log",
           unit: "ops",
           queries: [by("cause", rate("chat_repaired_events_total"))]
         },
         {
           title: "Events for other nodes",
-          description: "What NATS took, and what it did not: that is repaired",
+          description: "Events that NATS accepted or did not accept; the latter are repaired",
           unit: "ops",
           queries: [by("outcome", rate("chat_bus_events_total"))]
         },
@@ -226,7 +226,7 @@ const realtime: Dashboard = {
       title: "Presence",
       panels: [
         { title: "Users with a device", unit: "short", queries: [by("instance", "chat_presence_users")] },
-        { title: "Changes told", unit: "ops", queries: [total("changes", rate("chat_presence_changes_total"))] }
+        { title: "Changes sent", unit: "ops", queries: [total("changes", rate("chat_presence_changes_total"))] }
       ]
     }
   ]
@@ -270,7 +270,7 @@ const database: Dashboard = {
           queries: [quantileBy("operation", "chat_database_query_duration_seconds")]
         },
         {
-          title: "Where the time goes",
+          title: "Database time by operation",
           description: "Seconds of the database's time in a second",
           unit: "s",
           queries: [by("operation", rate("chat_database_query_duration_seconds_sum"))]
@@ -294,7 +294,7 @@ const business: Dashboard = {
           unit: "short",
           queries: [total("accounts", "increase(chat_users_registered_total[1d])")]
         },
-        { title: "Users here now", type: "stat", unit: "short", queries: [total("users", "chat_presence_users")] },
+        { title: "Connected users", type: "stat", unit: "short", queries: [total("users", "chat_presence_users")] },
         { title: "New accounts", unit: "ops", queries: [total("accounts", rate("chat_users_registered_total"))] }
       ]
     },
@@ -327,10 +327,15 @@ const business: Dashboard = {
       ]
     },
     {
-      title: "What was refused",
+      title: "Refused requests",
       panels: [
         { title: "Logins and tokens", unit: "ops", queries: [by("reason", rate("chat_auth_failures_total"))] },
-        { title: "Limits", unit: "ops", queries: [by("limit", rate("chat_limit_hits_total"))] }
+        { title: "Limits", unit: "ops", queries: [by("limit", rate("chat_limit_hits_total"))] },
+        {
+          title: "Fetches of the keys of issuers",
+          unit: "ops",
+          queries: [by("outcome", rate("chat_issuer_key_fetches_total"))]
+        }
       ]
     }
   ]

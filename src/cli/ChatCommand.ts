@@ -1,6 +1,8 @@
-import { Cause, Config, Console, Effect, FileSystem, Option, Redacted } from "effect"
-import { Argument, CliConfig, CliError, Command, Flag, GlobalFlag, Prompt } from "effect/cli"
+import { Cause, Config, Console, Effect, FileSystem, Layer, Option, Redacted } from "effect"
+import { Argument, CliConfig, CliError, CliOutput, Command, Flag, GlobalFlag, Prompt } from "effect/cli"
 import { login, register } from "../client/Credentials.ts"
+import { InviteCode } from "../domain/Ids.ts"
+import { conversation, conversationCommands, json } from "./ConversationCommands.ts"
 import { SessionFile } from "./SessionFile.ts"
 import { smoke } from "./Smoke.ts"
 import { http, nameOf, send, tail } from "./Talk.ts"
@@ -19,13 +21,7 @@ const passwordFile = Flag.String("password-file").pipe(
   Flag.optional
 )
 
-const json = Flag.Boolean("json").pipe(Flag.withDefault(false), Flag.withDescription("Print JSON, one object a line"))
-
-const conversation = Argument.String("conversation").pipe(
-  Argument.withDescription("The id of a conversation, or @username for the direct one")
-)
-
-/** Never a flag's value: other users of the machine see those. */
+/** Passwords are never flags, because other users of the machine can see those. */
 const passwordOf = (file: Option.Option<string>) =>
   Option.match(file, {
     onSome: (path) =>
@@ -43,12 +39,19 @@ const registerCommand = Command.make(
     passwordFile,
     username: Argument.String("username"),
     email: Argument.String("email"),
-    displayName: Flag.String("display-name").pipe(Flag.optional)
+    displayName: Flag.String("display-name").pipe(Flag.optional),
+    invite: Flag.String("invite").pipe(
+      Flag.withMetavar("<code>"),
+      Flag.withDescription("Join the group of this invite, which the service may demand"),
+      Flag.withSchema(InviteCode),
+      Flag.optional
+    )
   },
-  Effect.fnUntraced(function* ({ displayName, email, passwordFile, url, username }) {
+  Effect.fnUntraced(function* ({ displayName, email, invite, passwordFile, url, username }) {
     const password = yield* passwordOf(passwordFile)
     const name = Option.getOrElse(displayName, () => username)
-    const user = yield* register(url, { username, email, password, displayName: name })
+    const inviteCode = Option.isSome(invite) ? { inviteCode: invite.value } : {}
+    const user = yield* register(url, { username, email, password, displayName: name, ...inviteCode })
     yield* (yield* SessionFile).save({ url, tokens: yield* login(url, { login: username, password }) })
     yield* Console.log(`${user.username} (${user.id}) is registered and signed in`)
   })
@@ -129,7 +132,17 @@ const report = (cause: Cause.Cause<unknown>) =>
     ? Effect.void
     : Console.error(`chat-service: ${reasonOf(cause)}`)
 
-/** The client for people and operators at a terminal. What fails is told in one line on stderr. */
+/** A command that was typed wrongly is one line on stderr, too. */
+const presenter = CliOutput.Presenter.of({
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Console.error(
+          `chat-service: ${event.errors.map(({ message }) => message.replace(/\s+/g, " ")).join("; ")} (${event.commandPath.join(" ")} --help)`
+        )
+      : CliOutput.defaultPresenter.present(event)
+})
+
+/** The client for people and operators at a terminal. A failure is one line on stderr. */
 export const chatCommand = (version: string) =>
   Command.make("chat-service").pipe(
     Command.withDescription("Talk over a chat service from the terminal, or try a deployment"),
@@ -141,12 +154,14 @@ export const chatCommand = (version: string) =>
       conversationsCommand,
       sendCommand,
       tailCommand,
+      ...conversationCommands,
       smokeCommand
     ]),
     Command.run({ version }),
     Effect.tapCause(report),
     Effect.provide([
       SessionFile.layer,
+      Layer.succeed(CliOutput.Presenter, presenter),
       CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
     ])
   )

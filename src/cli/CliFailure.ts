@@ -1,4 +1,4 @@
 import { Data } from "effect"
 
-/** Something that the person at the keyboard can change, said in one line. */
+/** A failure that the user at the terminal can do something about; the message is one line. */
 export class CliFailure extends Data.TaggedError("CliFailure")<{ readonly message: string }> {}

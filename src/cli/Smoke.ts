@@ -8,7 +8,7 @@ import { CliFailure } from "./CliFailure.ts"
 
 const short = () => crypto.randomUUID().slice(0, 8)
 
-/** Says what is tried, and how long it took or what went wrong. */
+/** Runs one step, and prints its name with how long it took or how it failed. */
 const step = <A, E extends { readonly message: string }, R>(name: string, effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const since = yield* Clock.currentTimeMillis
@@ -38,8 +38,8 @@ const connect = Effect.fnUntraced(function* (url: string, tokens: Tokens) {
 })
 
 /**
- * Tries a deployment from outside: is it ready, can two new users sign in, connect, talk live and read the history? Their
- * accounts, `smoke-…`, stay.
+ * Tests a deployment from outside: whether it is ready, and whether two new users can sign in, connect, exchange
+ * messages live and read the history. Their accounts, `smoke-…`, stay.
  */
 export const smoke = (url: string) =>
   Effect.gen(function* () {

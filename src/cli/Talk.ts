@@ -1,40 +1,67 @@
 import { Console, Effect, Layer, Stream } from "effect"
 import { Credentials } from "../client/Credentials.ts"
+import type { TokenStorage } from "../client/Holders.ts"
 import { makeHttp } from "../client/Http.ts"
 import { Realtime } from "../client/Realtime.ts"
 import type { ChatEvent } from "../client/Session.ts"
 import type { Conversation } from "../domain/Conversation.ts"
 import { ClientMessageId, ConversationId } from "../domain/Ids.ts"
+import type { Message } from "../domain/Message.ts"
 import { CliFailure } from "./CliFailure.ts"
 import { SessionFile } from "./SessionFile.ts"
 
-/** The credentials of the person, kept up to date in the file. */
+/** The credentials of the user. Several commands at the same time share the session in the file. */
 const person = Effect.gen(function* () {
   const file = yield* SessionFile
   const { tokens, url } = yield* file.load
-  const save = Effect.runPromiseWith(yield* Effect.context<never>())
-  const onRenewed = (renewed: typeof tokens) => save(file.save({ url, tokens: renewed }))
-  return { url, tokens, credentials: Credentials.layer({ url, tokens, onRenewed }) }
+  const run = Effect.runPromiseWith(yield* Effect.context<never>())
+  const storage: TokenStorage = {
+    // Meanwhile another user may have signed in, or nobody may be signed in any longer.
+    load: () =>
+      run(
+        Effect.match(file.load, {
+          onFailure: () => undefined,
+          onSuccess: (saved) => (saved.url === url ? saved.tokens : undefined)
+        })
+      ),
+    save: (renewed) => run(file.save({ url, tokens: renewed })),
+    lock: () => run(Effect.map(file.lock, (release) => () => run(release)))
+  }
+  return { url, tokens, credentials: Credentials.layer({ url, tokens, storage }) }
 })
 
+/** Makes the HTTP client for the user who is signed in. Fails when nobody is. */
 export const http = Effect.gen(function* () {
   const { credentials, url } = yield* person
   return yield* Effect.provide(makeHttp(url), credentials)
 })
 
-/** How a conversation is called: its title, or the other one's name. */
+/** The name of a conversation: its title, or the name of the other member. */
 export const nameOf = ({ id, kind, peer, title }: Conversation) =>
   kind === "group" ? (title ?? id) : peer === null ? "(notes to myself)" : `@${peer.username}`
 
-/** The conversation of that id, or the direct one with `@username`, made when there is none. */
+/** Finds the user of `@username`. */
+export const userOf = Effect.fnUntraced(function* (name: string) {
+  const username = name.replace(/^@/, "").toLowerCase()
+  const { items } = yield* (yield* http).user.search({ query: { query: username } })
+  const user = items.find((one) => one.username === username)
+  if (user === undefined) return yield* new CliFailure({ message: `there is no user @${username}` })
+  return user
+})
+
+/** Finds the conversation of an id, or the direct one with `@username`, which is created when there is none. */
 export const find = Effect.fnUntraced(function* (name: string) {
   const client = yield* http
-  if (!name.startsWith("@")) return yield* client.conversation.get({ params: { id: ConversationId.make(name) } })
-  const username = name.slice(1).toLowerCase()
-  const { items } = yield* client.user.search({ query: { query: username } })
-  const user = items.find((one) => one.username === username)
-  if (user === undefined) return yield* new CliFailure({ message: `there is no user ${name}` })
-  return yield* client.conversation.create({ headers: {}, payload: { kind: "dm", userId: user.id } })
+  if (!name.startsWith("@"))
+    return yield* client.conversation.get({ params: { conversationId: ConversationId.make(name) } })
+  const { id } = yield* userOf(name)
+  return yield* client.conversation.create({ headers: {}, payload: { kind: "dm", userId: id } })
+})
+
+/** The usernames of the members of a conversation, by their ids. */
+export const namesOf = Effect.fnUntraced(function* (conversationId: ConversationId) {
+  const { items } = yield* (yield* http).member.list({ params: { conversationId }, query: { limit: 200 } })
+  return new Map(items.map(({ user }): [string, string] => [user.id, user.username]))
 })
 
 const realtime = Layer.unwrap(
@@ -43,7 +70,7 @@ const realtime = Layer.unwrap(
   )
 )
 
-/** Sends, and waits until it is stored for good. */
+/** Sends a message, and waits until the service has stored it. */
 export const send = (name: string, body: string) =>
   Effect.gen(function* () {
     const { id } = yield* find(name)
@@ -52,14 +79,16 @@ export const send = (name: string, body: string) =>
     return yield* send({ conversationId: id, clientMessageId, body })
   }).pipe(Effect.provide(realtime))
 
+/** A message as one line: its time, sender and body. */
+export const lineOf = ({ body, createdAt, senderId }: Message, names: ReadonlyMap<string, string>, note = "") =>
+  `${createdAt.slice(11, 19)} ${names.get(senderId) ?? senderId}${note}: ${body}`
+
 const line = (event: ChatEvent, names: ReadonlyMap<string, string>): string | undefined => {
   switch (event.event) {
     case "message.created":
     case "message.edited": {
       if (!("message" in event.data)) return undefined
-      const { body, createdAt, senderId } = event.data.message
-      const edited = event.event === "message.edited" ? " (edited)" : ""
-      return `${createdAt.slice(11, 19)} ${names.get(senderId) ?? senderId}${edited}: ${body}`
+      return lineOf(event.data.message, names, event.event === "message.edited" ? " (edited)" : "")
     }
     case "conversation.reset":
       return "… (much was missed; the history has it)"
@@ -68,17 +97,16 @@ const line = (event: ChatEvent, names: ReadonlyMap<string, string>): string | un
   }
 }
 
-/** Terminals obey control characters: those of others' messages must not reach them. */
-const harmless = (text: string) => text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, " ")
+/** Removes control characters, because terminals obey those in messages of other users. */
+export const harmless = (text: string) => text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, " ")
 
-/** Prints the last messages of a conversation, and then what comes, until it is interrupted. */
+/** Prints the last messages of a conversation, and then new ones, until it is interrupted. */
 export const tail = (name: string, options: { readonly json: boolean }) =>
   Effect.gen(function* () {
     const client = yield* http
     const { id } = yield* find(name)
     const { changes, events, open } = yield* Realtime
-    const { items: members } = yield* client.member.list({ params: { id }, query: { limit: 200 } })
-    const names = new Map(members.map(({ user }): [string, string] => [user.id, user.username]))
+    const names = yield* namesOf(id)
     const print = (event: ChatEvent) => {
       const text = options.json ? JSON.stringify(event) : line(event, names)
       return text === undefined ? Effect.void : Console.log(options.json ? text : harmless(text))
@@ -87,7 +115,7 @@ export const tail = (name: string, options: { readonly json: boolean }) =>
       connection.status === "closed" && connection.why !== null ? Effect.fail(connection.why) : Effect.void
     )
     yield* open(id)
-    const { items } = yield* client.message.list({ params: { id }, query: { limit: 10 } })
+    const { items } = yield* client.message.list({ params: { conversationId: id }, query: { limit: 10 } })
     for (const message of items) {
       yield* print({
         event: "message.created",

@@ -1,33 +1,32 @@
-import { Cause, Effect, Exit, Layer, ManagedRuntime, Schema, Stream } from "effect"
+import { Cause, Effect, Exit, Layer, ManagedRuntime, References, Schema, Stream } from "effect"
 import { ClientMessageId, ConversationId, MessageId, UserId } from "../domain/Ids.ts"
-import type { Ack } from "../domain/Message.ts"
-import type { Login, Tokens } from "../domain/Session.ts"
-import type { Me, Registration } from "../domain/User.ts"
+import type { Login } from "../domain/Session.ts"
+import type { Registration } from "../domain/User.ts"
+import { ConversationHandle, type SendOptions } from "./ConversationHandle.ts"
 import { Credentials, login, register } from "./Credentials.ts"
 import { ConnectionLost } from "./Failures.ts"
+import { Feed } from "./Feed.ts"
+import type { TokenStorage } from "./Holders.ts"
 import type { AnswerOf, OperationName, PayloadOf } from "./Operations.ts"
+import type { Ack, ChatEvent, ChatState, EventName, EventOf, Me, Plain, Tokens } from "./Plain.ts"
+import { randomId } from "./Platform.ts"
 import { Realtime, type RealtimeOptions } from "./Realtime.ts"
-import type { ChatEvent } from "./Session.ts"
-import { type ChatState, emptyState } from "./State.ts"
+import { erase } from "./storage/Database.ts"
+import { storedTokens } from "./storage/StoredTokens.ts"
+import { canShare } from "./tabs/Leadership.ts"
+import { sharedRealtime } from "./tabs/Tabs.ts"
 
+/** The options of `Chat`: those of `Realtime`, and the tokens of the user. */
 export interface ChatOptions extends RealtimeOptions {
-  /** What login gave, or `onRenewed` told last. */
+  /** The tokens from `login`, or the last ones given to `onRenewed`. */
   readonly tokens: Tokens
-  /** Told each new pair before it is used: keep these in place of the old ones. */
+  /** Where the tokens are kept, so that several clients, also in several processes, can share one session. */
+  readonly storage?: TokenStorage | undefined
+  /** Receives each new pair before it is used: keep it in place of the old one. */
   readonly onRenewed?: ((tokens: Tokens) => void | Promise<void>) | undefined
+  /** Logs what the connection does on the console: never a body or a token. */
+  readonly debug?: boolean | undefined
 }
-
-/** What is sent besides the text; an id of one's own makes a send safe to repeat after a restart. */
-export interface SendOptions {
-  readonly clientMessageId?: string
-  readonly replyTo?: string
-  readonly threadRoot?: string
-  readonly attachments?: ReadonlyArray<string>
-}
-
-/** 128 random bits; `crypto.randomUUID` is only for pages over https. */
-const randomId = () =>
-  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("")
 
 const decodeId = Schema.decodeSync(ConversationId)
 const decodeMessageId = Schema.decodeSync(MessageId)
@@ -35,64 +34,84 @@ const decodeUserId = Schema.decodeSync(UserId)
 const decodeClientMessageId = Schema.decodeSync(ClientMessageId)
 
 /**
- * The client for those who do not use Effect: promises, callbacks and async iterators over the same realtime client. What
- * goes wrong rejects with a problem (`error._tag`, `error.status`), `ConnectionLost` or `Refused`.
+ * The client for apps without Effect: promises, callbacks and async iterators over the same realtime client. All ids are
+ * plain strings. Promises reject with a problem (`error._tag`, `error.status`), `ConnectionLost` or `Refused`.
  */
 export class Chat {
   /** The user's id. */
-  readonly userId: UserId
+  readonly userId: string
   private readonly runtime: ManagedRuntime.ManagedRuntime<Realtime | Credentials, never>
-  private readonly stops = new Set<() => void>()
-  private latest: ChatState = emptyState
+  private readonly feed = new Feed()
+  private readonly handles = new Map<string, ConversationHandle>()
+  private readonly stop: () => void
+  private readonly erase: () => Promise<void>
 
   /** Connects, and stays connected until `close`. */
-  constructor({ onRenewed, tokens, ...options }: ChatOptions) {
+  constructor({ debug, onRenewed, storage, tokens, ...options }: ChatOptions) {
     this.userId = tokens.user.id
-    this.runtime = ManagedRuntime.make(
-      Realtime.layer(options).pipe(Layer.provideMerge(Credentials.layer({ url: options.url, tokens, onRenewed })))
+    const { database } = options
+    const realtime =
+      database !== undefined && canShare() ? sharedRealtime({ ...options, database }) : Realtime.layer(options)
+    const kept = storage ?? (database && storedTokens(database, tokens.user.id))
+    const layer = realtime.pipe(
+      Layer.provideMerge(Credentials.layer({ url: options.url, tokens, storage: kept, onRenewed }))
     )
-    this.subscribe((state) => {
-      this.latest = state
-    })
+    this.erase = async () => database && erase(database, tokens.user.id)
+    this.runtime = ManagedRuntime.make(
+      debug === true ? Layer.provideMerge(layer, Layer.succeed(References.MinimumLogLevel, "Debug")) : layer
+    )
+    this.stop = this.runtime.runCallback(this.feed.follow)
   }
 
-  /** A new account, which starts no session. */
-  static register(url: string, registration: Registration): Promise<Me> {
+  /**
+   * Creates an account. It starts no session. Rejects with a problem, whose `errors` name the invalid fields, or with
+   * `ConnectionLost` when there was no answer of the service.
+   */
+  static register(url: string, registration: typeof Registration.Encoded): Promise<Me> {
     return Effect.runPromise(register(url, registration))
   }
 
-  /** A new session: keep what this gives, and `onRenewed` tells, to stay signed in. */
-  static login(url: string, credentials: Login): Promise<Tokens> {
+  /**
+   * Starts a session. Keep the tokens, and those given to `onRenewed` later, to stay signed in. Rejects as `register`
+   * does.
+   */
+  static login(url: string, credentials: typeof Login.Encoded): Promise<Tokens> {
     return Effect.runPromise(login(url, credentials))
   }
 
   private async run<A, E>(use: (realtime: Realtime["Service"]) => Effect.Effect<A, E>): Promise<A> {
     const exit = await this.runtime.runPromiseExit(Effect.flatMap(Realtime, use))
     if (Exit.isSuccess(exit)) return exit.value
-    // What was under way when the client was closed.
+    // The client was closed before there was an answer.
     throw Cause.hasInterruptsOnly(exit.cause) ? new ConnectionLost({}) : Cause.squash(exit.cause)
   }
 
-  /** The state as it is now. */
+  /** The current state. */
   get state(): ChatState {
-    return this.latest
+    return this.feed.state
   }
 
-  /** Calls back with the state as it is, then after each change. The answer ends it. */
+  /** One conversation, with methods for what a user does in it. The same id always gives the same handle. */
+  conversation(id: string): ConversationHandle {
+    const handle = this.handles.get(id) ?? new ConversationHandle(this, id)
+    this.handles.set(id, handle)
+    return handle
+  }
+
+  /** Calls `listener` soon with the current state, and after each change, until the returned function is called. */
   subscribe(listener: (state: ChatState) => void): () => void {
-    const stop = this.runtime.runCallback(
-      Effect.flatMap(Realtime, ({ changes }) =>
-        Stream.runForEach(changes, (state) => Effect.sync(() => listener(state)))
-      )
-    )
-    this.stops.add(stop)
-    return () => {
-      this.stops.delete(stop)
-      stop()
-    }
+    return this.feed.subscribe(listener)
   }
 
-  /** What happens from now on: each durable event once and in order, whatever the connection does. */
+  /**
+   * Calls `listener` for each event of that name, such as `message.created`, until the returned function is called. The
+   * state includes the event.
+   */
+  on<Name extends EventName>(name: Name, listener: (event: EventOf<Name>) => void): () => void {
+    return this.feed.on(name, listener)
+  }
+
+  /** The events from now on: each durable event once and in order, however often the connection is lost. */
   async *events(): AsyncGenerator<ChatEvent, void> {
     const stream = await this.run(({ events }) => Effect.succeed(events))
     yield* Stream.toAsyncIterable(stream)
@@ -108,9 +127,9 @@ export class Chat {
     )
   }
 
-  /** Resolves once the message is stored for good, after as many tries as that takes. */
+  /** Resolves once the service has stored the message, after as many attempts as that takes. */
   send(conversationId: string, body: string, options: SendOptions = {}): Promise<Ack> {
-    const { attachments, clientMessageId, replyTo, threadRoot } = options
+    const { clientMessageId, replyTo, threadRoot, ...others } = options
     return this.run(({ send }) =>
       send({
         conversationId: decodeId(conversationId),
@@ -118,34 +137,42 @@ export class Chat {
         body,
         ...(replyTo !== undefined && { replyTo: decodeMessageId(replyTo) }),
         ...(threadRoot !== undefined && { threadRoot: decodeMessageId(threadRoot) }),
-        ...(attachments !== undefined && { attachments })
+        ...others
       })
     )
   }
 
-  /** Forgets a message that failed. */
+  /**
+   * Sends a message that failed again, under the same `clientMessageId` and before those written after it. Resolves as
+   * `send` does; rejects with `NotFound` for an unknown message.
+   */
+  retry(conversationId: string, clientMessageId: string): Promise<Ack> {
+    return this.run(({ retry }) => retry(decodeId(conversationId), clientMessageId))
+  }
+
+  /** Forgets a message that failed. Repeating it does nothing. */
   discard(conversationId: string, clientMessageId: string): Promise<void> {
     return this.run(({ discard }) => discard(decodeId(conversationId), clientMessageId))
   }
 
-  /** Holds the newest page of the conversation's history in the state from now on. */
+  /** From now on the state has the newest page of the conversation's history. Repeating it does nothing. */
   open(conversationId: string): Promise<void> {
     return this.run(({ open }) => open(decodeId(conversationId)))
   }
 
-  /** Adds the page before the oldest message that is held. */
+  /** Adds the page before the oldest message in the state; does nothing when there is none. */
   loadOlder(conversationId: string): Promise<void> {
     return this.run(({ loadOlder }) => loadOlder(decodeId(conversationId)))
   }
 
-  /** Marks as read up to `seq`, or all that is here. */
+  /** Marks the conversation as read up to `seq`, or up to its last event in the state. */
   async markRead(conversationId: string, seq?: number): Promise<void> {
     const id = decodeId(conversationId)
-    const upTo = seq ?? this.latest.conversations.get(id)?.conversation.seq ?? 0
+    const upTo = seq ?? this.state.conversations.get(id)?.conversation.seq ?? 0
     await this.ask("read.mark", { conversationId, seq: upTo })
   }
 
-  /** Says that the user is typing; say it again every few seconds. */
+  /** Shows others that the user is typing. Repeat it every few seconds while the user types. */
   async typing(conversationId: string): Promise<void> {
     await this.ask("typing.start", { conversationId })
   }
@@ -155,19 +182,30 @@ export class Chat {
     return this.run(({ watch }) => watch(userIds.map((id) => decodeUserId(id))))
   }
 
-  /** Any operation by its name, as soon as there is a connection: `/asyncapi.json` has them all. */
-  ask<Name extends OperationName>(op: Name, data: PayloadOf<Name>): Promise<AnswerOf<Name>> {
+  /** Asks for an operation by its name, as soon as there is a connection. `/asyncapi.json` lists all of them. */
+  ask<Name extends OperationName>(op: Name, data: PayloadOf<Name>): Promise<Plain<AnswerOf<Name>>>
+  ask<Name extends OperationName>(op: Name, data: PayloadOf<Name>): Promise<unknown> {
     return this.run((realtime) => realtime.ask(op, data))
   }
 
-  /** Tries at once instead of after a pause: call it when the device is back online. */
+  /**
+   * Ends the pause before the next attempt to connect. A browser says by itself that the device is back online or the
+   * page is visible again; elsewhere, as in React Native, call it then.
+   */
   wake(): Promise<void> {
     return this.run(({ wake }) => wake)
   }
 
-  /** Disconnects. What has not been sent stays in the outbox. */
+  /** Disconnects. Messages that have not been sent stay in the outbox. Repeating it does nothing. */
   async close(): Promise<void> {
-    for (const stop of this.stops) stop()
+    this.stop()
     await this.runtime.dispose()
+    this.feed.closed()
+  }
+
+  /** Disconnects, and removes from the database what it has of this user: call it when the user signs out. */
+  async forget(): Promise<void> {
+    await this.close()
+    await this.erase()
   }
 }

@@ -1,15 +1,41 @@
 /**
- * What `chat-service/client` exports. `Chat` is all that an app without Effect needs; the services below it are for apps
- * with Effect: `Realtime` over `Credentials`, `makeHttp` and `makeRpc`.
+ * The exports of `chat-service/client`: `Chat`, which is all that an app without Effect needs. `chat-service/client/effect`
+ * and `chat-service/client/rpc` are for apps with Effect, `chat-service/client/react` has the hooks for React.
  */
-export { Chat, type ChatOptions, type SendOptions } from "./Chat.ts"
+export type { Problem } from "../domain/Problem.ts"
+export { Chat, type ChatOptions } from "./Chat.ts"
 export type { OpenSocket, SocketLike } from "./Connection.ts"
-export { Credentials, type CredentialsOptions, login, register } from "./Credentials.ts"
+export type {
+  ConversationHandle,
+  Page,
+  PageOptions,
+  PlaceOptions,
+  SendOptions,
+  ThreadHandle
+} from "./ConversationHandle.ts"
 export { ConnectionLost, Refused } from "./Failures.ts"
-export { type ChatHttp, makeHttp } from "./Http.ts"
+export type { TokenStorage } from "./Holders.ts"
 export type { AnswerOf, CommandError, OperationName, PayloadOf } from "./Operations.ts"
 export type { OutboxStorage, SendError } from "./Outbox.ts"
-export { Realtime, type RealtimeOptions } from "./Realtime.ts"
-export { makeRpc, withToken } from "./Rpc.ts"
-export type { ChatEvent } from "./Session.ts"
-export type { ChatState, ConnectionState, ConversationState, PendingMessage, Sending } from "./State.ts"
+export type {
+  Ack,
+  ChatEvent,
+  ChatState,
+  Conversation,
+  ConversationState,
+  EventName,
+  EventOf,
+  Me,
+  Message,
+  MessagePage,
+  NewPayload,
+  Plain,
+  Presence,
+  Sending,
+  Tokens,
+  User
+} from "./Plain.ts"
+export type { RealtimeOptions } from "./Realtime.ts"
+export type { ConnectionState, PendingMessage } from "./state/State.ts"
+export { type Database, type DatabaseChanges, memoryDatabase } from "./storage/Database.ts"
+export { indexedDatabase } from "./storage/IndexedDatabase.ts"

@@ -1,12 +1,16 @@
 import { Cause, Deferred, Effect, Queue, Schema, type Scope, Semaphore } from "effect"
 import type { Problem } from "../domain/Problem.ts"
+import { subprotocol } from "../domain/Protocol.ts"
 import { ConnectionLost } from "./Failures.ts"
-import { type Frame, readFrame, readProblem } from "./Frames.ts"
+import { type Answer, type FrameItem, readFrames, readProblem } from "./Frames.ts"
 
-/** What this client uses of a WebSocket: that of browsers and of Node fits, and so does the one of `ws`. */
+/** The part of a WebSocket that this client uses: those of browsers, of Node and of the package `ws` all fit. */
 export interface SocketLike {
+  /** Sends a text frame. */
   send(text: string): void
+  /** Starts the closing handshake. Repeating it does nothing. */
   close(code?: number, reason?: string): void
+  /** Calls `listener` for each event of that type. */
   addEventListener(type: "open" | "error", listener: () => void): void
   addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void
   addEventListener(type: "close", listener: (event: { readonly code: number }) => void): void
@@ -15,40 +19,55 @@ export interface SocketLike {
 /** Opens a WebSocket. */
 export type OpenSocket = (url: string, protocols: ReadonlyArray<string>) => SocketLike
 
+/** Opens the WebSocket that browsers and Node have as a global. */
 export const globalWebSocket: OpenSocket = (url, protocols) => new WebSocket(url, [...protocols])
 
-/** How a connection ended. 1006 is no close frame at all; `atOnce`: there is no reason to wait before the next. */
+/** How a connection ended. `atOnce` means that the next one need not wait. */
 export interface Closed {
   readonly code: number
   readonly atOnce?: boolean
 }
 
 /** A frame that answers no command. */
-export type Unasked = Exclude<Frame, { readonly _tag: "Answer" }>
+export type Unasked = Exclude<FrameItem, { readonly _tag: "Answer" }>
 
 /** One WebSocket, from its opening to its end. */
 export interface Connection {
-  /** What comes, but for answers, which go to those who asked. Ends with `closed`. */
+  /** All frames except answers, which go to the commands that wait for them. The queue ends with `Closed`. */
   readonly frames: Queue.Dequeue<Unasked, Closed>
-  /** Asks, and waits for the answer. */
+  /**
+   * Sends a command and waits for its answer. It is never sent again: after `ConnectionLost` the service may have
+   * carried it out.
+   */
   readonly command: (op: string, data: unknown) => Effect.Effect<unknown, Problem | ConnectionLost>
-  /** Ends it from this side. */
+  /** Ends the connection from this side. Only the first end counts. */
   readonly cut: (closed: Closed) => Effect.Effect<void>
 }
 
 const encode = Schema.encodeSync(Schema.fromJsonString(Schema.Unknown))
 
-/** How long an answer may take: then it counts as lost. */
-const patience = "15 seconds"
+/** An answer that takes longer than this counts as lost. */
+const answerTimeout = "15 seconds"
 
-/** Connects to `url`, a `ws:` or `wss:` one. Closed with the scope. */
+/**
+ * How many commands are in flight at a time; further ones wait here. It is below the default limit of the service (8),
+ * which would refuse them.
+ */
+const commandsInFlight = 6
+
+/** The close code of a normal end (RFC 6455 §7.4.1). */
+const normalCode = 1000
+
+/** The close code of a connection that was lost without a close frame (RFC 6455 §7.4.1). */
+export const lostCode = 1006
+
+/** Connects to a `ws:` or `wss:` URL. The connection closes with the scope. */
 export const connect = (open: OpenSocket, url: string): Effect.Effect<Connection, Closed, Scope.Scope> =>
   Effect.gen(function* () {
     const frames = yield* Queue.unbounded<Unasked, Closed>()
     const opened = yield* Deferred.make<void, Closed>()
     const waiting = new Map<number, Deferred.Deferred<unknown, Problem | ConnectionLost>>()
-    // As many as every service takes at a time; more wait here instead of being refused there.
-    const inFlight = yield* Semaphore.make(6)
+    const inFlight = yield* Semaphore.make(commandsInFlight)
     let lastId = 0
     let ended = false
 
@@ -60,30 +79,34 @@ export const connect = (open: OpenSocket, url: string): Effect.Effect<Connection
       waiting.clear()
     }
 
-    const socket = yield* Effect.acquireRelease(
-      Effect.sync(() => open(url, ["chat.v1.json"])),
-      (it) =>
-        Effect.sync(() => {
-          end({ code: 1000 })
-          it.close(1000)
-        })
-    )
-    socket.addEventListener("open", () => Deferred.doneUnsafe(opened, Effect.void))
-    socket.addEventListener("message", ({ data }) => {
-      const frame = readFrame(data)
-      if (frame._tag !== "Answer") return void Queue.offerUnsafe(frames, frame)
-      const { error, id, ok } = frame.answer
+    const settle = ({ error, id, ok }: Answer) => {
       const answer = waiting.get(id)
       if (answer === undefined) return
       waiting.delete(id)
       Deferred.doneUnsafe(answer, error === undefined ? Effect.succeed(ok) : Effect.fail(readProblem(error)))
+    }
+
+    const socket = yield* Effect.acquireRelease(
+      Effect.sync(() => open(url, [subprotocol])),
+      (it) =>
+        Effect.sync(() => {
+          end({ code: normalCode })
+          it.close(normalCode)
+        })
+    )
+    socket.addEventListener("open", () => Deferred.doneUnsafe(opened, Effect.void))
+    socket.addEventListener("message", ({ data }) => {
+      for (const frame of readFrames(data)) {
+        if (frame._tag === "Answer") settle(frame.answer)
+        else Queue.offerUnsafe(frames, frame)
+      }
     })
-    // The close that follows says all there is to say.
+    // The "close" that follows carries the code.
     socket.addEventListener("error", () => {})
     socket.addEventListener("close", ({ code }) => end({ code }))
 
     yield* Deferred.await(opened).pipe(
-      Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail({ code: 1006 }) })
+      Effect.timeoutOrElse({ duration: answerTimeout, orElse: () => Effect.fail({ code: lostCode }) })
     )
 
     const command: Connection["command"] = (op, data) =>
@@ -97,7 +120,7 @@ export const connect = (open: OpenSocket, url: string): Effect.Effect<Connection
           catch: (cause) => new ConnectionLost({ cause })
         })
         return yield* Deferred.await(answer).pipe(
-          Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.fail(new ConnectionLost({})) }),
+          Effect.timeoutOrElse({ duration: answerTimeout, orElse: () => Effect.fail(new ConnectionLost({})) }),
           Effect.ensuring(Effect.sync(() => waiting.delete(id)))
         )
       }).pipe(inFlight.withPermit)

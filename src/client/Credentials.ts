@@ -1,76 +1,101 @@
-import { Context, Effect, Layer, Semaphore } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
-import type { UserId } from "../domain/Ids.ts"
-import type { Login, Tokens } from "../domain/Session.ts"
-import type { Registration } from "../domain/User.ts"
-import { Api } from "../http/Api.ts"
+import { UserId } from "../domain/Ids.ts"
+import { invalidData } from "../domain/Problem.ts"
+import { CloseCode } from "../domain/Protocol.ts"
+import { Login } from "../domain/Session.ts"
+import { Registration } from "../domain/User.ts"
+import { Api } from "../operations/Api.ts"
 import { ConnectionLost, Refused } from "./Failures.ts"
-import { isTracing, tellTrace } from "./Traces.ts"
+import { joinHolders, type TokenStorage } from "./Holders.ts"
+import type { Tokens } from "./Plain.ts"
+import { isTracing, propagateTrace } from "./Traces.ts"
 
 const call = <const Endpoint extends "login" | "refresh" | "register">(baseUrl: string, endpoint: Endpoint) =>
   Effect.flatMap(Effect.all([HttpClient.HttpClient, isTracing]), ([client, tracing]) =>
-    HttpApiClient.endpoint(Api, { group: "auth", endpoint, baseUrl, httpClient: tellTrace(tracing)(client) })
+    HttpApiClient.endpoint(Api, { group: "auth", endpoint, baseUrl, httpClient: propagateTrace(tracing)(client) })
   ).pipe(Effect.provide(FetchHttpClient.layer))
 
-/** A new account, which starts no session. */
-export const register = Effect.fn("chat.register")(function* (url: string, payload: Registration) {
-  return yield* (yield* call(url, "register"))({ payload })
+const lost = (cause: unknown) => Effect.fail(new ConnectionLost({ cause }))
+
+/** Input that the service would refuse is not sent. */
+const checked = <A, I>(schema: Schema.Codec<A, I>, input: I) =>
+  Effect.mapError(Schema.decodeUnknownEffect(schema, { errors: "all" })(input), invalidData)
+
+/**
+ * Creates an account. It starts no session. Fails with a problem, whose `errors` name the invalid fields, or with
+ * `ConnectionLost` when there was no answer of the service.
+ */
+export const register = Effect.fn("chat.register")(function* (url: string, registration: typeof Registration.Encoded) {
+  const payload = yield* checked(Registration, registration)
+  const request = yield* call(url, "register")
+  return yield* request({ payload }).pipe(Effect.catchTags({ HttpClientError: lost, SchemaError: lost }))
 })
 
-/** A new session: keep what this gives (and `onRenewed` tells) to stay signed in across restarts. */
-export const login = Effect.fn("chat.login")(function* (url: string, payload: Login) {
-  return yield* (yield* call(url, "login"))({ payload })
+/**
+ * Starts a session. Keep the tokens, and those given to `onRenewed` later, to stay signed in across restarts. Fails as
+ * `register` does.
+ */
+export const login = Effect.fn("chat.login")(function* (url: string, credentials: typeof Login.Encoded) {
+  const payload = yield* checked(Login, credentials)
+  const request = yield* call(url, "login")
+  return yield* request({ payload }).pipe(Effect.catchTags({ HttpClientError: lost, SchemaError: lost }))
 })
 
+const decodeUserId = Schema.decodeSync(UserId)
+
+/** How long a renewal may take. It holds the lock of the storage meanwhile. */
+const refreshTimeout = "10 seconds"
+
+/** Whose credentials they are, and where they are kept. */
 export interface CredentialsOptions {
-  /** Of the service: `https://chat.example.com`. */
+  /** The URL of the service: `https://chat.example.com`. */
   readonly url: string
   readonly tokens: Tokens
-  /** Told each new pair before it is used: an app that keeps tokens keeps these in place of the old ones. */
+  /** Where the tokens are kept, so that several clients, also in several processes, can share one session. */
+  readonly storage?: TokenStorage | undefined
+  /** Receives each new pair before it is used: an app that stores tokens replaces the old ones by it. */
   readonly onRenewed?: ((tokens: Tokens) => void | Promise<void>) | undefined
 }
 
-/** As whom the client acts. */
+/** The user as whom the client acts, and its access token. */
 export class Credentials extends Context.Service<
   Credentials,
   {
     readonly userId: UserId
     /** The access token, which may have expired. */
     readonly token: Effect.Effect<string>
-    /** Another one than `old`. Those who ask at the same time get the same. */
+    /**
+     * A token other than `old`. Calls at the same time share one renewal, also those of other clients of the session. The
+     * token may come from the storage and have expired too, so a caller whose token is refused again calls once more.
+     * Fails with `Refused` when the session has ended, and with `ConnectionLost` when the service cannot be reached.
+     */
     readonly renewed: (old: string) => Effect.Effect<string, Refused | ConnectionLost>
   }
 >()("chat/client/Credentials") {
-  /** Renews with the refresh token, over HTTP. */
+  /** Renews with the refresh token, over HTTP. A failure of the storage is `ConnectionLost`: it is tried again later. */
   static readonly layer = (options: CredentialsOptions) =>
     Layer.effect(
       Credentials,
       Effect.gen(function* () {
         const refresh = yield* call(options.url, "refresh")
-        const oneAtATime = yield* Semaphore.make(1)
-        let { tokens } = options
+        const holder = yield* joinHolders(options.url, options.tokens, options.storage, options.onRenewed)
 
-        const renew = Effect.gen(function* () {
-          const renewed = yield* refresh({ payload: { refreshToken: tokens.refreshToken } }).pipe(
+        const exchange = (refreshToken: string) =>
+          refresh({ payload: { refreshToken } }).pipe(
+            Effect.timeout(refreshTimeout),
             Effect.mapError((error) =>
               error._tag === "Unauthenticated"
-                ? new Refused({ code: 4502, cause: error })
+                ? new Refused({ code: CloseCode.unauthenticated, cause: error })
                 : new ConnectionLost({ cause: error })
             )
           )
-          yield* Effect.promise(async () => options.onRenewed?.(renewed))
-          tokens = renewed
-        })
 
         return Credentials.of({
-          userId: tokens.user.id,
-          token: Effect.sync(() => tokens.accessToken),
-          renewed: (old) =>
-            Effect.suspend(() => (tokens.accessToken === old ? renew : Effect.void)).pipe(
-              oneAtATime.withPermit,
-              Effect.map(() => tokens.accessToken)
-            )
+          userId: decodeUserId(options.tokens.user.id),
+          token: Effect.sync(() => holder.tokens().accessToken),
+          renewed: (old) => Effect.map(holder.renew(old, exchange), () => holder.tokens().accessToken)
         })
       })
     )

@@ -1,23 +1,24 @@
 import { Data } from "effect"
 import type { Unauthenticated } from "../domain/Problem.ts"
+import { CloseCode } from "../domain/Protocol.ts"
 
-/** There was no answer: the service may have done what was asked, or not. */
+/** There was no answer: the service may or may not have done what was asked. */
 export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{ readonly cause?: unknown }> {
   override get message() {
     return "The connection to the service was lost"
   }
 }
 
-const reasons = new Map([
-  [4500, "it took a frame of this client for broken"],
-  [4501, "it does not speak this version of the protocol"],
-  [4503, "the session has ended; sign in again"],
-  [4504, "the account is gone"],
-  [4505, "there are too many connections of this user"],
-  [4506, "a frame was too large"]
+const reasons = new Map<number, string>([
+  [CloseCode.badFrame, "it could not read a frame of this client"],
+  [CloseCode.unsupportedVersion, "it does not speak this version of the protocol"],
+  [CloseCode.sessionRevoked, "the session has ended; sign in again"],
+  [CloseCode.accountDisabled, "the account was deleted or disabled"],
+  [CloseCode.tooManyConnections, "there are too many connections of this user"],
+  [CloseCode.frameTooLarge, "a frame was too large"]
 ])
 
-/** The service will not have this client back as it is. `code` is that of the WebSocket's close, where there was one. */
+/** The service refuses this client until something changes. `code` is the close code of the WebSocket. */
 export class Refused extends Data.TaggedError("Refused")<{
   readonly code: number
   readonly cause?: Unauthenticated

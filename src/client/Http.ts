@@ -1,44 +1,62 @@
-import { Effect } from "effect"
-import { FetchHttpClient, HttpClientRequest } from "effect/http"
+import { Effect, Schema } from "effect"
+import { FetchHttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"
-import { Api } from "../http/Api.ts"
-import { Authorization } from "../http/Middleware.ts"
+import { RateLimited, Unavailable } from "../domain/Problem.ts"
+import { Api } from "../operations/Api.ts"
+import { Authorization } from "../operations/Callers.ts"
 import { Credentials } from "./Credentials.ts"
-import { isTracing, tellTrace } from "./Traces.ts"
+import type { ConnectionLost, Refused } from "./Failures.ts"
+import { isTracing, propagateTrace } from "./Traces.ts"
 
-/** A token that is refused is renewed, and the request made once more. */
+/** A first renewal may find a pair in the storage that has expired too; the second one then renews that. */
+const mostRenewals = 2
+
+/** What every operation may be refused with for a time. A renewal that is refused so says nothing about the session. */
+const Passing = Schema.Union([RateLimited, Unavailable])
+
+/** The answer to a request whose token could not be renewed: why not, if that passes, and else the answer to its token. */
+const refusalOf = (
+  failure: Refused | ConnectionLost,
+  request: HttpClientRequest.HttpClientRequest,
+  refused: HttpClientResponse.HttpClientResponse
+) => {
+  if (!Schema.is(Passing)(failure.cause)) return refused
+  const body = JSON.stringify(Schema.encodeSync(Passing)(failure.cause))
+  const headers = { "content-type": "application/problem+json" }
+  return HttpClientResponse.fromWeb(request, new Response(body, { status: failure.cause.status, headers }))
+}
+
+/** Renews a token that is refused, and makes the request once more. */
 const bearer = HttpApiMiddleware.layerClient(
   Authorization,
-  Effect.map(
-    Credentials,
-    (credentials) =>
-      ({ next, request }) =>
-        Effect.gen(function* () {
-          const token = yield* credentials.token
-          const response = yield* next(HttpClientRequest.bearerToken(request, token))
-          if (response.status !== 401) return response
-          return yield* credentials.renewed(token).pipe(
-            Effect.matchEffect({
-              // The refusal says what is wrong, as a typed error.
-              onFailure: () => Effect.succeed(response),
-              onSuccess: (renewed) => next(HttpClientRequest.bearerToken(request, renewed))
-            })
-          )
-        })
-  )
+  Effect.map(Credentials, (credentials) => ({ next, request }) => {
+    const attempt = (token: string, renewals: number): ReturnType<typeof next> =>
+      Effect.flatMap(next(HttpClientRequest.bearerToken(request, token)), (response) =>
+        response.status !== 401 || renewals === 0
+          ? Effect.succeed(response)
+          : credentials.renewed(token).pipe(
+              Effect.matchEffect({
+                // The response becomes a typed error.
+                onFailure: (failure) => Effect.succeed(refusalOf(failure, request, response)),
+                onSuccess: (renewed) => attempt(renewed, renewals - 1)
+              })
+            )
+      )
+    return Effect.flatMap(credentials.token, (token) => attempt(token, mostRenewals))
+  })
 )
 
 /**
- * Every operation of the HTTP API as a typed function: `http.message.send({ params: { id }, payload })`. Over `fetch`, as
- * whom `Credentials` says; `url` is that of the service: `https://chat.example.com`.
+ * Makes the HTTP client: every operation of the API as a typed function, `http.message.send({ params, payload })`. It
+ * uses `fetch` and the tokens of `Credentials`; `url` is the URL of the service: `https://chat.example.com`.
  */
 export const makeHttp = Effect.fnUntraced(function* (url: string) {
-  const transformClient = tellTrace(yield* isTracing)
+  const transformClient = propagateTrace(yield* isTracing)
   return yield* Effect.provide(HttpApiClient.make(Api, { baseUrl: url, transformClient }), [
     bearer,
     FetchHttpClient.layer
   ])
 })
 
-/** What `makeHttp` gives. */
+/** The client that `makeHttp` returns. */
 export type ChatHttp = HttpApiClient.ForApi<typeof Api>

@@ -1,214 +1,202 @@
-import { Clock, Context, Effect, Latch, Layer, PubSub, Schema, Semaphore, Stream, SubscriptionRef } from "effect"
+import { Context, Effect, Layer, PubSub, Schema, Stream, SubscriptionRef } from "effect"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import type { Ack } from "../domain/Message.ts"
 import { type Presence, PresenceList } from "../domain/Presence.ts"
-import { NotFound, type Problem } from "../domain/Problem.ts"
-import { type Closed, type Connection, globalWebSocket, type OpenSocket } from "./Connection.ts"
+import type { Problem } from "../domain/Problem.ts"
+import { type Connection, globalWebSocket, type OpenSocket } from "./Connection.ts"
 import { Credentials } from "./Credentials.ts"
-import { Refused } from "./Failures.ts"
+import type { Refused } from "./Failures.ts"
 import { type Ask, type CommandError, makeAsk } from "./Operations.ts"
-import { jitter, makeOutbox, noStorage, type OutboxStorage, type SendError } from "./Outbox.ts"
+import { makeOutbox, noStorage, type OutboxStorage, type SendError } from "./Outbox.ts"
+import { makePages } from "./Pages.ts"
+import { whenBrowser } from "./Platform.ts"
+import { makeConnecting, makeCurrent, type Update } from "./Reconnect.ts"
 import { type ChatEvent, type Engine, runSession } from "./Session.ts"
-import { type ChatState, emptyState, type PendingMessage } from "./State.ts"
-import { Store } from "./Store.ts"
+import { type ChatState, emptyState, type PendingMessage } from "./state/State.ts"
+import { Store } from "./state/Store.ts"
+import type { Database } from "./storage/Database.ts"
+import { makeKeeper, noKeeper } from "./storage/Keeper.ts"
+import { storedOutbox } from "./storage/StoredOutbox.ts"
 
+/** Which service to connect to, and how. */
 export interface RealtimeOptions {
-  /** Of the service: `https://chat.example.com`. */
+  /** The URL of the service: `https://chat.example.com`. */
   readonly url: string
-  /** How to open a WebSocket; the global one when it is left out. */
+  /** Opens a WebSocket; by default the global one. */
   readonly openSocket?: OpenSocket | undefined
-  /** Where unsent messages are kept; only in the client itself when it is left out. */
+  /** Where the state and the unsent messages are kept for the next start; by default only in memory. */
+  readonly database?: Database | undefined
+  /** Where unsent messages are kept instead of in `database`. */
   readonly outbox?: OutboxStorage | undefined
-  /** Told to the service with hello. */
+  /** Sent to the service with hello. */
   readonly client?: { readonly name?: string; readonly version?: string } | undefined
 }
 
 const decodePresence = Schema.decodeUnknownEffect(PresenceList)
 
-/** A connection that lasted this long was a good one: the next pause starts small again. */
-const lastingMs = 10_000
-
-const tokenExpired = 4004
-const isFinal = (code: number) => code >= 4500 && code < 5000
-
 /**
- * The user's conversations, live: connects, resumes where it was, renews tokens, repairs what was missed, sends until
- * acknowledged, and merges all of it into one state. Runs until its scope closes or the service refuses it for good.
+ * The user's conversations, live: connects, resumes, renews tokens, fetches what was missed, sends until acknowledged,
+ * and merges all of it into one state. Runs until its scope closes or the service refuses the client for good.
  */
 export class Realtime extends Context.Service<
   Realtime,
   {
+    /** The current state. */
     readonly state: Effect.Effect<ChatState>
-    /** The state as it is, then after each change. */
+    /** The current state, and then the state after each change. */
     readonly changes: Stream.Stream<ChatState>
     /**
-     * What happens from now on: the durable events of each conversation in order and each once, whatever the connection
-     * does. After a `conversation.reset` some are missing: the state has what they made. Ends with the client.
+     * The events from now on: the durable events of each conversation once and in order, however often the connection
+     * is lost. After a `conversation.reset` some are missing, but the state includes them. The stream ends with the
+     * client.
      */
     readonly events: Stream.Stream<ChatEvent, Refused>
-    /** Asks for an operation by its name, as soon as there is a connection. It is not tried again. */
+    /** Asks for an operation by its name, as soon as there is a connection. It is not repeated when an answer is lost. */
     readonly ask: Ask<CommandError>
-    /** Succeeds once the message is stored for good, however long that takes. */
+    /** As `ask`, with the answer as the service has sent it. */
+    readonly command: (op: string, data: unknown) => Effect.Effect<unknown, CommandError>
+    /** Succeeds once the service has stored the message, however long that takes. Repeating it is safe. */
     readonly send: (message: Omit<PendingMessage, "senderId">) => Effect.Effect<Ack, SendError>
-    /** Forgets a message that failed. */
+    /**
+     * Sends a message that failed again, under the same `clientMessageId` and before those written after it. Succeeds
+     * as `send` does; fails with `NotFound` for an unknown message.
+     */
+    readonly retry: (conversationId: ConversationId, clientMessageId: string) => Effect.Effect<Ack, SendError>
+    /** Forgets a message that failed. Repeating it does nothing. */
     readonly discard: (conversationId: ConversationId, clientMessageId: string) => Effect.Effect<void>
-    /** Holds the newest page of the history in the state from now on. */
+    /** From now on the state has the newest page of the history. Repeating it does nothing. */
     readonly open: (conversationId: ConversationId) => Effect.Effect<void, Problem | Refused>
-    /** Adds the page before the oldest message that is held. */
+    /** Adds the page before the oldest message in the state; does nothing when there is none. */
     readonly loadOlder: (conversationId: ConversationId) => Effect.Effect<void, Problem | Refused>
-    /** Keeps the presence of these users in the state too. */
+    /** Keeps the presence of these users in the state, in addition to those watched before. */
     readonly watch: (userIds: ReadonlyArray<UserId>) => Effect.Effect<void, CommandError>
-    /** Ends a pause before the next try, as when the device is known to be back online. */
+    /** Ends the pause before the next attempt to connect. Call it when the device is back online. */
     readonly wake: Effect.Effect<void>
   }
 >()("chat/client/Realtime") {
   static readonly layer = (options: RealtimeOptions) => Layer.effect(Realtime, make(options))
 }
 
+/** Keeps the presence of watched users in the state. */
+const makePresences = (
+  state: SubscriptionRef.SubscriptionRef<ChatState>,
+  command: (op: string, data: unknown) => Effect.Effect<unknown, CommandError>
+) => {
+  const changed = (items: ReadonlyArray<Presence>) =>
+    SubscriptionRef.update(state, (now) => ({
+      ...now,
+      presence: new Map([...now.presence, ...items.map((item) => [item.userId, item] as const)])
+    }))
+  const watched = new Set<UserId>()
+  const subscribe = (userIds: ReadonlyArray<UserId>) =>
+    Effect.gen(function* () {
+      const answer = yield* command("presence.subscribe", { userIds })
+      yield* changed((yield* Effect.orDie(decodePresence(answer))).items)
+    })
+  return {
+    changed,
+    watch: (userIds: ReadonlyArray<UserId>) =>
+      Effect.gen(function* () {
+        if (userIds.length === 0) return
+        yield* subscribe(userIds)
+        for (const userId of userIds) watched.add(userId)
+      }),
+    /**
+     * Watches the same users over a new connection, since subscriptions end with their connection. When this one is lost
+     * too, the next one does it again.
+     */
+    renew: Effect.suspend(() => (watched.size === 0 ? Effect.void : Effect.ignore(subscribe([...watched]))))
+  }
+}
+
+/**
+ * Makes a function that passes the events that a session has taken into the store on to the outbox and the presences.
+ */
+const makeRouting =
+  (me: UserId, outbox: Effect.Success<ReturnType<typeof makeOutbox>>, presences: ReturnType<typeof makePresences>) =>
+  (events: ReadonlyArray<ChatEvent>) =>
+    Effect.gen(function* () {
+      for (const event of events) {
+        yield* Effect.logDebug(`event ${event.event}`)
+        if (event.event === "message.created" && event.data.message.senderId === me)
+          yield* outbox.seen(event.data.message)
+        if (event.event === "conversation.removed" && event.conversationId !== undefined)
+          yield* outbox.left(event.conversationId)
+        if (event.event === "presence.changed") yield* presences.changed([event.data])
+      }
+    })
+
+/** Makes a function that sends a command as soon as there is a connection. */
+const makeCommand =
+  (connected: Effect.Effect<Connection, Refused>) =>
+  (op: string, data: unknown): Effect.Effect<unknown, CommandError> =>
+    Effect.flatMap(connected, (connection) => connection.command(op, data)).pipe(
+      Effect.tap(() => Effect.logDebug(`${op} was answered`)),
+      Effect.tapError(({ _tag }) => Effect.logDebug(`${op} has failed: ${_tag}`))
+    )
+
+/** Where the state and the unsent messages are kept. Without a database the state is not. */
+const makeStorages = Effect.fnUntraced(function* ({ database, outbox }: RealtimeOptions, me: UserId, store: Store) {
+  if (database === undefined) return { keeper: noKeeper, outbox: outbox ?? noStorage }
+  return { keeper: yield* makeKeeper(database, me, store), outbox: outbox ?? storedOutbox(database, me) }
+})
+
 const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
   const credentials = yield* Credentials
   const me = credentials.userId
   const store = new Store(me)
   const state = yield* SubscriptionRef.make(emptyState)
+  const changes = SubscriptionRef.changes(state)
   const happened = yield* PubSub.unbounded<ChatEvent | null>()
-  const paging = yield* Semaphore.make(1)
-  const alarm = yield* Latch.make(false)
-  /** Open while `current` is something. */
-  const gate = yield* Latch.make(false)
-  const watched = new Set<UserId>()
-  let current: Connection | Refused | undefined
-  let userSeq: number | undefined
-  let onlineSince: number | undefined
+  const current = yield* makeCurrent
+  const command = makeCommand(current.connected)
+  const scope = yield* Effect.scope
 
-  const update = (change: Partial<ChatState>) => SubscriptionRef.update(state, (now) => ({ ...now, ...change }))
+  const update: Update = (change) => SubscriptionRef.update(state, (now) => ({ ...now, ...change }))
 
-  const connected: Effect.Effect<Connection, Refused> = Effect.suspend(() => {
-    if (current instanceof Refused) return Effect.fail(current)
-    return current === undefined ? Effect.andThen(gate.await, connected) : Effect.succeed(current)
-  })
-
-  const setCurrent = (next: typeof current) =>
-    Effect.suspend(() => {
-      current = next
-      return next === undefined ? gate.close : gate.open
-    })
-
-  const command = (op: string, data: unknown): Effect.Effect<unknown, CommandError> =>
-    Effect.flatMap(connected, (connection) => connection.command(op, data))
-
-  const ask = makeAsk(command)
-
+  const { keeper, outbox: storage } = yield* makeStorages(options, me, store)
   const publish: Effect.Effect<void> = Effect.suspend(() => {
     const { conversations } = store
     outbox.settle((id) => conversations.get(id)?.conversation.seq)
-    return update({ conversations, sending: outbox.sending })
+    return Effect.andThen(update({ conversations, sending: outbox.sending }), keeper.changed)
   })
 
-  const outbox = yield* makeOutbox(options.outbox ?? noStorage, command, publish)
+  const ask = makeAsk(command)
+  const outbox = yield* makeOutbox(storage, command, publish)
+  const presences = makePresences(state, command)
+  const route = makeRouting(me, outbox, presences)
+  const pages = yield* makePages(store, changes, { ask, connected: current.connected, publish })
 
-  const present = (items: ReadonlyArray<Presence>) =>
-    SubscriptionRef.update(state, (now) => ({
-      ...now,
-      presence: new Map([...now.presence, ...items.map((item) => [item.userId, item] as const)])
-    }))
-
-  const watch = (userIds: ReadonlyArray<UserId>) =>
-    Effect.gen(function* () {
-      for (const userId of userIds) watched.add(userId)
-      if (userIds.length === 0) return
-      const answer = yield* command("presence.subscribe", { userIds })
-      yield* present((yield* Effect.orDie(decodePresence(answer))).items)
-    })
-
-  /** Until it is answered, over whatever connections it takes. */
-  const persistently = <A>(effect: Effect.Effect<A, CommandError>): Effect.Effect<A, Problem | Refused> =>
-    Effect.catchTag(effect, "ConnectionLost", () => persistently(effect))
-
-  /** One that was made just now may still be on its way. */
-  const known = (id: ConversationId): Effect.Effect<unknown, Problem | Refused> =>
-    Effect.andThen(
-      connected,
-      SubscriptionRef.changes(state).pipe(
-        Stream.filter(({ conversations }) => conversations.has(id)),
-        Stream.runHead,
-        Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.fail(new NotFound({})) })
-      )
-    )
-
-  const page = (conversationId: ConversationId, before: () => { readonly before?: number } | undefined) =>
-    Effect.suspend(() => {
-      const place = before()
-      if (place === undefined) return Effect.succeed(true)
-      store.asking(conversationId)
-      return Effect.map(ask("message.list", { conversationId, ...place }), (found) =>
-        store.paged(conversationId, found)
-      )
-    }).pipe(
-      // What came meanwhile is lost with the connection: then the page is asked for again.
-      Effect.repeat({ until: (done) => done }),
-      persistently,
-      Effect.andThen(publish),
-      paging.withPermit
-    )
-
-  const engine: Engine = {
+  const engine: Omit<Engine, "ready"> = {
     url: options.url,
     openSocket: options.openSocket ?? globalWebSocket,
     client: options.client,
     credentials,
     store,
-    tell: (events) =>
-      Effect.gen(function* () {
-        for (const event of events) {
-          if (event.event === "message.created" && event.data.message.senderId === me)
-            yield* outbox.seen(event.data.message)
-          if (event.event === "conversation.removed" && event.conversationId !== undefined)
-            yield* outbox.left(event.conversationId)
-          if (event.event === "presence.changed") yield* present([event.data])
-        }
-        yield* publish
-        yield* PubSub.publishAll(happened, events)
-      }),
+    publish: (events) =>
+      route(events).pipe(Effect.andThen(publish), Effect.andThen(PubSub.publishAll(happened, events))),
     greeted: (connection, { user }) =>
-      Effect.andThen(update({ connection: { status: "catching-up" }, me: user }), setCurrent(connection)),
-    ready: (greeting, done) =>
-      Effect.gen(function* () {
-        userSeq = greeting.userSeq
-        if (!done) return
-        onlineSince = yield* Clock.currentTimeMillis
-        yield* update({ connection: { status: "online" } })
-      })
+      update({ connection: { status: "catching-up" }, me: user }).pipe(
+        Effect.andThen(current.set(connection)),
+        Effect.andThen(Effect.forkIn(presences.renew, scope))
+      )
   }
+  const saved = yield* keeper.restore
+  if (saved !== undefined) yield* update({ me: saved.me, conversations: store.conversations })
+  const { live, wake } = yield* makeConnecting(credentials, update, saved?.last, (token, last, progress) => {
+    const ready: Engine["ready"] = (greeting, done) =>
+      Effect.tap(progress(greeting, done), (reached) =>
+        done ? keeper.ready({ me: greeting.user, last: reached }) : Effect.void
+      )
+    return Effect.ensuring(runSession({ ...engine, ready }, token, last), current.set(undefined))
+  })
 
-  /** What comes after a connection: the pause before the next, or the end. */
-  const after = (end: Closed | Problem, attempt: number, token: string) =>
-    Effect.gen(function* () {
-      const expired = "code" in end && end.code === tokenExpired
-      if (expired) yield* credentials.renewed(token).pipe(Effect.catchTag("ConnectionLost", () => Effect.void))
-      else if (!("_tag" in end) && isFinal(end.code)) return yield* new Refused({ code: end.code })
-      const atOnce = attempt === 0 && (expired || ("atOnce" in end && end.atOnce === true))
-      const pauseMs = "retryAfterMs" in end ? end.retryAfterMs : atOnce ? 0 : yield* jitter(attempt)
-      yield* update({ connection: { status: "waiting", pauseMs } })
-      yield* alarm.close
-      yield* Effect.raceFirst(Effect.sleep(pauseMs), alarm.await)
-    })
-
-  const live = (attempt: number): Effect.Effect<never, Refused> =>
-    Effect.gen(function* () {
-      onlineSince = undefined
-      const token = yield* credentials.token
-      yield* update({ connection: { status: "connecting" } })
-      const end = yield* Effect.flip(runSession(engine, token, userSeq)).pipe(Effect.ensuring(setCurrent(undefined)))
-      const lasted = onlineSince !== undefined && (yield* Clock.currentTimeMillis) - onlineSince >= lastingMs
-      const tries = lasted ? 0 : attempt
-      yield* after(end, tries, token)
-      return yield* live(tries + 1)
-    })
-
+  yield* whenBrowser("online", wake)
+  yield* whenBrowser("visibilitychange", wake)
   yield* outbox.restore(me)
-  yield* live(0).pipe(
+  yield* live.pipe(
     Effect.catch((refused) =>
-      Effect.andThen(setCurrent(refused), update({ connection: { status: "closed", why: refused } }))
+      Effect.andThen(current.set(refused), update({ connection: { status: "closed", why: refused } }))
     ),
     Effect.ensuring(PubSub.end(happened, null)),
     Effect.forkScoped
@@ -217,26 +205,19 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
 
   return Realtime.of({
     state: SubscriptionRef.get(state),
-    changes: SubscriptionRef.changes(state),
+    changes,
     events: Stream.fromPubSub(happened).pipe(
       Stream.takeWhile((event) => event !== null),
-      Stream.concat(Stream.suspend(() => (current instanceof Refused ? Stream.fail(current) : Stream.empty)))
+      Stream.concat(Stream.drain(Stream.fromEffect(current.unlessRefused)))
     ),
     ask,
+    command,
     send: (message) => outbox.send({ ...message, senderId: me }),
+    retry: outbox.retry,
     discard: outbox.discard,
-    open: (id) =>
-      Effect.andThen(
-        known(id),
-        page(id, () => (store.get(id)?.messages === null ? {} : undefined))
-      ),
-    loadOlder: (id) =>
-      page(id, () => {
-        const known = store.get(id)
-        const first = known?.messages?.[0]
-        return first !== undefined && known?.hasBefore === true ? { before: first.seq } : undefined
-      }),
-    watch,
-    wake: Effect.asVoid(alarm.open)
+    open: pages.open,
+    loadOlder: pages.loadOlder,
+    watch: presences.watch,
+    wake
   })
 })

@@ -1,13 +1,13 @@
-import { Effect, Layer } from "effect"
-import { FetchHttpClient } from "effect/http"
+import { Effect, Layer, Stream } from "effect"
+import { FetchHttpClient, Headers } from "effect/http"
 import { RpcClient, RpcSerialization } from "effect/rpc"
 import { Socket } from "effect/socket"
-import { AllOperations } from "../rpc/Operations.ts"
-import { isTracing, tellTrace } from "./Traces.ts"
+import { AllOperations } from "../operations/Operations.ts"
+import { isTracing, propagateTrace } from "./Traces.ts"
 
 const over = {
   http: (url: string, tracing: boolean) =>
-    RpcClient.layerProtocolHttp({ url: `${url}/rpc`, transformClient: tellTrace(tracing) }).pipe(
+    RpcClient.layerProtocolHttp({ url: `${url}/rpc`, transformClient: propagateTrace(tracing) }).pipe(
       Layer.provide([RpcSerialization.layerNdjson, FetchHttpClient.layer])
     ),
   websocket: (url: string) =>
@@ -22,8 +22,8 @@ const over = {
 }
 
 /**
- * Every operation as a typed call, and `events.stream` as a stream: `rpc["message.send"](…)`. `url` is that of the
- * service. Until the scope closes. Say who calls with `withToken`.
+ * Makes the RPC client: every operation as a typed call, `rpc["message.send"](…)`, and `events.stream` as a stream.
+ * `url` is the URL of the service. The client lives until the scope closes; `withToken` adds the access token.
  */
 export const makeRpc = Effect.fnUntraced(function* (url: string, transport: keyof typeof over = "http") {
   const tracing = yield* isTracing
@@ -31,5 +31,14 @@ export const makeRpc = Effect.fnUntraced(function* (url: string, transport: keyo
   return yield* RpcClient.make(AllOperations, { disableTracing: !tracing }).pipe(Effect.provideContext(protocol))
 })
 
-/** Makes calls, or streams, with that access token. */
-export const withToken = (token: string) => RpcClient.withHeaders({ authorization: `Bearer ${token}` })
+/** Adds an access token to a call or to a stream. */
+export const withToken = (token: string) => {
+  const own = Headers.fromInput({ authorization: `Bearer ${token}` })
+  function add<A, E, R>(stream: Stream.Stream<A, E, R>): Stream.Stream<A, E, R>
+  function add<A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
+  function add<A, E, R>(given: Effect.Effect<A, E, R> | Stream.Stream<A, E, R>) {
+    if (Effect.isEffect(given)) return RpcClient.withHeaders(given, own)
+    return Stream.updateService(given, RpcClient.CurrentHeaders, (headers) => Headers.merge(headers, own))
+  }
+  return add
+}

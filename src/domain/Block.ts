@@ -1,7 +1,7 @@
 import { Schema } from "effect"
-import { Timestamp } from "./Ids.ts"
+import { Timestamp } from "./Time.ts"
 import { User } from "./User.ts"
 
-/** Whom I have blocked, and since when. */
+/** A user whom I have blocked. */
 export const Block = Schema.Struct({ user: User, createdAt: Timestamp }).annotate({ identifier: "Block" })
 export type Block = typeof Block.Type

@@ -1,25 +1,37 @@
 import { Schema } from "effect"
-import { ConversationId, MessageId, Timestamp } from "./Ids.ts"
-import { Text } from "./Text.ts"
+import { ConversationId, MessageId, Seq } from "./Ids.ts"
+import { VisibleText } from "./Text.ts"
+import { Timestamp } from "./Time.ts"
 
-/** What I have begun to write. The limit on the body's length is that of a message and checked by Drafts. */
+/** A draft to store. Its body may be as long as that of a message, which is a setting that Drafts checks. */
 export const NewDraft = Schema.Struct({
-  body: Text.check(Schema.isPattern(/\S/u, { message: "must not be empty: clear the draft instead" })),
-  replyTo: Schema.optionalKey(Schema.NullOr(MessageId))
+  body: VisibleText,
+  replyTo: Schema.optionalKey(Schema.NullOr(MessageId)),
+  ifUserSeq: Schema.optionalKey(Seq).annotate({
+    description: "Store it only if the stored draft has not changed after this user seq"
+  })
 }).annotate({ identifier: "NewDraft" })
 export type NewDraft = typeof NewDraft.Type
 
-/** My draft in a conversation, there is one in each. `replyTo` is as it was given. */
+/**
+ * My draft in a conversation; each conversation has at most one. `replyTo` is stored as it was sent, unchecked. `userSeq`
+ * is that of its last change.
+ */
 export const Draft = Schema.Struct({
   conversationId: ConversationId,
   body: Schema.String,
   replyTo: Schema.NullOr(MessageId),
-  updatedAt: Timestamp
+  updatedAt: Timestamp,
+  userSeq: Seq
 }).annotate({ identifier: "Draft" })
 export type Draft = typeof Draft.Type
 
-/** A draft as it is now; null when it was cleared. */
-export const DraftChange = Schema.Struct({ conversationId: ConversationId, draft: Schema.NullOr(Draft) }).annotate({
+/** The current draft of a conversation, null if it was cleared, and the user seq of that change. */
+export const DraftChange = Schema.Struct({
+  conversationId: ConversationId,
+  draft: Schema.NullOr(Draft),
+  userSeq: Seq
+}).annotate({
   identifier: "DraftChange"
 })
 export type DraftChange = typeof DraftChange.Type

@@ -1,15 +1,20 @@
 import { Schema, SchemaGetter } from "effect"
 
 const one = /^\p{RGI_Emoji}$/v
-/** Says that the character before it is an emoji, which some keyboards leave out and some add for nothing. */
+/** Asks for the emoji form of the character before it. Some keyboards omit it, and some add it where it is not needed. */
 const variation = "\uFE0F"
 
-const canonical = (text: string) => {
-  const normal = text.normalize("NFC")
-  return [normal, normal + variation, normal.replaceAll(variation, "")].find((form) => one.test(form)) ?? normal
-}
+/** A character that is shown as text unless a variation selector or a skin tone follows. */
+const needsVariation = /(?!\p{Emoji_Presentation})\p{Emoji}(?!\p{Emoji_Modifier})/gu
 
-/** Exactly one emoji of any kind, with its modifiers: one grapheme. The same emoji is the same text. */
+/** The fully qualified form of an emoji, with each variation selector that it needs and no other. */
+const canonical = (text: string) =>
+  text.normalize("NFC").replaceAll(variation, "").replaceAll(needsVariation, `$&${variation}`)
+
+/**
+ * Exactly one emoji with its modifiers, that is, one grapheme. Decoding brings it to its standard form, so that equal
+ * emoji are equal texts.
+ */
 export const Emoji = Schema.String.check(Schema.isMaxLength(64)).pipe(
   Schema.decode({ decode: SchemaGetter.transform(canonical), encode: SchemaGetter.passthrough() }),
   Schema.check(Schema.isPattern(one, { message: "must be one emoji" })),

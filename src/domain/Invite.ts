@@ -1,7 +1,11 @@
 import { Schema } from "effect"
-import { ConversationId, InviteCode, Timestamp, UserId } from "./Ids.ts"
+import { ConversationId, InviteCode, UserId } from "./Ids.ts"
+import { Timestamp } from "./Time.ts"
 
-/** A link into a group. Without `expiresAt` it is good until it is revoked, without `maxUses` for anybody. */
+/**
+ * An invite link into a group. It is valid until `expiresAt`, or until it is revoked if that is null. `maxUses` limits how
+ * many users can join with it; null means no limit.
+ */
 export const Invite = Schema.Struct({
   code: InviteCode,
   conversationId: ConversationId,
@@ -13,8 +17,10 @@ export const Invite = Schema.Struct({
 }).annotate({ identifier: "Invite" })
 export type Invite = typeof Invite.Type
 
+/** A year, in seconds. */
 const aYear = 366 * 24 * 3600
 
+/** An invite to create. Fields that are absent or null set no limit. */
 export const NewInvite = Schema.Struct({
   expiresInSeconds: Schema.optionalKey(
     Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: aYear })))

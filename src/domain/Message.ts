@@ -1,8 +1,11 @@
 import { Schema } from "effect"
-import { ClientMessageId, ConversationId, MessageId, Seq, Timestamp, UserId } from "./Ids.ts"
-import { Payload } from "./Payload.ts"
+import { Attachment, maxAttachments } from "./Attachment.ts"
+import { AttachmentId, ClientMessageId, ConversationId, MessageId, Seq, UserId } from "./Ids.ts"
+import { NewPayload, SentPayload } from "./Payload.ts"
 import { Text } from "./Text.ts"
+import { Timestamp } from "./Time.ts"
 
+/** The types of messages. A client that does not know a type can always show the body. */
 export const MessageType = Schema.Literals([
   "text",
   "image",
@@ -17,7 +20,10 @@ export const MessageType = Schema.Literals([
 ])
 export type MessageType = typeof MessageType.Type
 
-/** `excerpt` is the first 140 characters of the original, gone when it is deleted. */
+/**
+ * The message that another one replies to. `excerpt` is the beginning of its body, and is empty when it is deleted. With
+ * `hidden` it lies before the part of the history that the reader may see, and `senderId` and `excerpt` are withheld.
+ */
 export const ReplyTo = Schema.Struct({
   messageId: MessageId,
   seq: Seq,
@@ -28,30 +34,25 @@ export const ReplyTo = Schema.Struct({
 }).annotate({ identifier: "ReplyTo" })
 export type ReplyTo = typeof ReplyTo.Type
 
+/** The length of the excerpt in a reply, in characters (code points). */
 export const excerptLength = 140
 
-export const Attachment = Schema.Struct({
-  id: Schema.String,
-  name: Schema.String,
-  contentType: Schema.String,
-  size: Schema.Int,
-  width: Schema.NullOr(Schema.Int),
-  height: Schema.NullOr(Schema.Int),
-  url: Schema.String
-}).annotate({ identifier: "Attachment" })
-
-/** `me` is absent in events and in replay, so that one encoding serves everybody. */
-export const Reaction = Schema.Struct({
+/**
+ * How many users reacted to a message with one emoji. `me` says whether I did; events and replays leave it out, so that
+ * all members receive the same bytes.
+ */
+const Reaction = Schema.Struct({
   emoji: Schema.String,
   count: Schema.Int,
   me: Schema.optionalKey(Schema.Boolean)
 }).annotate({ identifier: "Reaction" })
 
 /**
- * `seq` is that of the event that created it; `changedSeq` that of the last event that changed it in any way: a reply
- * changes the root of its thread. A deleted message keeps its place with an empty `body`; `threadReplyCount` counts
- * deleted replies too. `mentionsAll`: an owner or admin wrote `@all`. `payload` by the type, `votes` of a poll by its
- * options, and `myVote` the options that I chose: as with `me` of a reaction, it is absent in events and in replay.
+ * A message. `seq` is the position of the event that created it, and `changedSeq` that of the last event that changed it
+ * in any way; a reply changes the root of its thread. A deleted message keeps its position and has an empty `body`.
+ * `threadReplyCount` includes deleted replies. `mentionsAll` is true if an owner or admin wrote `@all`. The form of
+ * `payload` depends on `type`. `votes` counts the votes for each option of a poll, and `myVote` lists the options that I
+ * chose; like `me` of a reaction, it is absent in events and replays.
  */
 export const Message = Schema.Struct({
   id: MessageId,
@@ -66,7 +67,7 @@ export const Message = Schema.Struct({
   threadReplyCount: Schema.Int,
   mentions: Schema.Array(UserId),
   mentionsAll: Schema.Boolean,
-  payload: Schema.NullOr(Payload),
+  payload: Schema.NullOr(SentPayload),
   votes: Schema.NullOr(Schema.Array(Schema.Int)),
   myVote: Schema.optionalKey(Schema.Array(Schema.Int)),
   attachments: Schema.Array(Attachment),
@@ -81,25 +82,28 @@ export const Message = Schema.Struct({
 export type Message = typeof Message.Type
 
 /**
- * What a client sends. The limit on the body's length is a setting and checked by Messages, as is that `payload` is the
- * one of its `type`.
+ * A message to send. Messages checks the length of the body, whose limit is a setting, and that `payload` has the form
+ * that belongs to `type`.
  */
 export const NewMessage = Schema.Struct({
   clientMessageId: ClientMessageId,
   body: Text,
   replyTo: Schema.optionalKey(Schema.NullOr(MessageId)),
   threadRoot: Schema.optionalKey(Schema.NullOr(MessageId)),
-  attachments: Schema.optionalKey(Schema.Array(Schema.String)),
+  attachments: Schema.optionalKey(Schema.Array(AttachmentId).check(Schema.isMaxLength(maxAttachments))),
   type: Schema.optionalKey(MessageType),
-  payload: Schema.optionalKey(Schema.NullOr(Payload))
+  payload: Schema.optionalKey(Schema.NullOr(NewPayload)),
+  silent: Schema.optionalKey(Schema.Boolean).annotate({
+    description: "For a message of type `system`, which only programs send: it does not count as unread"
+  })
 }).annotate({ identifier: "NewMessage" })
 export type NewMessage = typeof NewMessage.Type
 
-/** The answer to a send over HTTP and RPC. `duplicate`: this id was stored before, here is the original. */
+/** The answer to a send over HTTP and RPC. If `duplicate`, the send was stored earlier and this is that message. */
 export const Sent = Schema.Struct({ message: Message, duplicate: Schema.Boolean }).annotate({ identifier: "Sent" })
 export type Sent = typeof Sent.Type
 
-/** The answer to a send over a WebSocket: the whole message comes as the event. */
+/** The answer to a send over a WebSocket. It is short, because the whole message follows as an event. */
 export const Ack = Schema.Struct({
   messageId: MessageId,
   seq: Seq,
@@ -108,26 +112,32 @@ export const Ack = Schema.Struct({
 }).annotate({ identifier: "Ack" })
 export type Ack = typeof Ack.Type
 
-/** A message has at most this many different reactions. */
+/** A message can have at most this many different emoji as reactions. */
 export const maxReactions = 20
 
-/** What an edit changes. */
+/** One member can give a message at most this many of them. The SQL function max_reactions_of_member says the same. */
+export const maxReactionsOfMember = 10
+
+/** A message can be edited at most this often. The SQL function max_edits says the same. */
+export const maxEdits = 100
+
+/** The new body of an edited message. */
 export const MessageEdit = Schema.Struct({ body: Text }).annotate({ identifier: "MessageEdit" })
 export type MessageEdit = typeof MessageEdit.Type
 
-/** What a message said from `createdAt` on, until its next revision. */
+/** The body that a message had from `createdAt` until its next revision. */
 export const Revision = Schema.Struct({ revision: Schema.Int, body: Schema.String, createdAt: Timestamp }).annotate({
   identifier: "Revision"
 })
 export type Revision = typeof Revision.Type
 
-/** Where a copy of a message goes; the id is that of the copy. */
+/** The conversation that receives the copy of a forwarded message, and the `clientMessageId` of the copy. */
 export const Forward = Schema.Struct({ conversationId: ConversationId, clientMessageId: ClientMessageId }).annotate({
   identifier: "Forward"
 })
 export type Forward = typeof Forward.Type
 
-/** A page of history, always in ascending `seq`. */
+/** A page of history, always in ascending order of `seq`. */
 export const MessagePage = Schema.Struct({
   items: Schema.Array(Message),
   hasBefore: Schema.Boolean,

@@ -1,42 +1,43 @@
 import { Schema } from "effect"
 import { Seq } from "./Ids.ts"
 
-/** A page of a list. `nextCursor` is absent on the last one. */
+/** The Schema of a page of a list. `nextCursor` is absent on the last page. */
 export const Page = <S extends Schema.Top>(item: S) =>
   Schema.Struct({ items: Schema.Array(item), nextCursor: Schema.optionalKey(Schema.String) })
 
+/** A page of a list. `nextCursor` is absent on the last page. */
 export interface Page<A> {
   readonly items: ReadonlyArray<A>
   readonly nextCursor?: string
 }
 
-/** What a request for a list by seq may hold: as a query over HTTP, as data over RPC and WebSocket. */
+/** The field of a request for a list that is ordered by `seq`: a query parameter over HTTP, data over RPC and WebSocket. */
 export const limitFields = { limit: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))) }
 
-/** The same for a list with a cursor. */
+/** The fields of a request for a list with a cursor. */
 export const pageFields = {
   ...limitFields,
-  cursor: Schema.optionalKey(Schema.String).annotate({ description: "The `nextCursor` of the page before this one" })
+  cursor: Schema.optionalKey(Schema.String).annotate({ description: "The `nextCursor` of the previous page" })
 }
 
 const seq = Schema.optionalKey(Seq)
 
-/** The same for a page of messages: at most one of the three seqs. */
+/** The fields of a request for a page of messages. At most one of `before`, `after` and `around` is allowed. */
 export const placeFields = { ...limitFields, before: seq, after: seq, around: seq }
 
-/** Of who gives none, unless the maximum is less. */
-const usualLimit = 50
+/** The default size of a page. */
+const defaultLimit = 50
 
-/** The limit that was given, or the usual one. */
-export const limitOf = (limit: number | undefined, maximum: number) => limit ?? Math.min(usualLimit, maximum)
+/** The requested size of a page, or the default, which is at most `maximum`. A requested size is not checked here. */
+export const limitOf = (limit: number | undefined, maximum: number) => limit ?? Math.min(defaultLimit, maximum)
 
-/** How much of a list is wanted, and from where. The maximum of `limit` is a setting. */
+/** Which part of a list is requested. The maximum of `limit` is a setting. */
 export interface PageRequest {
   readonly limit: number
   readonly cursor?: string | undefined
 }
 
-/** The page that is asked for, with the usual limit unless one is given. */
+/** The requested page, with the default size if none is given. */
 export const toPage = (
   { cursor, limit }: { readonly cursor?: string; readonly limit?: number },
   maximum: number

@@ -1,69 +1,107 @@
 import { Schema } from "effect"
 import { UserId } from "./Ids.ts"
-import { Text, Url } from "./Text.ts"
+import { Name, VisibleText } from "./Text.ts"
+import { Timestamp, UtcTimestamp } from "./Time.ts"
+import { Url } from "./Url.ts"
 import { Email } from "./User.ts"
 
-const line = (max: number) =>
-  Text.check(Schema.isMaxLength(max), Schema.isPattern(/\S/u, { message: "must not be empty" }))
-
 const within = (minimum: number, maximum: number) => Schema.Finite.check(Schema.isBetween({ minimum, maximum }))
+const name = (max: number) => Name.check(Schema.isMaxLength(max))
+const text = (max: number) => VisibleText.check(Schema.isMaxLength(max))
 
-/** A moment that both JavaScript and PostgreSQL know: ISO 8601 in UTC. */
-const Moment = Schema.String.check(
-  Schema.makeFilter((text: string) => {
-    const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/.test(text) ? Date.parse(text) : Number.NaN
-    return !Number.isNaN(time) && new Date(time).toISOString().slice(0, 19) === text.slice(0, 19)
-      ? undefined
-      : "must be a time in UTC such as 2026-01-31T12:00:00Z"
-  })
-).annotate({ format: "date-time" })
-
-export const Location = Schema.Struct({
-  latitude: within(-90, 90),
-  longitude: within(-180, 180),
-  name: Schema.optionalKey(line(200))
+/** A place on earth, in degrees. */
+const Location = Schema.Struct({
+  latitude: Schema.Finite,
+  longitude: Schema.Finite,
+  name: Schema.optionalKey(Schema.String)
 }).annotate({ identifier: "Location" })
 
-export const Contact = Schema.Struct({
-  name: line(200),
-  phones: Schema.Array(line(64)).check(Schema.isMaxLength(20)),
-  emails: Schema.Array(Email).check(Schema.isMaxLength(20)),
+const NewLocation = Schema.Struct({
+  latitude: within(-90, 90),
+  longitude: within(-180, 180),
+  name: Schema.optionalKey(name(200))
+}).annotate({ identifier: "NewLocation" })
+
+/** A person's contact details; `userId` if the person uses this service. */
+const Contact = Schema.Struct({
+  name: Schema.String,
+  phones: Schema.Array(Schema.String),
+  emails: Schema.Array(Schema.String),
   userId: Schema.optionalKey(UserId)
 }).annotate({ identifier: "Contact" })
 
-export const Sticker = Schema.Struct({
-  pack: line(100),
-  id: line(100),
-  emoji: Schema.optionalKey(line(40)),
-  url: Schema.optionalKey(Url)
+const NewContact = Schema.Struct({
+  name: name(200),
+  phones: Schema.Array(name(64)).check(Schema.isMaxLength(20)),
+  emails: Schema.Array(Email).check(Schema.isMaxLength(20)),
+  userId: Schema.optionalKey(UserId)
+}).annotate({ identifier: "NewContact" })
+
+/** A sticker of a pack. Clients that do not have the pack can show `url` or `emoji`. */
+const Sticker = Schema.Struct({
+  pack: Schema.String,
+  id: Schema.String,
+  emoji: Schema.optionalKey(Schema.String),
+  url: Schema.optionalKey(Schema.String)
 }).annotate({ identifier: "Sticker" })
 
-/** `multiple`: one may choose several options. After `closesAt` nobody votes any more. */
-export const Poll = Schema.Struct({
-  question: line(300),
-  options: Schema.Array(line(100)).check(Schema.isMinLength(2), Schema.isMaxLength(20)),
+const NewSticker = Schema.Struct({
+  pack: name(100),
+  id: name(100),
+  emoji: Schema.optionalKey(name(40)),
+  url: Schema.optionalKey(Url)
+}).annotate({ identifier: "NewSticker" })
+
+/** A poll. If `multiple` is true, a vote may choose several options. Votes after `closesAt` are refused. */
+const Poll = Schema.Struct({
+  question: Schema.String,
+  options: Schema.Array(Schema.String),
   multiple: Schema.optionalKey(Schema.Boolean),
-  closesAt: Schema.optionalKey(Moment)
+  closesAt: Schema.optionalKey(Timestamp)
 }).annotate({ identifier: "Poll" })
 
-/** What a message of another type than text holds, given back as it was sent. */
+const NewPoll = Schema.Struct({
+  question: text(300),
+  options: Schema.Array(text(100)).check(Schema.isMinLength(2), Schema.isMaxLength(20)),
+  multiple: Schema.optionalKey(Schema.Boolean),
+  closesAt: Schema.optionalKey(UtcTimestamp)
+}).annotate({ identifier: "NewPoll" })
+
+/** The mark of a message of type `system` that does not count as unread. Clients show no notification for it. */
+const Silent = Schema.Struct({ silent: Schema.Literal(true) }).annotate({ identifier: "Silent" })
+
+/**
+ * The structured content of a message of another type than text. It is returned as it was sent. A stored payload
+ * is not checked again, so that a stricter rule for new messages keeps old messages readable.
+ */
 export const Payload = Schema.Union([Location, Contact, Sticker, Poll])
 export type Payload = typeof Payload.Type
 
+/** The payload of a message that was sent. */
+export const SentPayload = Schema.Union([Payload, Silent])
+export type SentPayload = typeof SentPayload.Type
+
+/** A payload as a client sends it. */
+export const NewPayload = Schema.Union([NewLocation, NewContact, NewSticker, NewPoll])
+
+/** Whether a payload marks a message as silent. */
+export const isSilent = (payload: SentPayload | null): payload is typeof Silent.Type =>
+  payload !== null && "silent" in payload
+
 const isPayload = {
-  location: Schema.is(Location),
-  contact: Schema.is(Contact),
-  sticker: Schema.is(Sticker),
-  poll: Schema.is(Poll)
+  location: Schema.is(NewLocation),
+  contact: Schema.is(NewContact),
+  sticker: Schema.is(NewSticker),
+  poll: Schema.is(NewPoll)
 }
 
-/** Types whose messages have a payload. */
+/** Whether messages of a type have a payload. */
 export const hasPayload = (type: string): type is keyof typeof isPayload => type in isPayload
 
-/** Whether a payload is that of a type which has one. */
+/** Whether a payload has the form that belongs to a type. */
 export const isPayloadOf = (type: keyof typeof isPayload, payload: Payload): boolean => isPayload[type](payload)
 
-/** The options that I choose, by their places in the poll from 0 on. */
+/** The options that I choose, by their index in the poll, which starts at 0. */
 export const Vote = Schema.Struct({
   options: Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 19 }))).check(
     Schema.isMinLength(1),

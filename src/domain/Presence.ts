@@ -1,17 +1,18 @@
 import { Schema } from "effect"
-import { Timestamp, UserId } from "./Ids.ts"
+import { UserId } from "./Ids.ts"
+import { Timestamp } from "./Time.ts"
 
-/** What others see of a user. */
+/** The status of a user as others see it. */
 export const PresenceStatus = Schema.Literals(["online", "away", "dnd", "offline"])
 export type PresenceStatus = typeof PresenceStatus.Type
 
-/** What a user may choose; the invisible one is offline to others. */
+/** The status that a user may choose. Others see an invisible user as offline. */
 export const ChosenStatus = Schema.Literals(["online", "away", "dnd", "invisible"])
 export type ChosenStatus = typeof ChosenStatus.Type
 
 /**
- * A user's presence. `lastSeenAt` is now while the user is there, else the last time when the user was to be seen; null
- * when that is not known, or not the asking user's to know.
+ * A user's presence. `lastSeenAt` is the current time while the user is connected and visible, and afterwards the time
+ * when the user was last visible. It is null if that is unknown, or if the caller may not know it.
  */
 export const Presence = Schema.Struct({
   userId: UserId,
@@ -20,14 +21,18 @@ export const Presence = Schema.Struct({
 }).annotate({ identifier: "Presence" })
 export type Presence = typeof Presence.Type
 
-/** One of each user asked for, in that order. */
+/** The presence of each requested user, in the order of the request. */
 export const PresenceList = Schema.Struct({ items: Schema.Array(Presence) }).annotate({ identifier: "PresenceList" })
 export type PresenceList = typeof PresenceList.Type
 
+/** The status that I choose for myself. */
 export const PresenceChange = Schema.Struct({ status: ChosenStatus }).annotate({ identifier: "PresenceChange" })
 export type PresenceChange = typeof PresenceChange.Type
 
-/** Whose presence is to be told, or no longer. The limit on their number is a setting and checked by Presence. */
+/**
+ * The users whose presence changes I want to receive, or no longer want to. The limit on their number is a setting, which
+ * Presence checks.
+ */
 export const PresenceSubscription = Schema.Struct({ userIds: Schema.Array(UserId) }).annotate({
   identifier: "PresenceSubscription"
 })

@@ -2,53 +2,72 @@ import { Schema, SchemaIssue } from "effect"
 import { HttpApiError } from "effect/http-api"
 
 /**
- * Everything that a caller can be told went wrong, one class per RFC 9457 problem type. The same classes are the typed
- * errors of services, the bodies of HTTP answers, the `error` of a WebSocket answer and the errors of RPC.
+ * The errors that callers receive, one class for each RFC 9457 problem type. The same classes are the typed errors of
+ * the services, the bodies of HTTP answers, the `error` of a WebSocket answer and the errors of RPC. Clients decide by
+ * `type` and `code`, which never change; titles and details are for people.
  */
 
 const requestId = { requestId: Schema.optionalKey(Schema.String) }
 
-/** Where in the input, and what is wrong there. */
+/** One thing that is wrong with the input: the path of the field, with dots, and what is wrong with it. */
 export const Issue = Schema.Struct({ path: Schema.String, message: Schema.String })
 export type Issue = typeof Issue.Type
 
+/** The input is invalid. `errors` lists each invalid field, if the problem is one of fields. */
 export class InvalidRequest extends HttpApiError.Problem<InvalidRequest>()(
   "InvalidRequest",
-  { type: "/problems/invalid-request", status: 400, title: "The request is not valid" },
+  { type: "/problems/invalid-request", status: 400, title: "Invalid request" },
   { ...requestId, errors: Schema.optionalKey(Schema.Array(Issue)) }
 ) {}
 
+/** The caller sent no valid credentials. `code` tells clients whether to refresh the token or to log in again. */
 export class Unauthenticated extends HttpApiError.Problem<Unauthenticated>()(
   "Unauthenticated",
-  { type: "/problems/unauthenticated", status: 401, title: "You are not authenticated" },
+  { type: "/problems/unauthenticated", status: 401, title: "Authentication required" },
   { ...requestId, code: Schema.optionalKey(Schema.Literals(["token-invalid", "token-expired", "session-ended"])) }
 ) {}
 
+/** The caller may see the resource, but may not do this to it. `code` names the reasons that clients have a text for. */
 export class Forbidden extends HttpApiError.Problem<Forbidden>()(
   "Forbidden",
-  { type: "/problems/forbidden", status: 403, title: "You may not do that" },
-  requestId
+  { type: "/problems/forbidden", status: 403, title: "Permission denied" },
+  {
+    ...requestId,
+    code: Schema.optionalKey(
+      Schema.Literals([
+        "registration-closed",
+        "invite-required",
+        "account-disabled",
+        "contacts-only",
+        "not-provisioned",
+        "passwords-disabled"
+      ])
+    )
+  }
 ) {}
 
-/** Also the answer for what exists but is not the caller's: the two cannot be told apart. */
+/** The resource does not exist, or the caller may not see it; the answer is the same, so nobody learns which. */
 export class NotFound extends HttpApiError.Problem<NotFound>()(
   "NotFound",
-  { type: "/problems/not-found", status: 404, title: "There is no such thing" },
+  { type: "/problems/not-found", status: 404, title: "Not found" },
   requestId
 ) {}
 
+/** The path exists, but not with this HTTP method. */
 export class MethodNotAllowed extends HttpApiError.Problem<MethodNotAllowed>()(
   "MethodNotAllowed",
-  { type: "/problems/method-not-allowed", status: 405, title: "This resource does not have that method" },
+  { type: "/problems/method-not-allowed", status: 405, title: "Method not allowed" },
   requestId
 ) {}
 
-export const ConflictCode = Schema.Literals([
+/** The reasons for a `Conflict`. */
+const ConflictCode = Schema.Literals([
   "email-taken",
   "username-taken",
   "message-id-reused",
   "message-deleted",
   "too-many-reactions",
+  "too-many-edits",
   "not-a-group",
   "group-full",
   "last-owner",
@@ -56,54 +75,68 @@ export const ConflictCode = Schema.Literals([
   "not-a-poll",
   "poll-closed",
   "too-many-scheduled",
-  "already-sending"
+  "already-sending",
+  "draft-changed",
+  "attachment-not-ready",
+  "storage-full"
 ])
 
+/**
+ * The request is valid, but the current state does not allow it; `code` names the reason. With `retryAfterMs`, the state
+ * changes by itself, and the request can succeed after so many milliseconds.
+ */
 export class Conflict extends HttpApiError.Problem<Conflict>()(
   "Conflict",
-  { type: "/problems/conflict", status: 409, title: "That is in conflict with what is already there" },
-  { ...requestId, code: ConflictCode }
+  { type: "/problems/conflict", status: 409, title: "Conflict with the current state" },
+  { ...requestId, code: ConflictCode, retryAfterMs: Schema.optionalKey(Schema.Int) }
 ) {}
 
+/** The body, or a frame of a WebSocket, has more bytes than the settings allow. */
 export class TooLarge extends HttpApiError.Problem<TooLarge>()(
   "TooLarge",
-  { type: "/problems/too-large", status: 413, title: "The request is too large" },
+  { type: "/problems/too-large", status: 413, title: "Request too large" },
   requestId
 ) {}
 
+/** The body has a content type that the path does not take: nearly all take `application/json` alone. */
 export class UnsupportedMediaType extends HttpApiError.Problem<UnsupportedMediaType>()(
   "UnsupportedMediaType",
-  { type: "/problems/unsupported-media-type", status: 415, title: "The body must be JSON" },
+  { type: "/problems/unsupported-media-type", status: 415, title: "Unsupported media type" },
   requestId
 ) {}
 
+/** A plain HTTP request was sent to a path that only accepts WebSockets. */
 export class UpgradeRequired extends HttpApiError.Problem<UpgradeRequired>()(
   "UpgradeRequired",
-  { type: "/problems/upgrade-required", status: 426, title: "This resource speaks WebSocket" },
+  { type: "/problems/upgrade-required", status: 426, title: "WebSocket upgrade required" },
   requestId
 ) {}
 
-/** `retryAfterMs` says when a retry can succeed. */
+/** The caller has exceeded a limit. A retry can succeed after `retryAfterMs` milliseconds. */
 export class RateLimited extends HttpApiError.Problem<RateLimited>()(
   "RateLimited",
   { type: "/problems/rate-limited", status: 429, title: "Too many requests" },
   { ...requestId, retryAfterMs: Schema.Int }
 ) {}
 
-/** A fault of ours. `id` finds it in the log; the cause is never told. */
+/** A bug or an unexpected failure. `id` finds the log line, which alone has the cause. */
 export class Internal extends HttpApiError.Problem<Internal>()(
   "Internal",
-  { type: "/problems/internal", status: 500, title: "Something went wrong on our side" },
+  { type: "/problems/internal", status: 500, title: "Internal server error" },
   { ...requestId, id: Schema.String }
 ) {}
 
-/** A dependency is away or a queue is full. It does not tell whether a send was stored: retry with the same id. */
+/**
+ * A dependency is down or a queue is full. A send that is answered so may have been stored: a retry with the same
+ * `clientMessageId` is safe, and its answer is certain.
+ */
 export class Unavailable extends HttpApiError.Problem<Unavailable>()(
   "Unavailable",
-  { type: "/problems/unavailable", status: 503, title: "The service cannot do that right now" },
+  { type: "/problems/unavailable", status: 503, title: "Service temporarily unavailable" },
   requestId
 ) {}
 
+/** Every problem that the service answers with. */
 export const Problem = Schema.Union([
   InvalidRequest,
   Unauthenticated,
@@ -120,11 +153,11 @@ export const Problem = Schema.Union([
 ])
 export type Problem = typeof Problem.Type
 
-/** One invalid field of the input. */
+/** An `InvalidRequest` for one invalid field of the input. */
 export const invalid = (path: string, message: string) =>
   new InvalidRequest({ detail: `${path} ${message}`, errors: [{ path, message }] })
 
-/** How many fields are missing. */
+/** Counts the fields that are missing according to an issue. */
 const lacks = (issue: SchemaIssue.Issue): number => {
   switch (issue._tag) {
     case "MissingKey":
@@ -141,7 +174,10 @@ const lacks = (issue: SchemaIssue.Issue): number => {
   }
 }
 
-/** The issue, and of what fits no member of a union only what is wrong with the nearest one, which lacks the least. */
+/**
+ * Shortens an issue about a union: input that fits no member is described by what is wrong with the nearest member, which
+ * is the one with the fewest missing fields.
+ */
 export const nearest = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
   switch (issue._tag) {
     case "Pointer":
@@ -163,7 +199,7 @@ export const nearest = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** Everything that is wrong with input that a Schema refused. */
+/** An `InvalidRequest` that lists everything that is wrong with input that a Schema refused. */
 export const invalidData = ({ issue }: Schema.SchemaError) =>
   new InvalidRequest({
     detail: "The data is not valid",

@@ -1,18 +1,33 @@
 import { Schema } from "effect"
 import { Conversation, Membership } from "./Conversation.ts"
 import { DraftChange } from "./Draft.ts"
-import { ConversationId, Seq } from "./Ids.ts"
+import { ConversationId, Cursors, MessageId, Seq } from "./Ids.ts"
 
-/** What a client has: the last `seq` of each conversation, and of its user's own state. */
+/**
+ * What a client already has: the last `seq` of each conversation by its id, and the last `userSeq` of its user's own
+ * state.
+ */
 export const SyncRequest = Schema.Struct({
-  cursors: Schema.Record(Schema.String, Seq),
+  cursors: Cursors,
   userSeq: Schema.optionalKey(Seq)
 }).annotate({ identifier: "SyncRequest" })
 export type SyncRequest = typeof SyncRequest.Type
 
+/** Whether the user has saved a message, after a change of that. */
+export const StarChange = Schema.Struct({
+  conversationId: ConversationId,
+  messageId: MessageId,
+  messageSeq: Seq,
+  starred: Schema.Boolean
+}).annotate({ identifier: "StarChange" })
+export type StarChange = typeof StarChange.Type
+
 /**
- * What it lacks: conversations that are new to it, ids of those it is no longer in, those whose log has gone on (`seq`
- * is the head: fetch the events after the cursor), and my changed state in others. Without a `userSeq` in the request `settings` and `drafts` are empty.
+ * What a client is missing. `added` are conversations that it does not have, and `removed` are the ids of conversations
+ * that the user is no longer a member of. `behind` are those with newer events: `seq` is the head of the log, and the
+ * client fetches the events after its cursor. `settings`, `drafts` and `stars` are the user's own changed state; they are
+ * empty if the request has no `userSeq`. With `more`, these are not all: the client asks again, with the cursors of what it
+ * was told and with this `userSeq`, and gets `behind` with the last part.
  */
 export const Synced = Schema.Struct({
   userSeq: Seq,
@@ -20,6 +35,8 @@ export const Synced = Schema.Struct({
   removed: Schema.Array(Schema.String),
   behind: Schema.Array(Schema.Struct({ conversationId: ConversationId, seq: Seq })),
   drafts: Schema.Array(DraftChange),
-  settings: Schema.Array(Schema.Struct({ conversationId: ConversationId, me: Membership }))
+  stars: Schema.Array(StarChange),
+  settings: Schema.Array(Schema.Struct({ conversationId: ConversationId, me: Membership })),
+  more: Schema.optionalKey(Schema.Boolean)
 }).annotate({ identifier: "Synced" })
 export type Synced = typeof Synced.Type

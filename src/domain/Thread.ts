@@ -3,9 +3,9 @@ import { Seq, UserId } from "./Ids.ts"
 import { Message, MessagePage, ReplyTo } from "./Message.ts"
 
 /**
- * A thread with a page of its replies, in ascending `seq`. `root` is its hidden form when it lies before what I may see.
- * `participants` replied, the latest first, at most 50 of them; `unreadCount` is derived from my marker `readSeq`, and
- * capped at 100.
+ * A thread with a page of its replies, in ascending order of `seq`. `root` has its hidden form if it lies before the part
+ * of the history that I may see. `participants` are the users who replied, the latest first and at most
+ * `participantCap`. `unreadCount` follows from my marker `readSeq` and stops at 100.
  */
 export const Thread = Schema.Struct({
   root: Schema.Union([Message, ReplyTo]),
@@ -17,7 +17,8 @@ export const Thread = Schema.Struct({
 }).annotate({ identifier: "Thread" })
 export type Thread = typeof Thread.Type
 
+/** A thread lists at most this many participants. */
 export const participantCap = 50
 
-/** Up to where I have read a thread. */
+/** I have read the replies of a thread up to `seq`. */
 export const ThreadMark = Schema.Struct({ seq: Seq }).annotate({ identifier: "ThreadMark" })

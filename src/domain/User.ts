@@ -1,8 +1,10 @@
 import { Schema } from "effect"
-import { Timestamp, UserId } from "./Ids.ts"
-import { Password, Text, Url } from "./Text.ts"
+import { InviteCode, UserId } from "./Ids.ts"
+import { Name, Password, Text } from "./Text.ts"
+import { Timestamp } from "./Time.ts"
+import { Url } from "./Url.ts"
 
-/** What everybody may know of a user. */
+/** The public profile of a user. */
 export const User = Schema.Struct({
   id: UserId,
   username: Schema.String,
@@ -12,44 +14,62 @@ export const User = Schema.Struct({
 }).annotate({ identifier: "User" })
 export type User = typeof User.Type
 
-/** My own profile: also the e-mail address, which nobody else ever sees. */
-export const Me = Schema.Struct({ ...User.fields, email: Schema.String }).annotate({ identifier: "Me" })
+/**
+ * Who may add a user to groups and open a direct conversation: everybody, or contacts only. A contact is a user with whom
+ * the user shares a conversation in which both have written.
+ */
+export const WhoMayAddMe = Schema.Literals(["everybody", "contacts"])
+export type WhoMayAddMe = typeof WhoMayAddMe.Type
+
+/** My own profile, with what nobody else sees: the e-mail address, and who may add me. */
+export const Me = Schema.Struct({
+  ...User.fields,
+  email: Schema.String,
+  whoMayAddMe: Schema.optionalKey(WhoMayAddMe)
+}).annotate({ identifier: "Me" })
 export type Me = typeof Me.Type
 
-/** RFC 5321 allows more than anyone uses; one `@`, no white space and 254 characters are enough to be an address. */
+/**
+ * An e-mail address: one `@`, no white space and at most 254 characters. RFC 5321 allows forms that nobody uses, so this
+ * does not check more.
+ */
 export const Email = Text.check(
   Schema.isMaxLength(254),
   Schema.isPattern(/^[^\s@]+@[^\s@]+$/, { message: "must be an e-mail address" })
 )
 
-/** The limits on length are settings and checked by Users. */
+/** A username. The limits on its length are settings, which Users checks. */
 export const Username = Schema.String.check(
   Schema.isMaxLength(1024),
   Schema.isPattern(/^[a-z0-9_.-]+$/, { message: "may have only the characters a-z 0-9 _ . -" })
 )
 
-export const DisplayName = Text.check(
-  Schema.isMaxLength(100),
-  Schema.isPattern(/\S/u, { message: "must not be empty" })
-)
+/** The name of a user that is shown to others. */
+export const DisplayName = Name.check(Schema.isMaxLength(100))
 
+/** A new account. */
 export const Registration = Schema.Struct({
   email: Email,
   username: Username,
   displayName: DisplayName,
   password: Password,
-  avatarUrl: Schema.optionalKey(Schema.NullOr(Url))
+  avatarUrl: Schema.optionalKey(Schema.NullOr(Url)),
+  inviteCode: Schema.optionalKey(InviteCode).annotate({
+    description: "The code of an invite into a group, which the new user joins"
+  })
 }).annotate({ identifier: "Registration" })
 export type Registration = typeof Registration.Type
 
-/** Asked for again, so that a lost device cannot do it. */
+/** Deleting an account requires the password again, so that somebody with a lost device cannot do it. */
 export const AccountDeletion = Schema.Struct({ password: Password }).annotate({ identifier: "AccountDeletion" })
 
+/** The fields of my profile to change. */
 export const ProfileChange = Schema.Struct({
   displayName: Schema.optionalKey(DisplayName),
-  avatarUrl: Schema.optionalKey(Schema.NullOr(Url))
+  avatarUrl: Schema.optionalKey(Schema.NullOr(Url)),
+  whoMayAddMe: Schema.optionalKey(WhoMayAddMe)
 }).annotate({ identifier: "ProfileChange" })
 export type ProfileChange = typeof ProfileChange.Type
 
-/** How a username or a display name begins, in any case. */
+/** The beginning of a username or a display name, in upper or lower case. */
 export const UserQuery = Text.check(Schema.isMinLength(1), Schema.isMaxLength(100))

@@ -2,17 +2,20 @@ import type { Event } from "./Event.ts"
 import type { MessageId } from "./Ids.ts"
 import type { Message } from "./Message.ts"
 
-/** What a member is shown in place of a message that lies before what he may see. */
+/** The placeholder for a message that lies before the part of the history that a member may see. */
 export const hidden = (messageId: MessageId, seq: number) =>
   ({ messageId, seq, senderId: null, excerpt: "", deleted: false, hidden: true }) as const
 
-/** A message as a member is shown it who sees from `visibleFromSeq` on, which must not be after it. */
+/**
+ * A message as it is shown to a member who may see messages from `visibleFromSeq` on. The message itself must be one of
+ * them; a hidden message that it replies to is replaced.
+ */
 export const messageSeenFrom = (message: Message, visibleFromSeq: number): Message =>
   message.replyTo === null || message.replyTo.seq >= visibleFromSeq
     ? message
     : { ...message, replyTo: hidden(message.replyTo.messageId, message.replyTo.seq) }
 
-/** The seqs of the messages that an event tells something of, besides one that it creates. */
+/** The seqs of the messages that an event contains or describes, except for the one that it creates. */
 export const references = ({ data, seq }: Event): ReadonlyArray<number> => {
   const seqs: Array<number> = []
   if ("messageSeq" in data) seqs.push(data.messageSeq)
@@ -24,13 +27,16 @@ export const references = ({ data, seq }: Event): ReadonlyArray<number> => {
   return seqs
 }
 
-/** The lowest of those seqs, or null: whoever sees from there on is shown the whole event. */
+/** The lowest of the `references` of an event, or null. Members who may see messages from there on get the whole event. */
 export const lowestReference = (event: Event): number | null => {
   const seqs = references(event)
   return seqs.length === 0 ? null : Math.min(...seqs)
 }
 
-/** An event as a member is shown it who sees from `visibleFromSeq` on: the same object when nothing is to be hidden. */
+/**
+ * An event as it is shown to a member who may see messages from `visibleFromSeq` on; the same object if nothing is
+ * hidden.
+ */
 export const seenFrom = (event: Event, visibleFromSeq: number): Event => {
   if (references(event).every((seq) => seq >= visibleFromSeq)) return event
   switch (event.event) {

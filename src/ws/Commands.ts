@@ -1,31 +1,37 @@
 import { Context, Effect, Layer, Result, Schema } from "effect"
-import { Headers } from "effect/http"
-import { Rpc, type RpcGroup, RpcMessage } from "effect/rpc"
+import type { RpcGroup } from "effect/rpc"
 import { ConversationId } from "../domain/Ids.ts"
 import { NewMessage } from "../domain/Message.ts"
-import { type InvalidRequest, invalid, invalidData, type Problem } from "../domain/Problem.ts"
+import { type InvalidRequest, invalid, invalidData, type Problem, type Unavailable } from "../domain/Problem.ts"
+import { type SocketCommands, socketCommands } from "../domain/Protocol.ts"
 import type { Principal } from "../domain/Session.ts"
-import { Operations } from "../rpc/Operations.ts"
-import { CurrentPrincipal } from "../services/CurrentPrincipal.ts"
-import { Messages } from "../services/Messages.ts"
-import { Presence } from "../services/Presence.ts"
-import { type SocketCommands, socketCommands } from "./SocketCommands.ts"
+import { CurrentPrincipal, WrittenAsIs } from "../operations/Callers.ts"
+import { callOf } from "../operations/Calls.ts"
+import { isVoid } from "../operations/Operation.ts"
+import { Operations } from "../operations/Operations.ts"
+import { Messages } from "../services/messages/Messages.ts"
+import { Shedding } from "../services/platform/load/Shedding.ts"
+import { Presence } from "../services/presence/Presence.ts"
+import type { CommandKind } from "./CommandLanes.ts"
 
-/** Who asks, and over which socket. */
-export interface Caller extends Principal {
+/** The user who sends a command, and the socket that carries it. */
+interface Caller extends Principal {
   readonly connectionId: string
 }
 
-/** What a command asks for, decoded; `conversationId` and `kind` say among which others it keeps its order. */
-export interface Operation {
+/** A decoded command. `conversationId` and `kind` say with which other commands it keeps its order. */
+export interface DecodedCommand {
   readonly conversationId: ConversationId | undefined
-  readonly kind: "send" | "other"
+  readonly kind: CommandKind
+  /** The data, without a field that the operation does not have. */
+  readonly data: object | undefined
+  /** Runs the command and returns the data of its answer, encoded. It dies with what is a fault of ours. */
   readonly run: (caller: Caller) => Effect.Effect<unknown, Problem>
 }
 
-type Decode = (data: unknown) => Result.Result<Operation, Schema.SchemaError>
+type Decode = (data: unknown) => Result.Result<DecodedCommand, Schema.SchemaError>
 
-/** An operation of the socket itself, on no single conversation. */
+/** A command that only sockets have, or that they answer in their own way. It concerns no single conversation. */
 const ofSocket = <Op extends keyof SocketCommands>(
   op: Op,
   run: (
@@ -40,6 +46,7 @@ const ofSocket = <Op extends keyof SocketCommands>(
       Result.map(decode(data), (decoded) => ({
         conversationId: undefined,
         kind: "other",
+        data: decoded,
         run: (caller) => run(caller, decoded)
       }))
   ]
@@ -48,9 +55,12 @@ const ofSocket = <Op extends keyof SocketCommands>(
 const decodeConversation = Schema.decodeUnknownResult(Schema.Struct({ conversationId: ConversationId }))
 const decodeMessage = Schema.decodeUnknownResult(NewMessage)
 
-/** Answers with less than the RPC does, and straight from the service: this is what sockets are for. */
+/**
+ * Sends a message. This is the hot path: it calls the service directly, and answers only an `Ack`, because the message
+ * itself arrives as an event. `accepted` fails while sends are shed.
+ */
 const send =
-  (messages: Messages["Service"]): Decode =>
+  (messages: Messages["Service"], accepted: Effect.Effect<void, Unavailable>): Decode =>
   (data) => {
     const id = decodeConversation(data)
     if (Result.isFailure(id)) return Result.fail(id.failure)
@@ -59,30 +69,26 @@ const send =
     const { conversationId } = id.success
     return Result.succeed({
       conversationId,
-      kind: "send",
-      run: ({ userId }) => messages.send(userId, conversationId, message.success)
+      // Attachments are looked up before the append, so that a later send would overtake.
+      kind: message.success.attachments?.length ? "other" : "send",
+      data: message.success,
+      run: ({ serviceTokenId, userId }) =>
+        Effect.andThen(accepted, messages.send(userId, conversationId, message.success, serviceTokenId !== undefined))
     })
   }
 
-type Declared = RpcGroup.Rpcs<typeof Operations>
-
-const isVoid = (schema: Schema.Top) => schema.ast._tag === "Void"
-
-/** An operation that is declared for RPC: its payload is the data, and its answer is encoded as HTTP has it. */
-const declared = Effect.fnUntraced(function* (rpc: Declared) {
-  const { context, handler } = yield* Context.Service<Rpc.ToHandler<Declared>, Rpc.Handler<string>>(rpc.key)
+/** The command of an operation: its data are the payload, and its answer is encoded as over HTTP. */
+const declared = Effect.fnUntraced(function* (rpc: RpcGroup.Rpcs<typeof Operations>) {
+  const call = yield* callOf(rpc)
   const decode = Schema.decodeUnknownResult(rpc.payloadSchema)
-  const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(rpc.successSchema))
-  const call = (payload: Rpc.Payload<Declared>): Effect.Effect<unknown, Problem, CurrentPrincipal> => {
-    const client = new Rpc.ServerClient(0)
-    const answer = handler(payload, { client, rpc, requestId: RpcMessage.RequestId(0), headers: Headers.empty })
-    if (!Effect.isEffect(answer)) return Effect.die(new Error(`${rpc._tag} is a stream`))
-    return Effect.updateContext(answer, (own: Context.Context<CurrentPrincipal>) => Context.merge(context, own))
-  }
+  const encode = Context.get(rpc.annotations, WrittenAsIs)
+    ? Effect.succeed
+    : Schema.encodeUnknownEffect(Schema.toCodecJson(rpc.successSchema))
   const command: Decode = (data) =>
     Result.map(isVoid(rpc.payloadSchema) ? Result.succeed(undefined) : decode(data), (payload) => ({
       conversationId: payload !== undefined && "conversationId" in payload ? payload.conversationId : undefined,
       kind: "other",
+      data: payload ?? undefined,
       run: (caller) =>
         call(payload).pipe(
           Effect.flatMap((answer) => (isVoid(rpc.successSchema) ? Effect.succeed({}) : Effect.orDie(encode(answer)))),
@@ -92,12 +98,13 @@ const declared = Effect.fnUntraced(function* (rpc: Declared) {
   return command
 })
 
-/** The operations that a socket can ask for, by name: the data are the HTTP bodies plus the ids of the path. */
+/** The commands of a socket by name: the operations, and the commands that only sockets have. */
 export class Commands extends Context.Service<
   Commands,
   {
-    readonly decode: (op: string, data: unknown) => Effect.Effect<Operation, InvalidRequest>
-    /** Whether it is the name of an operation, and so one of a few. */
+    /** Decodes the `data` of a command. Fails with what is wrong with them, or when there is no such command. */
+    readonly decode: (op: string, data: unknown) => Effect.Effect<DecodedCommand, InvalidRequest>
+    /** Whether this is the name of a command. Only such names become labels of metrics and spans. */
     readonly knows: (op: string) => boolean
   }
 >()("chat/ws/Commands") {
@@ -106,10 +113,11 @@ export class Commands extends Context.Service<
     Effect.gen(function* () {
       const messages = yield* Messages
       const presence = yield* Presence
+      const shedding = yield* Shedding
       const operations = new Map<string, Decode>()
       for (const rpc of Operations.requests.values()) operations.set(rpc._tag, yield* declared(rpc))
       for (const [op, decode] of [
-        ["message.send", send(messages)] as const,
+        ["message.send", send(messages, shedding.check("sends"))] as const,
         ofSocket("ping", () => Effect.succeed({})),
         ofSocket("presence.set", ({ connectionId, userId }, { status }) =>
           Effect.as(presence.set(userId, status, connectionId), {})

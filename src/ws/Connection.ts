@@ -4,37 +4,32 @@ import { Effect, Exit, Schema, Scope } from "effect"
 import type { WebSocket } from "ws"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
 import { Problem, RateLimited } from "../domain/Problem.ts"
+import { batchCapability, CloseCode, type Command } from "../domain/Protocol.ts"
+import { tooManyAtOnce } from "../domain/Refusals.ts"
 import type { Principal } from "../domain/Session.ts"
-import type { SettingsShape } from "../services/Settings.ts"
-import type { Receiver } from "./CatchUp.ts"
-import type { Cursor } from "./Cursor.ts"
-import type { Frame } from "./Frame.ts"
+import type { Cursor } from "../realtime/Cursor.ts"
+import type { Frame } from "../realtime/Frame.ts"
+import { closeGraceMs } from "../realtime/SocketServer.ts"
+import { loads, type ResumableSubscriber } from "../realtime/Subscriber.ts"
+import { encodeFrame, encodeJson } from "../realtime/TextFrame.ts"
+import type { SettingsShape } from "../services/platform/Settings.ts"
+import { TokenBucket } from "../services/platform/TokenBucket.ts"
+import { type CommandKind, CommandLanes } from "./CommandLanes.ts"
 import { Outbox } from "./Outbox.ts"
-import { CloseCode, type Command, encodeFrame, encodeJson } from "./Protocol.ts"
-import { TokenBucket } from "./TokenBucket.ts"
 
 const encodeProblem = Schema.encodeSync(Problem)
+/** The load at which the socket is closed. */
+const full = 1
 const pingFrame = encodeFrame(`{"event":"ping"}`)
 
-/** From this load on the step is taken: ephemeral events dropped, bodies stopped, the socket closed. */
-const loads = { replay: 0.5, dropEphemeral: 0.5, stopBodies: 0.8, full: 1, resumeBodies: 0.25 }
-
-/** How long a peer has to answer our close before the TCP connection is cut, in milliseconds. */
-const closeGraceMs = 2000
-
-/** What waits for its turn among the commands of one conversation. */
-interface Lane {
-  readonly waiting: Array<() => void>
-  /** `send` when all that runs are sends: those keep their order by themselves, so another may start. */
-  running: number
-  kind: "send" | "other"
-}
+/** A client is told at once that its token expires when it lives shorter than this, in milliseconds: clocks tick each second. */
+const shortestLife = 3000
 
 /**
- * One socket: its outbox with the slow-consumer steps, its clocks, its limits, and its places in conversations. It
- * knows no services: `catchUp` is asked to read what a cursor missed from the log.
+ * One socket: its outbox with the slow-consumer steps, its clocks, its limits, and its cursors. It knows no services:
+ * `catchUp` is called to read what a cursor missed from the log.
  */
-export class Connection implements Receiver {
+export class Connection implements ResumableSubscriber {
   readonly id = randomUUID()
   readonly openedAt: number
   readonly address: string
@@ -42,28 +37,32 @@ export class Connection implements Receiver {
   readonly cursors = new Map<ConversationId, Cursor>()
   readonly scope = Scope.makeUnsafe()
   readonly room = Effect.callback<void>((resume) => this.outbox.onceBelow(loads.replay, () => resume(Effect.void)))
-  /** Commands that came before hello was answered. */
+  /** Commands that arrived before hello was answered. */
   readonly early: Array<Command> = []
   state: "opening" | "greeting" | "open" | "closing" = "opening"
   inFlight = 0
   received = 0
   sent = 0
-  /** Ephemeral events that were not sent, and how often bodies were stopped: it was too slow to take them. */
+  /** How many ephemeral events were dropped, and how often bodies were stopped, because the client was too slow. */
   dropped = 0
   stopped = 0
-  /** Why we close it, once we do: what the peer says of it may be anything. */
+  /** The code with which we closed the socket: the code that the peer answers may differ. */
   closedWith: CloseCode | undefined
   principal: Principal | undefined
   private readonly ws: WebSocket
   private readonly settings: SettingsShape
   private readonly catchUp: (cursor: Cursor) => void
   private readonly bucket: TokenBucket
-  private readonly lanes = new Map<ConversationId, Lane>()
+  private readonly lanes = new CommandLanes()
   private now: number
   private lastReceivedAt: number
   private pingedAt: number | undefined
   private closingSince: number | undefined
-  private warnedOfExpiry = false
+  /** When the client is told that its token expires, by the time of day; undefined until that is known. */
+  private warnsAt: number | undefined
+  /** How many commands are running that may end the socket's own session, and how that ended meanwhile. */
+  private ending = 0
+  private ended: { readonly code: CloseCode; readonly reason: string } | undefined
 
   constructor(
     ws: WebSocket,
@@ -85,16 +84,18 @@ export class Connection implements Receiver {
     this.bucket = new TokenBucket(limits.commandsPerSecond, limits.commandsBurst, now)
   }
 
+  /** The user who said hello. Throws before that. */
   get userId(): UserId {
     if (this.principal === undefined) throw new Error("the socket has not said hello")
     return this.principal.userId
   }
 
-  /** There is no need to wait for `room`. */
+  /** Whether there is room now, so that `room` need not be waited for. */
   get hasRoom(): boolean {
     return this.outbox.load < loads.replay
   }
 
+  /** Whether nothing may be sent any longer. */
   get isClosing(): boolean {
     return this.state === "closing"
   }
@@ -107,62 +108,45 @@ export class Connection implements Receiver {
     this.received++
   }
 
-  /** The error of a command beyond the limits, or undefined; a client that goes on all the same is closed. */
+  /** The error for a command beyond the limits, or undefined. Closes the socket of a client that does not slow down. */
   overLimit(): RateLimited | undefined {
     const retryAfterMs = this.bucket.take(this.now)
     if (retryAfterMs === 0) {
       if (this.inFlight < this.settings.limits.commandsInFlight) return undefined
-      return new RateLimited({ retryAfterMs: 100, detail: "Too many commands are in flight" })
+      return tooManyAtOnce("Too many commands are in flight")
     }
     if (this.bucket.refused > this.settings.limits.commandsBurst) this.close(CloseCode.rateLimited, "rate limited")
     return new RateLimited({ retryAfterMs, detail: "Too many commands a second" })
   }
 
-  /**
-   * Starts a command in its turn: those of one conversation take effect in the order sent. Sends may be on their way
-   * together, since the log keeps their order; anything else waits for what came before, and is waited for.
-   */
-  inTurn(conversationId: ConversationId | undefined, kind: "send" | "other", start: (done: () => void) => void): void {
+  /** Starts a command in its turn (see `CommandLanes`). `start` must call `done` once when the command has ended. */
+  inTurn(conversationId: ConversationId | undefined, kind: CommandKind, start: (done: () => void) => void): void {
     this.inFlight++
     const finish = () => {
       this.inFlight--
     }
-    if (conversationId === undefined) {
-      start(finish)
-      return
-    }
-    const lane = this.lanes.get(conversationId) ?? { waiting: [], running: 0, kind }
-    this.lanes.set(conversationId, lane)
-    const run = () => {
-      lane.running++
-      lane.kind = kind
-      start(() => {
-        finish()
-        if (--lane.running > 0) return
-        if (lane.waiting.length === 0) this.lanes.delete(conversationId)
-        else lane.waiting.shift()?.()
-      })
-    }
-    if (lane.running === 0 || (kind === "send" && lane.kind === "send" && lane.waiting.length === 0)) run()
-    else lane.waiting.push(run)
+    if (conversationId === undefined) start(finish)
+    else this.lanes.run(conversationId, kind, start, finish)
   }
 
+  /** Sends the result of a command. */
   answer(id: Command["id"], ok: unknown): void {
     this.write(encodeJson({ id, ok }))
   }
 
-  refuse(id: Command["id"], problem: Problem): void {
+  /** Sends the problem of a command, with null for an id that cannot be read; the socket stays open. */
+  refuse(id: Command["id"] | null, problem: Problem): void {
     this.write(encodeJson({ id, error: encodeProblem(problem) }))
   }
 
-  /** Sends what must not be dropped; a full outbox closes the socket. */
-  send(...[event]: Parameters<Receiver["send"]>): void {
+  /** Sends an event that must not be dropped; a full outbox closes the socket. */
+  send(...[event]: Parameters<ResumableSubscriber["send"]>): void {
     this.write(encodeJson(event))
   }
 
   private write(bytes: Buffer): void {
     if (this.isClosing) return
-    if (this.outbox.load >= loads.full) {
+    if (this.outbox.load >= full) {
       this.close(CloseCode.slowConsumer, "slow consumer")
     } else {
       this.sent++
@@ -170,6 +154,7 @@ export class Connection implements Receiver {
     }
   }
 
+  /** Sends an ephemeral event. False, and dropped, when the client is behind or the socket is closing. */
   offer(frame: Frame): boolean {
     if (this.isClosing) return false
     if (this.outbox.load >= loads.dropEphemeral) {
@@ -180,11 +165,15 @@ export class Connection implements Receiver {
     return true
   }
 
+  /**
+   * Sends a durable event. False when the client is behind: it gets a `conversation.dirty` instead, and its cursor catches
+   * up once there is room.
+   */
   deliver(frame: Frame): boolean {
     if (this.isClosing) return false
     const { bytes } = frame
-    // A body that would fill it all the way waits too.
-    if (this.outbox.load < loads.stopBodies && this.outbox.loadWith(bytes.length) < loads.full) {
+    // A body that would fill the outbox is stopped too.
+    if (this.outbox.load < loads.stopBodies && this.outbox.loadWith(bytes.length) < full) {
       this.sent++
       this.outbox.push(bytes)
       return true
@@ -201,8 +190,16 @@ export class Connection implements Receiver {
     return false
   }
 
-  /** Looks at all clocks of the socket. */
-  tick(now: number): void {
+  /** Reads from the log what the cursor has not received. */
+  reread(cursor: Cursor): void {
+    this.catchUp(cursor)
+  }
+
+  /**
+   * Checks all time-outs of the socket. `now` is of the monotonic clock, as all of its other times; `wallNow` is the
+   * time of day, by which tokens expire.
+   */
+  tick(now: number, wallNow: number): void {
     this.now = now
     const { timers } = this.settings
     if (this.closingSince !== undefined) {
@@ -218,17 +215,23 @@ export class Connection implements Receiver {
         this.pingedAt = now
         this.write(pingFrame)
       }
-      this.watchExpiry(now, this.principal.expiresAt)
+      this.watchExpiry(wallNow, this.principal.expiresAt)
     }
   }
 
-  /** Goes on with a new token. */
-  renew(principal: Principal): void {
+  /** Binds the socket to its user; `caps` are the capabilities that the client named in its hello. */
+  authenticate(principal: Principal, caps: ReadonlyArray<string> = []): void {
     this.principal = principal
-    this.warnedOfExpiry = false
+    this.outbox.batches = caps.includes(batchCapability)
   }
 
-  /** Sends what is queued and then the close frame; a peer that does not answer is cut off. */
+  /** Continues with a new token. */
+  renew(principal: Principal): void {
+    this.principal = principal
+    this.warnsAt = undefined
+  }
+
+  /** Sends the queued frames and then the close frame; a peer that does not answer is cut off. Repeating it is safe. */
   close(code: CloseCode, reason: string): void {
     if (this.isClosing) return
     this.state = "closing"
@@ -240,18 +243,40 @@ export class Connection implements Receiver {
     this.ws.close(code, reason)
   }
 
-  /** Frees what the socket held; called once when it is gone. */
+  /** Closes the socket because its session has ended; a command that ended it is answered first. */
+  endSession(code: CloseCode, reason: string): void {
+    if (this.ending === 0) this.close(code, reason)
+    else this.ended = { code, reason }
+  }
+
+  /** Begins a command that may end the session. The returned function must be called once it is answered. */
+  beginEnding(): () => void {
+    this.ending++
+    return () => {
+      if (--this.ending === 0 && this.ended !== undefined) this.close(this.ended.code, this.ended.reason)
+    }
+  }
+
+  /** Frees what the socket held; must be called once when it is gone. */
   dispose(): Effect.Effect<void> {
     this.state = "closing"
     this.cursors.clear()
     return Scope.close(this.scope, Exit.void)
   }
 
+  /** When to tell of the expiry of a token that is new at `now`. */
+  private warningOf(now: number, expiresAt: number): number {
+    const usual = expiresAt - this.settings.timers.sessionExpiring
+    // A client that renews at once a token that lives shorter than that would do so again and again.
+    return usual > now || expiresAt - now < shortestLife ? usual : (now + expiresAt) / 2
+  }
+
   private watchExpiry(now: number, expiresAt: number): void {
+    this.warnsAt ??= this.warningOf(now, expiresAt)
     if (now >= expiresAt) {
       this.close(CloseCode.tokenExpired, "token expired")
-    } else if (!this.warnedOfExpiry && expiresAt - now <= this.settings.timers.sessionExpiring) {
-      this.warnedOfExpiry = true
+    } else if (now >= this.warnsAt) {
+      this.warnsAt = Number.POSITIVE_INFINITY
       this.send({ event: "session.expiring", data: { expiresAt: new Date(expiresAt).toISOString() } })
     }
   }

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net"
+import { joinFrames } from "../realtime/TextFrame.ts"
 
-/** One flush for all sockets that have something to send. */
+/** All outboxes that have something to send: they are flushed together. */
 const pending = new Set<Outbox>()
 
 const flushAll = () => {
@@ -9,18 +10,33 @@ const flushAll = () => {
   for (const outbox of outboxes) outbox.flush()
 }
 
-/** One turn of the event loop later: what had come by then is read first, and what it brings is joined. */
+/** Flushes one turn of the event loop later: input that has arrived is read first, and what it causes is joined. */
 const flushNextTurn = () => setImmediate(flushAll)
 
-/** Up to so many bytes are joined into one buffer for one write. */
+/** At most this many bytes are joined into one buffer for one write. */
 const joinBelow = 8192
 
+/** An array for a client with `caps: ["batch"]` holds at most this many bytes, unless one frame alone has more. */
+export const batchBytes = 65_536
+
+/** The end of the batch that begins with the frame at `start`. */
+const endOfBatch = (frames: ReadonlyArray<Buffer>, start: number) => {
+  let bytes = 0
+  for (let end = start; end < frames.length; end++) {
+    bytes += frames[end]?.length ?? 0
+    if (bytes > batchBytes && end > start) return end
+  }
+  return frames.length
+}
+
 /**
- * The frames on their way to one socket, written once in two turns of the event loop. What was written and not yet
- * taken by the kernel counts too, since `net.Socket` never refuses a write. It refuses nothing itself: who pushes looks
- * at `load` first.
+ * The frames on their way to one socket, written once in two turns of the event loop. Bytes that were written but not
+ * yet taken by the kernel count too, since `net.Socket` never refuses a write. The outbox refuses nothing itself:
+ * callers check `load` before they push.
  */
 export class Outbox {
+  /** Whether frames that leave together may be joined into arrays. */
+  batches = false
   private readonly socket: Socket
   private readonly maxBytes: number
   private readonly maxFrames: number
@@ -39,27 +55,28 @@ export class Outbox {
     })
   }
 
-  /** How full it is, from 0 to 1 and beyond. */
+  /** How full the outbox is: 1 is full, and it can be more. */
   get load(): number {
     return this.loadWith(0)
   }
 
-  /** How full it would be with so many bytes more. */
+  /** How full the outbox would be with that many more bytes. */
   loadWith(bytes: number): number {
     const total = this.queuedBytes + this.counted(this.socket.writableLength) + this.counted(bytes)
     return Math.max(total / this.maxBytes, this.queue.length / this.maxFrames)
   }
 
-  /** One large answer or page must not look like a slow reader: what is sent as one counts as a quarter at most. */
+  /** A frame counts as a quarter of the limit at most, so that one large answer does not make the client a slow one. */
   private counted(bytes: number): number {
     return Math.min(bytes, this.maxBytes / 4)
   }
 
+  /** Queues a frame, to be written within two turns of the event loop. */
   push(frame: Buffer): void {
     this.queue.push(frame)
     this.queuedBytes += this.counted(frame.length)
     if (this.socket.writableNeedDrain) return
-    // A burst within the two turns is no slow reader: only what the kernel does not take may fill it.
+    // A burst within the two turns does not make a slow client: only frames that the kernel does not take may pile up.
     if (this.queue.length >= this.maxFrames / 4 || this.queuedBytes >= this.maxBytes / 4) {
       this.flush()
     } else {
@@ -68,28 +85,33 @@ export class Outbox {
     }
   }
 
-  /** Calls `resume` once, as soon as the load is below that fraction; never when the socket ends first. */
+  /** Calls `resume` once, as soon as the load is below `below`; never when the socket ends first. */
   onceBelow(below: number, resume: () => void): void {
     if (this.load < below) resume()
     else this.waiters.push({ below, resume })
   }
 
-  /** How long the kernel has taken nothing, in milliseconds by the clock of the calls. */
+  /** For how many milliseconds the kernel has taken nothing. `now` is in milliseconds of the monotonic clock. */
   blockedFor(now: number): number {
     if (!this.socket.writableNeedDrain) return 0
     this.blockedSince ??= now
     return now - this.blockedSince
   }
 
-  /** Forgets what is not yet written: nothing may follow a close frame. */
+  /** Drops the frames that are not yet written: nothing may follow a close frame. */
   discard(): void {
     this.queue = []
     this.queuedBytes = 0
   }
 
+  /** Writes the queued frames until the kernel takes no more. */
   flush(): void {
     if (!this.socket.writable || this.socket.writableNeedDrain) return
     const frames = this.queue
+    if (this.batches && frames.length > 1) {
+      this.flushArrays(frames)
+      return
+    }
     // Small frames cost less joined than as a list for the kernel.
     if (frames.length > 1 && this.queuedBytes <= joinBelow) {
       this.queue = []
@@ -107,6 +129,21 @@ export class Outbox {
     }
     if (frames.length > 1) this.socket.uncork()
     this.queue = written === frames.length ? [] : frames.slice(written)
+    this.wake()
+  }
+
+  private flushArrays(frames: ReadonlyArray<Buffer>): void {
+    let written = 0
+    this.socket.cork()
+    while (written < frames.length) {
+      const end = endOfBatch(frames, written)
+      const batch = frames.slice(written, end)
+      written = end
+      for (const frame of batch) this.queuedBytes -= this.counted(frame.length)
+      if (!this.socket.write(batch.length === 1 && batch[0] !== undefined ? batch[0] : joinFrames(batch))) break
+    }
+    this.socket.uncork()
+    this.queue = frames.slice(written)
     this.wake()
   }
 

@@ -1,11 +1,11 @@
 import { Effect } from "effect"
-import * as Definitions from "../services/MetricDefinitions.ts"
-import { Metrics } from "../services/Metrics.ts"
-import { makeOperationMetrics } from "../services/OperationMetrics.ts"
+import { CloseCode } from "../domain/Protocol.ts"
+import * as Definitions from "../services/platform/MetricDefinitions.ts"
+import { Metrics } from "../services/platform/Metrics.ts"
+import { makeOperationMetrics } from "../services/platform/OperationMetrics.ts"
 import type { Connection } from "./Connection.ts"
-import { CloseCode } from "./Protocol.ts"
 
-/** Why sockets end: the names of our codes, and those of RFC 6455 that say anything. */
+/** Why sockets end: the names of our close codes, and of those of RFC 6455 that name a reason. */
 const reasons = new Map<number, string>([
   ...Object.entries(CloseCode).map(
     ([name, code]) => [code, name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)] as const
@@ -16,10 +16,10 @@ const reasons = new Map<number, string>([
   [1006, "abnormal"]
 ])
 
-/** What a socket counts by itself, one addition a frame. */
+/** What each socket counts by itself, with one addition for a frame. */
 type Totals = Pick<Connection, "received" | "sent" | "dropped" | "stopped">
 
-/** What the sockets of a node add up to. */
+/** Publishes the sums over all sockets of this node, open and closed. */
 export const makeSocketMetrics = Effect.fnUntraced(function* (connections: ReadonlySet<Connection>) {
   const metrics = yield* Metrics
   const gone: Totals = { received: 0, sent: 0, dropped: 0, stopped: 0 }
@@ -61,3 +61,4 @@ export const makeSocketMetrics = Effect.fnUntraced(function* (connections: Reado
     }
   }
 })
+export type SocketMetrics = Effect.Success<ReturnType<typeof makeSocketMetrics>>

@@ -11,7 +11,7 @@ class Traced extends Context.Service<
   Traced,
   { readonly cluster: Cluster; readonly collector: Effect.Success<typeof startCollector> }
 >()("chat/test/Traced") {
-  /** Two nodes that sample nothing by themselves: what is traced is what a client asks for. */
+  /** Two nodes that sample nothing by themselves, so that only traces that a client begins are recorded. */
   static readonly layer = Layer.effect(
     Traced,
     Effect.gen(function* () {
@@ -31,7 +31,7 @@ class Traced extends Context.Service<
 
 const parentOf = (all: ReadonlyArray<Collected>, span: Collected) => all.find(({ spanId }) => spanId === span.parentId)
 
-/** The names from a span up to where its trace came in, and the caller's span id. */
+/** The names of the spans from a span up to the entry of its trace, and the span id of the caller. */
 const path = (all: ReadonlyArray<Collected>, span: Collected): ReadonlyArray<string> => {
   const parent = parentOf(all, span)
   return [span.name, ...(parent === undefined ? [String(span.parentId)] : path(all, parent))]
@@ -40,7 +40,7 @@ const path = (all: ReadonlyArray<Collected>, span: Collected): ReadonlyArray<str
 const title = `traces${serversAreThere ? "" : " (no PostgreSQL 15, NATS or Redis to start)"}`
 
 describe.skipIf(!serversAreThere)(title, () => {
-  layer(Traced.layer, { excludeTestServices: true, timeout: 60_000 })((it) => {
+  layer(Traced.layer, { excludeTestServices: true })((it) => {
     it.effect("follow a message from a client's command to its delivery on the other node", () =>
       Effect.gen(function* () {
         const { cluster, collector } = yield* Traced
@@ -130,7 +130,7 @@ describe.skipIf(!serversAreThere)(title, () => {
       })
     )
 
-    it.effect("go on from calls of RPC, each apart from what carries it", () =>
+    it.effect("continue the trace of each RPC call, separately from that of its connection", () =>
       Effect.gen(function* () {
         const { cluster, collector } = yield* Traced
         const { url } = cluster.nodes[1]
@@ -149,14 +149,14 @@ describe.skipIf(!serversAreThere)(title, () => {
           yield* collector.span((span) => span.name === "Users.me" && span.parentId === call.spanId, "the service")
           assert.isFalse(collector.spans.some(({ name }) => name.includes("/rpc")))
 
-          // A client that does not trace has nothing traced: the last test would find it.
-          const untold = yield* makeRpc(url, transport)
-          assert.strictEqual((yield* withToken(ann.token)(untold["user.me"]())).id, ann.id)
+          // A client that does not trace causes no trace, which the last test would find.
+          const untraced = yield* makeRpc(url, transport)
+          assert.strictEqual((yield* withToken(ann.token)(untraced["user.me"]())).id, ann.id)
         }
       })
     )
 
-    it.effect("begin at requests too, tell them their trace, and hold nothing that is private", () =>
+    it.effect("begin at HTTP requests as well, are named in the answer, and hold nothing private", () =>
       Effect.gen(function* () {
         const { cluster, collector } = yield* Traced
         const { url } = cluster.nodes[0]
@@ -189,17 +189,17 @@ describe.skipIf(!serversAreThere)(title, () => {
         assert.isNull(unsampled.headers.get("traceresponse"))
 
         const named = (name: string) => collector.span((span) => span.traceId === traceId && span.name === name, name)
-        const post = yield* named("POST /v1/conversations/:id/messages")
+        const post = yield* named("POST /v1/conversations/:conversationId/messages")
         const login = yield* named("POST /v1/auth/login")
         yield* named("GET /v1/users")
-        yield* named("GET /v1/users/:id")
+        yield* named("GET /v1/users/:userId")
         yield* named("Log.commit")
         assert.strictEqual(posted.headers.get("traceresponse"), `00-${traceId}-${post.spanId}-01`)
         assert.strictEqual(post.kind, "server")
         assert.strictEqual(post.parentId, "b7ad6b7169203331")
         assert.strictEqual(post.attributes["http.response.status_code"], 201)
         assert.strictEqual(post.attributes["http.request.method"], "POST")
-        assert.strictEqual(post.attributes["http.route"], "/v1/conversations/:id/messages")
+        assert.strictEqual(post.attributes["http.route"], "/v1/conversations/:conversationId/messages")
         assert.strictEqual(login.attributes["http.response.status_code"], 401)
         assert.isFalse(login.failed, "the caller's mistake is no error of the server")
         const inner = yield* named("Sessions.login")

@@ -11,7 +11,7 @@ const received = (seq: number, messageId: string): Received => ({
   head: undefined
 })
 
-const told = (event: string, head: number): Received => ({
+const notice = (event: string, head: number): Received => ({
   event,
   conversationId,
   seq: undefined,
@@ -30,7 +30,7 @@ const message = (seq: number, senderId: string) => ({
 
 const member = (userId: string, readSeq: number) => ({ userId, visibleFromSeq: 1, leftSeq: null, readSeq })
 
-/** Ann has sent 2 and 3, and Bob has received all of it over two connections and read up to 2. */
+/** Ann has sent 2 and 3; Bob has received both over two connections and has read up to 2. */
 const stored: Stored = {
   id: conversationId,
   head: 3,
@@ -78,7 +78,7 @@ const ann: ClientHistory = {
     {
       node: "a",
       cursors: undefined,
-      received: [told("ready", 1), received(2, "m2"), received(3, "m3")],
+      received: [notice("ready", 1), received(2, "m2"), received(3, "m3")],
       end: ""
     }
   ],
@@ -94,7 +94,7 @@ const bob: ClientHistory = {
   marks: new Map([[conversationId, 2]]),
   asked: new Map([[conversationId, new Set([2])]]),
   connections: [
-    { node: "a", cursors: undefined, received: [told("ready", 1), received(2, "m2")], end: "" },
+    { node: "a", cursors: undefined, received: [notice("ready", 1), received(2, "m2")], end: "" },
     { node: "b", cursors: new Map([[conversationId, 2]]), received: [received(3, "m3")], end: "" }
   ],
   cursors: new Map([[conversationId, 3]]),
@@ -142,7 +142,11 @@ const wrong: Record<string, readonly [RegExp, ReadonlyArray<ClientHistory>, Stor
     [ann, bobGot(received(2, "m3"), received(3, "m2"))],
     stored
   ],
-  "a reset back in time": [/reset back to 1/, [ann, bobGot(received(2, "m2"), told("conversation.reset", 1))], stored],
+  "a reset back in time": [
+    /reset back to 1/,
+    [ann, bobGot(received(2, "m2"), notice("conversation.reset", 1))],
+    stored
+  ],
   "an event before its conversation": [
     /before the conversation was introduced/,
     [ann, { ...bob, connections: [{ node: "a", cursors: undefined, received: [received(2, "m2")], end: "" }] }],
@@ -150,7 +154,7 @@ const wrong: Record<string, readonly [RegExp, ReadonlyArray<ClientHistory>, Stor
   ],
   "a conversation added twice": [
     /conversation.added twice/,
-    [ann, bobGot(told("conversation.added", 3), told("conversation.added", 3))],
+    [ann, bobGot(notice("conversation.added", 3), notice("conversation.added", 3))],
     stored
   ],
   "an event to a stranger": [
@@ -182,7 +186,7 @@ const wrong: Record<string, readonly [RegExp, ReadonlyArray<ClientHistory>, Stor
 }
 
 describe("the history checker", () => {
-  it("finds nothing wrong with a history that is right", () => {
+  it("accepts a correct history", () => {
     assert.deepStrictEqual(violations([ann, bob, silent], [stored]), [])
   })
 

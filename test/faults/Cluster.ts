@@ -10,11 +10,12 @@ import {
   startNats,
   startNode,
   startPostgres,
-  startRedis
+  startRedis,
+  temporaryDirectory
 } from "../support/Servers.ts"
 
 /** A node, and the proxies on its links. */
-export interface ClusterNode {
+interface ClusterNode {
   readonly name: string
   readonly server: ServiceNode
   readonly links: {
@@ -23,7 +24,7 @@ export interface ClusterNode {
     readonly nats: FaultProxy | undefined
     readonly redis: FaultProxy | undefined
   }
-  /** As clients reach it: through a proxy. */
+  /** The URL for clients, which leads through a proxy. */
   readonly url: string
 }
 
@@ -37,13 +38,13 @@ export interface Cluster {
     text: string,
     values?: ReadonlyArray<unknown>
   ) => Effect.Effect<ReadonlyArray<Record<string, unknown>>, ServerError>
-  /** Ends all faults: every process runs again, and every link is whole. */
+  /** Ends all faults: every process runs again, and every link works. */
   readonly heal: Effect.Effect<void>
 }
 
 const database = "chat"
 
-/** No limit and no heartbeat that a test of faults would run into by itself. */
+/** Settings without limits and heartbeats that a test of faults would hit by itself. */
 const calm = {
   JWT__SECRET: "a secret for fault tests only, 32 bytes or more",
   POSTGRES__HOST: "127.0.0.1",
@@ -51,6 +52,9 @@ const calm = {
   METRICS__ENABLED: "false",
   LIMITS__REGISTRATIONS_PER_MINUTE_ADDRESS: "100000",
   LIMITS__LOGIN_FAILURES_PER_MINUTE_ADDRESS: "100000",
+  LIMITS__CONVERSATIONS_PER_MINUTE: "100000",
+  LIMITS__FIRST_CONTACTS_PER_DAY: "1000000",
+  LIMITS__ADDITIONS_PER_HOUR: "1000000",
   LIMITS__REQUESTS_PER_MINUTE: "1000000",
   LIMITS__COMMANDS_PER_SECOND: "1000",
   LIMITS__COMMANDS_BURST: "1000",
@@ -82,7 +86,7 @@ const startClusterNode = Effect.fnUntraced(function* (
   return node
 })
 
-/** Supervises: starts it again as often as it takes. */
+/** Starts the server again until that succeeds, as a supervisor does. */
 const revive = (server: Server) =>
   Effect.orDie(Effect.retry(server.start, { schedule: Schedule.spaced("500 millis"), times: 60 }))
 
@@ -107,8 +111,10 @@ export const startCluster = Effect.fn("startCluster")(function* (
     { concurrency: 3 }
   )
   const servers = { postgres, nats, redis }
-  const a = yield* startClusterNode("a", servers, settings)
-  const b = yield* startClusterNode("b", servers, settings)
+  // Nodes without S3 share their files.
+  const shared = { DATA__DIR: yield* temporaryDirectory("files"), ...settings }
+  const a = yield* startClusterNode("a", servers, shared)
+  const b = yield* startClusterNode("b", servers, shared)
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       const directory = process.env.FAULT_LOGS

@@ -8,7 +8,7 @@ import { run, seedOf } from "./Run.ts"
 
 const name = `two nodes under every fault${serversAreThere ? "" : " (no PostgreSQL 15, NATS or Redis to start)"}`
 
-/** `FAULT_SEED` replays a run, as well as timing allows; without it each run is another one. */
+/** `FAULT_SEED` repeats a run, as far as timing allows; without it each run is different. */
 const seed = seedOf(randomUUID())
 
 const minutes = 60_000
@@ -16,7 +16,7 @@ const minutes = 60_000
 describe.skipIf(!serversAreThere)(name, () => {
   for (const lanes of [1, 2]) {
     it.live(
-      `lose nothing, double nothing and tell no stranger, ${lanes} at a time, FAULT_SEED=${seed}`,
+      `lose nothing, repeat nothing and show nothing to non-members, ${lanes} faults at a time, FAULT_SEED=${seed}`,
       () =>
         Effect.gen(function* () {
           const cluster = yield* startCluster({ settings: { TIMERS__REPAIR: "5" } })

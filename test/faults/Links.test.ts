@@ -21,7 +21,7 @@ const scene = Effect.gen(function* () {
   return { a, b, http, ann, bob, dm, onA, onB }
 })
 
-/** Repeats the command until it succeeds: how long that took, in milliseconds. */
+/** Repeats the command until it succeeds, and returns how long that took, in milliseconds. */
 const persist = (client: Client, op: string, data: unknown) =>
   Effect.gen(function* () {
     const start = performance.now()
@@ -31,11 +31,11 @@ const persist = (client: Client, op: string, data: unknown) =>
 
 describe.skipIf(!serversAreThere)(name, () => {
   it.live(
-    "silently, between a node and PostgreSQL, stops nothing for longer than half a minute",
+    "silently between a node and PostgreSQL stops nothing for longer than half a minute",
     () =>
       Effect.gen(function* () {
         const { a, ann, dm, http, onA } = yield* scene
-        // Its pool has some connections, so that not only the first ones to ask find a dead one.
+        // The pool has several connections, so that later requests find dead ones too.
         const list = http.a.ask("GET", "/v1/conversations", { token: ann.token })
         yield* Effect.replicateEffect(list, 40, { concurrency: 10, discard: true })
         const before = a.links.postgres.connections()
@@ -49,7 +49,7 @@ describe.skipIf(!serversAreThere)(name, () => {
           return yield* Effect.all([sends, reads, lists], { concurrency: 3 })
         })
         yield* Effect.timeout(works, "30 seconds")
-        // Each of the dead ones has been found.
+        // Each of the dead connections has been found.
         const took = yield* persist(onA, "message.send", { conversationId: dm, clientMessageId: "m2", body: "hello" })
         assert.isBelow(took, 2000)
       }).pipe(Effect.scoped),
@@ -57,7 +57,7 @@ describe.skipIf(!serversAreThere)(name, () => {
   )
 
   it.live(
-    "silently, between a node and PostgreSQL, does not keep the node from seeing which sessions end",
+    "silently between a node and PostgreSQL does not hide from the node which sessions end",
     () =>
       Effect.gen(function* () {
         const { a, ann, b, http, onA } = yield* scene
@@ -73,7 +73,7 @@ describe.skipIf(!serversAreThere)(name, () => {
   )
 
   it.live(
-    "between one of the nodes and NATS delays the other one by seconds, and no longer when it is back",
+    "between one of the nodes and NATS delays events by seconds, and no longer once it is back",
     () =>
       Effect.gen(function* () {
         const { a, dm, onA, onB } = yield* scene
@@ -84,7 +84,8 @@ describe.skipIf(!serversAreThere)(name, () => {
           yield* onB.seq(dm, seq)
           assert.isBelow(performance.now() - start, 6000)
         }
-        // The last one before the link is back is found too, though from then on both look rarely.
+        // The last event before the link works again is found too, although the nodes compare heads rarely from then
+        // on.
         yield* onA.ok("message.send", { conversationId: dm, clientMessageId: "m4", body: "hello" })
         yield* a.links.nats?.heal ?? Effect.void
         const start = performance.now()

@@ -3,11 +3,11 @@ import { type Account, api } from "../support/Client.ts"
 import { FaultClient } from "../support/FaultClient.ts"
 import type { Cluster } from "./Cluster.ts"
 
-/** How much goes on. */
-export interface LoadOptions {
+/** How many users there are, and how active they are. */
+interface LoadOptions {
   readonly seed: string
   readonly users: number
-  /** Between two actions of a user, on average, in milliseconds. */
+  /** The average pause between two actions of a user, in milliseconds. */
   readonly pauseMs: number
   /** How long a user stays offline, at most, in milliseconds. */
   readonly sleepMs: number
@@ -17,15 +17,15 @@ export interface LoadOptions {
 const groups = [0.6, 0.4, 0.25, 0.12, 0.08]
 const pairs = 5
 
-/** The last of the users are members of nothing, to begin with. */
+/** The share of the users who are members of nothing at the beginning. */
 const strangers = 0.1
 
 const someOf = (people: ReadonlyArray<Account>, part: number) =>
   Effect.map(Random.shuffle(people), (all) => all.slice(0, Math.max(2, Math.round(people.length * part))))
 
 /**
- * Users on both nodes who send, read, move to the other node, go offline and start conversations, each by a random
- * generator of its own from the seed. `stop` returns when everything that they sent is acknowledged.
+ * Starts users on both nodes who send, read, move to the other node, go offline and start conversations. Each has a
+ * random generator of its own from the seed. `stop` returns when everything that they sent is acknowledged.
  */
 export const startLoad = Effect.fn("startLoad")(function* (
   { nodes }: Cluster,
@@ -60,7 +60,7 @@ export const startLoad = Effect.fn("startLoad")(function* (
 
   const doing = new Map<FaultClient, string>()
 
-  /** One thing that a user does. The first conversations are the liveliest. */
+  /** One action of a user. The first conversations are the liveliest. */
   const act = Effect.fnUntraced(function* (client: FaultClient, mine: Array<string>) {
     const dice = yield* Random.next
     const id = mine[Math.floor((yield* Random.next) ** 2 * mine.length)]

@@ -3,7 +3,7 @@ import type { FaultProxy } from "../support/Proxy.ts"
 import { redisCommand, type Server, type ServerError } from "../support/Servers.ts"
 import type { Cluster } from "./Cluster.ts"
 
-/** Something that goes wrong: it lasts as long as `run`, and is over when that returns. */
+/** A fault: it lasts as long as `run`, and is over when that returns. */
 export interface Fault {
   readonly name: string
   readonly run: Effect.Effect<void, ServerError>
@@ -11,7 +11,7 @@ export interface Fault {
 
 const pause = (fromMs: number, toMs: number) => Effect.flatMap(Random.nextBetween(fromMs, toMs), Effect.sleep)
 
-/** Whoever runs a service starts it again until it runs. */
+/** Starts the server again until that succeeds, as a supervisor does. */
 const revive = (server: Server) => Effect.retry(server.start, { schedule: Schedule.spaced("500 millis"), times: 60 })
 
 const killed = (server: Server): Fault => ({
@@ -45,7 +45,7 @@ const linkFaults = (name: string, proxy: FaultProxy, longestMs: number): Readonl
   ]
 }
 
-/** Every fault that there is, by what it strikes. */
+/** All faults, by what they affect. */
 export const allFaults = ({ nats, nodes, postgres, redis }: Cluster): ReadonlyArray<Fault> => [
   killed(postgres),
   frozen(postgres, 14_000),
@@ -69,7 +69,7 @@ export const allFaults = ({ nats, nodes, postgres, redis }: Cluster): ReadonlyAr
   ])
 ]
 
-/** What was done, and when, in seconds since the start. */
+/** A fault that happened, and when, in seconds since the start. */
 export interface Struck {
   readonly name: string
   readonly from: number
@@ -77,9 +77,9 @@ export interface Struck {
 }
 
 /**
- * Lets the faults happen one after the other, in an order and with lengths that come from the seed, with a little time
- * between them in which not all of what the one left behind need be over when the next one comes. In two `lanes`, two
- * of them happen at a time.
+ * Lets the faults happen one after the other. Their order and lengths come from the seed. The pauses between them are
+ * short, so that the effects of one need not be over when the next one begins. With two `lanes`, two faults happen at
+ * a time.
  */
 export const strike = Effect.fn("strike")(function* (
   faults: ReadonlyArray<Fault>,

@@ -11,8 +11,8 @@ import { readConversations, readHeads } from "./Truth.ts"
 /** The seed of the run to replay, or a new one. */
 export const seedOf = (fallback: string) => process.env.FAULT_SEED ?? fallback
 
-/** What a run was made of, for who reads its output. */
-export interface Report {
+/** The summary of a run, for the people who read its output. */
+interface Report {
   readonly seed: string
   readonly faults: ReadonlyArray<Struck>
   readonly violations: ReadonlyArray<string>
@@ -22,14 +22,14 @@ export interface Report {
   readonly received: number
   readonly connections: number
   readonly resets: number
-  /** From the end of the last fault, in milliseconds. */
+  /** The time since the end of the last fault, in milliseconds. */
   readonly healedAfter: { readonly ready: number; readonly acknowledged: number; readonly caughtUp: number }
   readonly text: string
 }
 
 const Ready = Schema.Struct({ status: Schema.String })
 
-/** Whether it comes true in time. */
+/** Whether the condition becomes true in time. */
 const comesTrue = <E>(condition: Effect.Effect<boolean, E>, patience: number) =>
   condition.pipe(
     Effect.tap((reached) => (reached ? Effect.void : Effect.sleep(50))),

@@ -41,7 +41,7 @@ const conversations = `
       FROM conversation_members m WHERE m.conversation_id = h.conversation_id) AS members
   FROM conversation_heads h`
 
-/** All conversations, with everything in them, as the database has them. */
+/** All conversations with their content, as they are in the database. */
 export const readConversations = (cluster: Cluster) =>
   Effect.map(cluster.query(conversations), (rows): ReadonlyArray<Stored> => Schema.decodeUnknownSync(Rows)(rows))
 

@@ -1,20 +1,22 @@
 import { randomUUID } from "node:crypto"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { OpenApi } from "effect/http-api"
-import { Api } from "../../src/http/Api.ts"
-import { AllOperations, Operations } from "../../src/rpc/Operations.ts"
+import { ServiceScope } from "../../src/domain/ServiceToken.ts"
+import { AllOperations, Operations } from "../../src/operations/Operations.ts"
+import { ServiceTokens } from "../../src/services/admin/ServiceTokens.ts"
 import { type Account, api, type Client, connect } from "../support/Client.ts"
+import { uploadTo } from "../support/Files.ts"
 import { gatewayService, Service } from "../support/GatewayService.ts"
+import { type Answer, type Data, overHttp, overRpc, overSocket, problemOf } from "../support/Transports.ts"
 
 /**
- * Who may do what, over every transport: each operation as everybody, on what is theirs, on what is others' and on what
- * does not exist. An operation that has no row here fails the test.
+ * Who may do what, over every transport: each operation is asked for by everybody, about their own objects, about
+ * those of others, and about objects that do not exist. An operation that has no row here fails the test.
  */
 
 type Verdict = "ok" | "unauthenticated" | "not-found" | "forbidden" | "conflict"
 
-/** `author` wrote the message that it is about. `former` was a member, and was removed by another. */
+/** `author` wrote the message that the operation is about. `former` was a member, and was removed by another one. */
 const roles = ["stranger", "former", "member", "author", "admin", "owner"] as const
 type Role = (typeof roles)[number]
 type Verdicts = Readonly<Record<Role, Verdict>>
@@ -30,7 +32,7 @@ const owners: Verdicts = { ...admins, admin: "forbidden" }
 const nobody = all("not-found")
 const anybody = all("ok")
 
-/** A group with somebody in each role, and all that operations are about. */
+/** A group with a user in each role, and the objects of the operations. */
 interface Stage {
   readonly people: Readonly<Record<Role, Account>>
   readonly target: Account
@@ -38,9 +40,10 @@ interface Stage {
   readonly conversationId: string
   readonly messageId: string
   readonly pollId: string
+  readonly attachmentId: string
   readonly code: string
   readonly scheduledMessageId: string
-  /** Of another group, in which everybody but the stranger is. */
+  /** A message of another group, in which everybody but the stranger is a member. */
   readonly foreignMessageId: string
 }
 
@@ -88,6 +91,9 @@ const rows: Readonly<Record<string, Row>> = {
   },
   "message.list": { may: members, data: within },
   "message.get": { may: members, data: about },
+  "attachment.link": { may: members, data: ({ attachmentId }) => ({ attachmentId }) },
+  "attachment.delete": { may: nobody, data: ({ attachmentId }) => ({ attachmentId }) },
+  "user.storage": { may: anybody },
   "message.search": { may: members, data: (stage) => ({ ...within(stage), query: "hello" }) },
   "message.edit": {
     may: { ...all("forbidden"), ...outside, author: "ok" },
@@ -117,6 +123,9 @@ const rows: Readonly<Record<string, Row>> = {
   "draft.set": { may: members, data: (stage) => ({ ...within(stage), body: "later" }) },
   "draft.clear": { may: members, data: within },
   "draft.list": { may: anybody },
+  "message.star": { may: members, data: about },
+  "message.unstar": { may: members, data: about },
+  "star.list": { may: anybody },
   "scheduled.create": {
     may: members,
     data: (stage) => ({ ...within(stage), sendAt: inAnHour(), body: "later" })
@@ -132,102 +141,104 @@ const rows: Readonly<Record<string, Row>> = {
   "presence.set": { may: anybody, data: () => ({ status: "away" }) }
 }
 
-type Data = Readonly<Record<string, unknown>>
+/** What a user may do to an own message in a DM whose other member has blocked the user. */
+const whenBlocked: Readonly<Record<string, Verdict>> = {
+  "message.send": "forbidden",
+  "message.edit": "forbidden",
+  "message.forward": "forbidden",
+  "message.pin": "forbidden",
+  "message.unpin": "forbidden",
+  "message.vote": "forbidden",
+  "message.unvote": "forbidden",
+  "reaction.add": "forbidden",
+  "reaction.remove": "forbidden",
+  "conversation.update": "forbidden",
+  "scheduled.create": "forbidden",
+  "scheduled.update": "forbidden",
+  "scheduled.get": "ok",
+  "scheduled.cancel": "ok",
+  "conversation.get": "ok",
+  "conversation.settings": "ok",
+  "member.list": "ok",
+  "read.mark": "ok",
+  "delivered.mark": "ok",
+  "typing.start": "ok",
+  "typing.stop": "ok",
+  "message.list": "ok",
+  "message.get": "ok",
+  "message.search": "ok",
+  "message.revisions": "ok",
+  "pin.list": "ok",
+  "thread.list": "ok",
+  "thread.mark": "ok",
+  "events.pull": "ok",
+  "draft.set": "ok",
+  "draft.clear": "ok",
+  "message.hide": "ok",
+  "message.delete": "ok",
+  "member.add": "conflict",
+  "member.leave": "conflict",
+  "invite.create": "conflict"
+}
 
-/** What ends one's own sessions, with its data: done by its user in files of its own. */
+const unknownId = "00000000-0000-7000-8000-000000000000"
+
+/** The operations that end one's own sessions, with their data: tests in other files call them. */
 const ending: Readonly<Record<string, Data>> = {
   "auth.logout": {},
   "auth.password": { currentPassword: "correct horse", newPassword: "another horse" },
   "user.delete": { password: "correct horse" }
 }
 
-/** What needs no session, and the stream: tried in files of their own. */
-const apart = ["auth.register", "auth.login", "auth.refresh", "events.stream"]
-
-const Said = Schema.StructWithRest(Schema.Struct({ type: Schema.String }), [
-  Schema.Record(Schema.String, Schema.Unknown)
-])
-
-/** What the service answers: the problem but for the request that it answers, or null when it does what it is asked. */
-type Answer = typeof Said.Type | null
-
-const problemOf = (problem: unknown): Answer => {
-  const { requestId: _, ...said } = Schema.decodeUnknownSync(Said)(problem)
-  return said
+/**
+ * The operations that need a service token, with the scope and the data. The data name objects that do not exist,
+ * where possible.
+ */
+const operators: Readonly<
+  Record<string, { readonly scope: ServiceScope; readonly verdict: Verdict; readonly data?: Data }>
+> = {
+  "token.create": { scope: "tokens", verdict: "ok", data: { name: "another", scopes: ["tokens"] } },
+  "token.list": { scope: "tokens", verdict: "ok" },
+  "token.revoke": { scope: "tokens", verdict: "not-found", data: { tokenId: unknownId } },
+  "audit.list": { scope: "audit", verdict: "ok" },
+  "admin.accounts": { scope: "admin", verdict: "ok" },
+  "admin.account": { scope: "admin", verdict: "not-found", data: { userId: unknownId } },
+  "admin.disable": { scope: "admin", verdict: "not-found", data: { userId: unknownId } },
+  "admin.enable": { scope: "admin", verdict: "not-found", data: { userId: unknownId } },
+  "admin.setPassword": {
+    scope: "admin",
+    verdict: "not-found",
+    data: { userId: unknownId, password: "correct horse" }
+  },
+  "admin.resetPassword": { scope: "admin", verdict: "not-found", data: { userId: unknownId } },
+  "admin.deleteAccount": { scope: "admin", verdict: "not-found", data: { userId: unknownId } },
+  "admin.deleteConversation": { scope: "admin", verdict: "not-found", data: { conversationId: unknownId } },
+  "admin.exportAccount": { scope: "admin", verdict: "not-found", data: { userId: unknownId } },
+  "server.upsertUser": { scope: "users", verdict: "ok", data: { externalId: "of the matrix", displayName: "Ann" } },
+  "server.upsertUsers": { scope: "users", verdict: "ok", data: { users: [{ externalId: "of the matrix" }] } },
+  "server.getUser": { scope: "users", verdict: "not-found", data: { externalId: "nobody" } },
+  "server.deleteUser": { scope: "users", verdict: "not-found", data: { externalId: "nobody" } },
+  "server.createToken": { scope: "users", verdict: "not-found", data: { externalId: "nobody", expiresInSeconds: 60 } },
+  "server.revokeUser": { scope: "users", verdict: "not-found", data: { externalId: "nobody" } },
+  "admin.registration": { scope: "admin", verdict: "ok" },
+  "admin.setRegistration": { scope: "admin", verdict: "ok", data: { mode: null } },
+  "server.upsertConversation": {
+    scope: "conversations",
+    verdict: "not-found",
+    data: { externalKey: "of the matrix", title: "Group", memberIds: [unknownId] }
+  },
+  "server.getConversation": { scope: "conversations", verdict: "not-found", data: { externalKey: "nothing" } },
+  "admin.endSessions": { scope: "admin", verdict: "not-found", data: { userId: unknownId } }
 }
+
+/** The operations without a session, and the stream: tests in other files call them. */
+const apart = ["auth.reset", "auth.register", "auth.login", "auth.exchange", "auth.refresh", "events.stream"]
 
 const verdictOf = (answer: Answer): Verdict => {
   if (answer === null) return "ok"
   const verdicts = ["unauthenticated", "not-found", "forbidden", "conflict"] as const
   return verdicts.find((verdict) => answer.type === `/problems/${verdict}`) ?? assert.fail(JSON.stringify(answer))
 }
-
-/** The method and path of an operation over HTTP, from the document. */
-const routes = new Map(
-  Object.entries(OpenApi.fromApi(Api).paths).flatMap(([path, { delete: remove, get, patch, post, put }]) =>
-    Object.entries({ DELETE: remove, GET: get, PATCH: patch, POST: post, PUT: put }).flatMap(([method, operation]) =>
-      operation === undefined ? [] : [[operation.operationId, { method, path }] as const]
-    )
-  )
-)
-
-/** Undefined for what HTTP does not have. */
-const overHttp = (url: string, name: string, data: Data, token?: string) =>
-  Effect.gen(function* () {
-    const hides = name === "message.hide"
-    const route = routes.get(hides ? "message.delete" : name)
-    if (route === undefined) return undefined
-    const rest: Record<string, unknown> = { ...data }
-    const takeOut = (key: string) => {
-      const value = rest[key]
-      delete rest[key]
-      return encodeURIComponent(String(value))
-    }
-    const path = route.path.replace(/\{(\w+)\}/g, (_, key: string) =>
-      takeOut(
-        key === "id"
-          ? (["conversationId", "sessionId", "scheduledMessageId", "userId"].find((id) => id in rest) ?? key)
-          : key
-      )
-    )
-    if (name === "message.forward") {
-      rest.conversationId = rest.toConversationId
-      delete rest.toConversationId
-    }
-    const hasBody = ["POST", "PUT", "PATCH"].includes(route.method) && Object.keys(rest).length > 0
-    const needsBody = name === "invite.create"
-    const query = new URLSearchParams(hides ? { for: "me" } : {})
-    if (!hasBody) for (const [key, value] of Object.entries(rest)) query.append(key, String(value))
-    const { body, status } = yield* api(url).ask(route.method, query.size === 0 ? path : `${path}?${query}`, {
-      ...((hasBody || needsBody) && { json: rest }),
-      ...(token !== undefined && { token })
-    })
-    return status < 300 ? null : problemOf(body)
-  })
-
-const Exit = Schema.Union([
-  Schema.Struct({ _tag: Schema.Literal("Success") }),
-  Schema.Struct({ _tag: Schema.Literal("Failure"), cause: Schema.Array(Schema.Struct({ error: Schema.Unknown })) })
-])
-const decodeExit = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ exit: Exit })))
-
-const overRpc = (url: string, name: string, data: Data, token?: string) =>
-  Effect.promise(async (): Promise<Answer> => {
-    // An operation without data has none, not an empty object.
-    const payload = AllOperations.requests.get(name)?.payloadSchema.ast._tag === "Void" ? null : data
-    const headers = token === undefined ? [] : [["authorization", `Bearer ${token}`]]
-    const response = await fetch(`${url}/rpc`, {
-      method: "POST",
-      headers: { "content-type": "application/x-ndjson" },
-      body: `${JSON.stringify({ _tag: "Request", id: "1", tag: name, payload, headers })}\n`
-    })
-    const [line = ""] = (await response.text()).trim().split("\n")
-    const { exit } = decodeExit(line)
-    return exit._tag === "Success" ? null : problemOf(exit.cause[0]?.error)
-  })
-
-const overSocket = (client: Client, name: string, data: Data) =>
-  Effect.map(client.command(name, data), ({ error, ok }) => (ok !== undefined ? null : problemOf(error)))
 
 const IdOf = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.String }))
 const decodeSent = Schema.decodeUnknownSync(Schema.Struct({ message: Schema.Struct({ id: Schema.String }) }))
@@ -266,6 +277,9 @@ const stageOf = Effect.fnUntraced(function* ({ newcomer, people, target }: Effec
   const json = { clientMessageId: randomUUID(), body: "", type: "poll", payload: poll }
   const sent = yield* http.must("POST", `${path}/messages`, { token: author.token, json })
   const polled = decodeSent(sent).message
+  const attachment = yield* uploadTo(url, author.token)
+  const file = { clientMessageId: randomUUID(), body: "", type: "image", attachments: [attachment.id] }
+  yield* http.must("POST", `${path}/messages`, { token: author.token, json: file })
   const elsewhere = yield* http.group(owner, admin, author, former, member, target)
   const foreign = yield* http.post(owner, elsewhere, randomUUID(), "elsewhere")
   const scheduled = { conversationId, sendAt: inAnHour(), body: "later" }
@@ -274,15 +288,28 @@ const stageOf = Effect.fnUntraced(function* ({ newcomer, people, target }: Effec
   )
   const stage: Stage = {
     ...{ people, target, newcomer, conversationId, scheduledMessageId },
-    ...{ messageId: message.id, pollId: polled.id, code: invite.code, foreignMessageId: foreign.message.id }
+    ...{
+      messageId: message.id,
+      pollId: polled.id,
+      code: invite.code,
+      attachmentId: attachment.id,
+      foreignMessageId: foreign.message.id
+    }
   }
   return stage
 })
 
-const unknownId = "00000000-0000-7000-8000-000000000000"
-const ids = new Set(["conversationId", "userId", "sessionId", "scheduledMessageId", "replyTo", "toConversationId"])
+const ids = new Set([
+  "attachmentId",
+  "conversationId",
+  "userId",
+  "sessionId",
+  "scheduledMessageId",
+  "replyTo",
+  "toConversationId"
+])
 
-/** After these the next operation needs a group as it was. */
+/** After these operations the next one needs a new group. */
 const spoils = new Set([
   "member.remove",
   "member.leave",
@@ -293,17 +320,16 @@ const spoils = new Set([
 ])
 
 layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
-  excludeTestServices: true,
-  timeout: 60_000
-})("who may what", (it) => {
+  excludeTestServices: true
+})("who may do what", (it) => {
   it.effect("has a row for every operation", () =>
     Effect.sync(() => {
-      const known = [...Object.keys(rows), ...Object.keys(ending), ...apart]
+      const known = [...Object.keys(rows), ...Object.keys(ending), ...Object.keys(operators), ...apart]
       assert.deepStrictEqual(known.toSorted(), [...AllOperations.requests.keys()].toSorted())
     })
   )
 
-  it.effect("without a token: nothing", () =>
+  it.effect("refuses every operation without a token", () =>
     Effect.gen(function* () {
       const { url } = yield* Service
       const stage = yield* Effect.scoped(Effect.flatMap(cast, stageOf))
@@ -315,7 +341,86 @@ layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
     })
   )
 
+  it.effect("permits with a service token the operations of its scope, and none of users", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service
+      const tokens = yield* ServiceTokens
+      const scopes = ServiceScope.literals
+      const tokenWith = (granted: ReadonlyArray<ServiceScope>) =>
+        Effect.map(tokens.create("cli:test", { name: "matrix", scopes: granted }), ({ token }) => token)
+      const user = yield* api(url).register("user")
+      for (const [name, { data = {}, scope, verdict }] of Object.entries(operators)) {
+        const with_ = yield* tokenWith([scope])
+        const without = yield* tokenWith(scopes.filter((other) => other !== scope))
+        for (const [token, expected] of [
+          [undefined, "unauthenticated"],
+          [user.token, "unauthenticated"],
+          ["cst_wrong", "unauthenticated"],
+          [without, "forbidden"],
+          [with_, verdict]
+        ] as const)
+          for (const answer of [yield* overRpc(url, name, data, token), yield* overHttp(url, name, data, token)])
+            if (answer !== undefined) assert.strictEqual(verdictOf(answer), expected, `${name} with ${token}`)
+      }
+      const everything = yield* tokenWith(scopes)
+      const stage = yield* Effect.scoped(Effect.flatMap(cast, stageOf))
+      for (const name of Operations.requests.keys()) {
+        const data = ending[name] ?? rows[name]?.data?.(stage) ?? {}
+        for (const answer of [
+          yield* overRpc(url, name, data, everything),
+          yield* overHttp(url, name, data, everything)
+        ])
+          if (answer !== undefined) assert.strictEqual(verdictOf(answer), "unauthenticated", name)
+      }
+      const client = yield* connect(url)
+      yield* client.ready(user.token)
+      for (const name of Object.keys(operators)) {
+        const { error } = yield* client.command(name, operators[name]?.data ?? {})
+        assert.strictEqual(problemOf(error)?.type, "/problems/invalid-request", name)
+      }
+    })
+  )
+
+  it.effect("permits a program that acts as a user what the user may do, but nothing with password and sessions", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service
+      const tokens = yield* ServiceTokens
+      const company = yield* cast
+      const member = company.people.member.id
+      const { token } = yield* tokens.create("cli:test", { name: "acting", scopes: ["act-as"] })
+      const others = ServiceScope.literals.filter((scope) => scope !== "act-as")
+      const without = yield* tokens.create("cli:test", { name: "not acting", scopes: others })
+      const client = yield* connect(url)
+      yield* client.ready(token, { actAs: member })
+      let stage = yield* stageOf(company)
+      for (const name of Operations.requests.keys()) {
+        const [word] = name.split(".")
+        const themselves = word === "session" || name in ending
+        const expected = themselves ? "forbidden" : (rows[name]?.may.member ?? assert.fail(name))
+        const data = () => ending[name] ?? rows[name]?.data?.(stage) ?? {}
+        for (const ask of [
+          // The one DELETE with a body, which this file cannot ask for over HTTP.
+          ...(name === "user.delete" ? [] : [() => overHttp(url, name, data(), token, member)]),
+          () => overRpc(url, name, data(), token, member),
+          () => overSocket(client, name, data())
+        ]) {
+          const answer = yield* ask()
+          if (answer !== undefined) assert.strictEqual(verdictOf(answer), expected, name)
+          if (spoils.has(name)) stage = yield* stageOf(company)
+        }
+        for (const answer of [
+          yield* overRpc(url, name, data(), without.token, member),
+          name === "user.delete" ? undefined : yield* overHttp(url, name, data(), without.token, member)
+        ])
+          if (answer !== undefined) assert.strictEqual(verdictOf(answer), "forbidden", `${name} without the scope`)
+      }
+      const late = yield* connect(url)
+      assert.strictEqual((yield* late.hello(without.token, { actAs: member })).error?.type, "/problems/forbidden")
+    })
+  )
+
   const transports = ["HTTP", "RPC", "WebSocket"] as const
+
   for (const transport of transports) {
     it.effect(`over ${transport}`, () =>
       Effect.gen(function* () {
@@ -335,7 +440,8 @@ layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
           token: company.people.owner.token
         })
         const before = yield* log
-        // To those outside it, ours is to the letter what none is, and nothing that they ask for is done.
+        // Non-members get exactly the same answers for our conversation as for one that does not exist, and nothing
+        // that they ask for is done.
         for (const [name, { data }] of Object.entries(rows)) {
           const ours = data?.(stage) ?? {}
           if (!("conversationId" in ours)) continue
@@ -351,7 +457,8 @@ layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
             const answer = yield* ask(role, name, data(stage))
             if (answer !== undefined) assert.strictEqual(verdictOf(answer), may[role], `${name} as ${role}`)
           }
-          // What does not exist, and what does in another place, is the same answer as what is not mine.
+          // An object that does not exist, or that belongs to another conversation, gets the same answer as one that
+          // the user may not see.
           if (spoils.has(name)) stage = yield* stageOf(company)
           const asked = data(stage)
           const others = Object.keys(asked).flatMap((key): ReadonlyArray<Data> => {
@@ -367,6 +474,60 @@ layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
               assert.strictEqual(verdictOf(answer), "not-found", `${name} of ${JSON.stringify(other)}`)
           }
           if (spoils.has(name)) stage = yield* stageOf(company)
+        }
+      })
+    )
+  }
+
+  for (const transport of transports) {
+    it.effect(`a blocked user in the DM, over ${transport}`, () =>
+      Effect.gen(function* () {
+        const { url } = yield* Service
+        const http = api(url)
+        const blocked = yield* http.register("blocked")
+        const blocker = yield* http.register("blocker")
+        const { token } = blocked
+        const client = yield* connect(url)
+        yield* client.ready(token)
+        const json = { kind: "dm", userId: blocker.id }
+        const { id: conversationId } = IdOf(yield* http.must("POST", "/v1/conversations", { token, json }))
+        const { message } = yield* http.post(blocked, conversationId, randomUUID(), "hello")
+        const scheduled = { conversationId, sendAt: inAnHour(), body: "later" }
+        const { id: scheduledMessageId } = IdOf(
+          yield* http.must("POST", "/v1/scheduled-messages", { token, json: scheduled })
+        )
+        const poll = { question: "?", options: ["yes", "no"], multiple: false }
+        const asked = { clientMessageId: randomUUID(), body: "", type: "poll", payload: poll }
+        const path = `/v1/conversations/${conversationId}/messages`
+        const { id: pollId } = decodeSent(yield* http.must("POST", path, { token, json: asked })).message
+        const stage: Stage = {
+          ...{
+            conversationId,
+            messageId: message.id,
+            pollId,
+            scheduledMessageId,
+            code: "",
+            attachmentId: "",
+            foreignMessageId: ""
+          },
+          ...{ target: blocker, newcomer: blocker },
+          people: {
+            ...{ stranger: blocked, former: blocked, member: blocked },
+            author: blocked,
+            admin: blocked,
+            owner: blocker
+          }
+        }
+        yield* http.must("PUT", `/v1/users/me/blocks/${blocked.id}`, { token: blocker.token })
+        for (const [name, verdict] of Object.entries(whenBlocked)) {
+          const change = name === "conversation.update" ? { messageLifetimeSeconds: 5 } : rows[name]?.data?.(stage)
+          const data = { ...change, ...(name === "conversation.update" && { conversationId }) }
+          const answer = yield* transport === "HTTP"
+            ? overHttp(url, name, data, token)
+            : transport === "RPC"
+              ? overRpc(url, name, data, token)
+              : overSocket(client, name, data)
+          if (answer !== undefined) assert.strictEqual(verdictOf(answer), verdict, name)
         }
       })
     )

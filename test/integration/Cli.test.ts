@@ -1,14 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { Conversations } from "../../src/services/conversations/Conversations.ts"
+import { Invites } from "../../src/services/conversations/Invites.ts"
 import { TestService } from "../../src/testing/TestService.ts"
+import { longTestTimeout } from "../support/TimeLimits.ts"
 
 const main = new URL("../../src/cli/main.ts", import.meta.url).pathname
 
-/** A person at a terminal with a home of his own. */
+/** A user at a terminal, with a home directory of their own. */
 const terminal = Effect.gen(function* () {
   const { url } = yield* TestService
   const home = yield* Effect.acquireRelease(
@@ -38,63 +41,163 @@ const terminal = Effect.gen(function* () {
   return { home, passwordFile, run, start }
 })
 
-const patience = 120_000
-
 layer(TestService.layer(), { excludeTestServices: true })("the command line", (it) => {
+  it.effect("signs in, sends, lists, shows new messages live, and signs out", () =>
+    Effect.gen(function* () {
+      const { home, passwordFile, run, start } = yield* terminal
+      const { signIn } = yield* TestService
+      yield* signIn("bob")
+      const registered = yield* run("register", "--password-file", passwordFile, "cleo", "cleo@example.com")
+      assert.deepStrictEqual([registered.code, registered.error], [0, ""])
+      assert.strictEqual(statSync(join(home, "chat-service", "session.json")).mode & 0o777, 0o600)
+      const sent = yield* run("send", "@bob", "hello", "Bob")
+      assert.strictEqual(sent.out, "sent, seq 2\n")
+      assert.match((yield* run("conversations")).out, /^[0-9a-f-]{36} {2}@bob\n$/)
+      const child = yield* Effect.acquireRelease(
+        Effect.sync(() => start("tail", "@bob")),
+        (it) => Effect.sync(() => it.kill())
+      )
+      const lines = (count: number) =>
+        Effect.callback<string>((resume) => {
+          let text = ""
+          const take = (chunk: Buffer) => {
+            text += chunk
+            if (text.split("\n").length > count) resume(Effect.succeed(text))
+          }
+          child.stdout?.on("data", take)
+          return Effect.sync(() => child.stdout?.off("data", take))
+        })
+      assert.match(yield* lines(1), /cleo: hello Bob\n$/)
+      const [, live] = yield* Effect.all([run("send", "@bob", "and live"), lines(1)], { concurrency: 2 })
+      assert.match(live, /cleo: and live\n$/)
+      assert.strictEqual((yield* run("logout")).out, "signed out\n")
+      const signedOut = yield* run("whoami")
+      assert.strictEqual(signedOut.code, 1)
+      assert.match(signedOut.error, /nobody is signed in/)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("makes a group, invites into it, and shows, finds and reads its messages", () =>
+    Effect.gen(function* () {
+      const [ann, bob] = [yield* terminal, yield* terminal]
+      yield* ann.run("register", "--password-file", ann.passwordFile, "anna", "anna@example.com")
+      yield* bob.run("register", "--password-file", bob.passwordFile, "bert", "bert@example.com")
+      const id = (yield* ann.run("group", "Plans")).out.trim()
+      const code = (yield* ann.run("invite", id, "--uses", "1")).out.trim()
+      assert.strictEqual((yield* bob.run("join", code)).out.trim(), id)
+      yield* ann.run("send", id, "a plan for the harbour")
+      assert.match((yield* bob.run("history", id)).out, /^\d\d:\d\d:\d\d anna: a plan for the harbour\n$/)
+      assert.match(
+        (yield* bob.run("search", "harbour", "--in", id)).out,
+        new RegExp(`^${id} .*a plan for the harbour\n$`)
+      )
+      assert.match((yield* bob.run("read", id)).out, /^read up to seq \d+\n$/)
+      assert.strictEqual((yield* bob.run("conversations")).out, `${id}  Plans\n`)
+      const wrong = yield* bob.run("history", id, "--limit", "many")
+      assert.strictEqual(wrong.code, 1)
+      assert.match(wrong.error, /^chat-service: .*limit.* \(chat-service history --help\)\n$/)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("tests a deployment, and says in one line what is wrong", () =>
+    Effect.gen(function* () {
+      const { passwordFile, run } = yield* terminal
+      const fine = yield* run("smoke")
+      assert.deepStrictEqual([fine.code, fine.error], [0, ""])
+      assert.match(fine.out, /ok {2}receive live \(\d+ ms\)\n/)
+      const down = yield* run("smoke", "--url", "http://127.0.0.1:1")
+      assert.strictEqual(down.code, 1)
+      assert.match(down.error, /^chat-service: ready failed: .*\n$/)
+      const wrong = yield* run("login", "--password-file", passwordFile, "nobody")
+      assert.strictEqual(wrong.code, 1)
+      assert.match(wrong.error, /^chat-service: .*\n$/)
+      assert.match((yield* run("--completions", "bash")).out, /conversations/)
+    }).pipe(Effect.scoped)
+  )
+})
+
+layer(TestService.layer({ auth: { registration: "invite" } }), { excludeTestServices: true })(
+  "the command line, where registering needs an invite",
+  (it) => {
+    it.effect("registers with the code of one", () =>
+      Effect.gen(function* () {
+        const { passwordFile, run } = yield* terminal
+        const { signIn } = yield* TestService
+        const { user } = yield* signIn("bob")
+        const group = { kind: "group", title: "Group", memberIds: [] } as const
+        const { conversation } = yield* Conversations.use((conversations) => conversations.create(user.id, group))
+        const { code } = yield* Invites.use((invites) => invites.create(user.id, conversation.id, {}))
+        const register = ["register", "--password-file", passwordFile, "cleo", "cleo@example.com"]
+        const refused = yield* run(...register)
+        assert.deepStrictEqual([refused.code, refused.out], [1, ""])
+        assert.match(refused.error, /^chat-service: A new account needs the code of an invite\n$/)
+        const registered = yield* run(...register, "--invite", code)
+        assert.deepStrictEqual([registered.code, registered.error], [0, ""])
+        assert.include((yield* run("conversations")).out, conversation.id)
+      }).pipe(Effect.scoped)
+    )
+  }
+)
+
+/** The tokens expire much earlier than the test ends, so that the processes have to renew them in turns. */
+const shortLived = { jwt: { expiration: 4000 }, timers: { sessionExpiring: 1500 } }
+
+layer(TestService.layer(shortLived), { excludeTestServices: true })("the command line, over a long time", (it) => {
   it.effect(
-    "signs in, sends, lists, shows what comes live, and signs out",
+    "works in several processes after the access token has expired",
     () =>
       Effect.gen(function* () {
         const { home, passwordFile, run, start } = yield* terminal
         const { signIn } = yield* TestService
         yield* signIn("bob")
-        const registered = yield* run("register", "--password-file", passwordFile, "cleo", "cleo@example.com")
-        assert.deepStrictEqual([registered.code, registered.error], [0, ""])
-        assert.strictEqual(statSync(join(home, "chat-service", "session.json")).mode & 0o777, 0o600)
-        const sent = yield* run("send", "@bob", "hello", "Bob")
-        assert.strictEqual(sent.out, "sent, seq 2\n")
-        assert.match((yield* run("conversations")).out, /^[0-9a-f-]{36} {2}@bob\n$/)
-        const child = yield* Effect.acquireRelease(
-          Effect.sync(() => start("tail", "@bob")),
-          (it) => Effect.sync(() => it.kill())
+        yield* run("register", "--password-file", passwordFile, "dora", "dora@example.com")
+        yield* run("send", "@bob", "first")
+        const tails = yield* Effect.forEach([1, 2], () =>
+          Effect.acquireRelease(
+            Effect.sync(() => start("tail", "@bob")),
+            (it) => Effect.sync(() => it.kill())
+          )
         )
-        const lines = (count: number) =>
-          Effect.callback<string>((resume) => {
-            let text = ""
-            const take = (chunk: Buffer) => {
-              text += chunk
-              if (text.split("\n").length > count) resume(Effect.succeed(text))
-            }
-            child.stdout?.on("data", take)
-            return Effect.sync(() => child.stdout?.off("data", take))
-          })
-        assert.match(yield* lines(1), /cleo: hello Bob\n$/)
-        const [, live] = yield* Effect.all([run("send", "@bob", "and live"), lines(1)], { concurrency: 2 })
-        assert.match(live, /cleo: and live\n$/)
-        assert.strictEqual((yield* run("logout")).out, "signed out\n")
-        const signedOut = yield* run("whoami")
-        assert.strictEqual(signedOut.code, 1)
-        assert.match(signedOut.error, /nobody is signed in/)
+        const shown = tails.map(() => "")
+        const lines = Array.from({ length: 5 }, (_, line) => `line ${line}`)
+        const complete = Effect.forEach(
+          tails,
+          (child, index) =>
+            Effect.callback<void>((resume) => {
+              child.stdout?.on("data", (chunk) => {
+                shown[index] += chunk
+                if (lines.every((line) => shown[index]?.includes(line))) resume(Effect.void)
+              })
+            }),
+          { concurrency: "unbounded", discard: true }
+        )
+        const sending = Effect.forEach(lines, (line) => run("send", "@bob", line), { concurrency: 2 })
+        const [sent] = yield* Effect.all([sending, complete], { concurrency: 2 })
+        assert.deepStrictEqual(
+          sent.filter(({ code, error }) => code !== 0 || error !== ""),
+          []
+        )
+        assert.deepStrictEqual(
+          tails.map(({ exitCode }) => exitCode),
+          [null, null]
+        )
+        const folder = join(home, "chat-service")
+        assert.strictEqual(statSync(join(folder, "session.json")).mode & 0o777, 0o600)
+        assert.strictEqual((yield* run("whoami")).code, 0)
       }).pipe(Effect.scoped),
-    patience
+    longTestTimeout
   )
 
-  it.effect(
-    "tries a deployment, and says in one line what is wrong",
-    () =>
-      Effect.gen(function* () {
-        const { passwordFile, run } = yield* terminal
-        const fine = yield* run("smoke")
-        assert.deepStrictEqual([fine.code, fine.error], [0, ""])
-        assert.match(fine.out, /ok {2}receive live \(\d+ ms\)\n/)
-        const away = yield* run("smoke", "--url", "http://127.0.0.1:1")
-        assert.strictEqual(away.code, 1)
-        assert.match(away.error, /^chat-service: ready failed: .*\n$/)
-        const wrong = yield* run("login", "--password-file", passwordFile, "nobody")
-        assert.strictEqual(wrong.code, 1)
-        assert.match(wrong.error, /^chat-service: .*\n$/)
-        assert.match((yield* run("--completions", "bash")).out, /conversations/)
-      }).pipe(Effect.scoped),
-    patience
+  it.effect("is not stopped by a lock that a process left behind", () =>
+    Effect.gen(function* () {
+      const { home, passwordFile, run } = yield* terminal
+      yield* run("register", "--password-file", passwordFile, "emil", "emil@example.com")
+      const lock = join(home, "chat-service", "session.json.lock")
+      writeFileSync(lock, "")
+      utimesSync(lock, 0, 0)
+      // A process that finds a valid token needs no lock.
+      const ran = yield* Effect.repeat(run("whoami"), { until: () => !existsSync(lock) })
+      assert.deepStrictEqual([ran.code, ran.error], [0, ""])
+    }).pipe(Effect.scoped)
   )
 })

@@ -7,8 +7,9 @@ import {
   type PendingMessage,
   type SocketLike
 } from "../../src/client/Client.ts"
-import type { Tokens } from "../../src/domain/Session.ts"
+import type { Tokens } from "../../src/client/Plain.ts"
 import { TestService } from "../../src/testing/TestService.ts"
+import { patience } from "../support/TimeLimits.ts"
 
 const chatOf = (tokens: Tokens, options: Partial<ChatOptions> = {}) =>
   Effect.gen(function* () {
@@ -25,9 +26,9 @@ const until = (chat: Chat, fits: (state: Chat["state"]) => boolean) =>
       if (fits(state)) resume(Effect.void)
     })
     return Effect.sync(stop)
-  }).pipe(Effect.timeout("20 seconds"))
+  }).pipe(Effect.timeout(patience))
 
-/** The socket of a network that is away. */
+/** The socket of a network that is down. */
 const dead = (): SocketLike => ({
   send: () => {},
   close: () => {},
@@ -36,7 +37,7 @@ const dead = (): SocketLike => ({
   }
 })
 
-/** A storage that outlives its clients. */
+/** A storage that several clients use one after the other. */
 const storage = () => {
   const kept = new Map<string, PendingMessage>()
   const outbox: OutboxStorage = {
@@ -47,7 +48,27 @@ const storage = () => {
   return { kept, outbox }
 }
 
-/** Opens sockets of which the first loses the answer to a send, and with it the connection. */
+/** Opens sockets that say `caps: ["batch"]` with hello; `onArray` is called with the number of items of each array. */
+const batching =
+  (onArray: (items: number) => void) =>
+  (url: string, protocols: ReadonlyArray<string>): SocketLike => {
+    const socket = new WebSocket(url, [...protocols])
+    socket.addEventListener("message", ({ data }) => {
+      const json: unknown = JSON.parse(data)
+      if (Array.isArray(json)) onArray(json.length)
+    })
+    return {
+      send: (text) => {
+        const command = JSON.parse(text)
+        if (command.op === "hello") command.data.caps = ["batch"]
+        socket.send(JSON.stringify(command))
+      },
+      close: (code) => socket.close(code),
+      addEventListener: socket.addEventListener.bind(socket)
+    }
+  }
+
+/** Opens sockets, of which the first loses the answer to a send and then its connection. */
 const losingOneAnswer = () => {
   let lost = false
   return (url: string, protocols: ReadonlyArray<string>): SocketLike => {
@@ -78,10 +99,33 @@ const losingOneAnswer = () => {
   }
 }
 
-// An access token lives an hour: this one is to be renewed after a second.
-layer(TestService.layer({ timers: { sessionExpiring: 3_599_000 } }), { excludeTestServices: true })(
+// The client renews such an access token when half of its time is over.
+layer(TestService.layer({ jwt: { expiration: 4000 } }), { excludeTestServices: true })(
   "the client and its connection",
   (it) => {
+    it.effect("watches the presence of the same users again after a lost connection", () =>
+      Effect.gen(function* () {
+        const { signIn } = yield* TestService
+        const sockets: Array<WebSocket> = []
+        const openSocket = (url: string, protocols: ReadonlyArray<string>) => {
+          const socket = new WebSocket(url, [...protocols])
+          sockets.push(socket)
+          return socket
+        }
+        const ann = yield* chatOf(yield* signIn("watcher"), { openSocket })
+        const { tokens, bob } = yield* Effect.map(signIn("watched"), (tokens) => ({ tokens, bob: tokens.user.id }))
+        const peer = yield* chatOf(tokens)
+        const seen = (status: string) => until(ann, ({ presence }) => presence.get(bob)?.status === status)
+        yield* Effect.promise(() => ann.ask("conversation.create", { kind: "group", title: "Two", memberIds: [bob] }))
+        yield* Effect.promise(() => ann.watch([bob]))
+        yield* seen("online")
+        sockets[0]?.close()
+        yield* until(ann, ({ connection }) => sockets.length === 2 && connection.status === "online")
+        yield* Effect.promise(() => peer.ask("presence.set", { status: "dnd" }))
+        yield* seen("dnd")
+      })
+    )
+
     it.effect("renews its token over the connection before it ends", () =>
       Effect.gen(function* () {
         const { signIn } = yield* TestService
@@ -98,7 +142,7 @@ layer(TestService.layer({ timers: { sessionExpiring: 3_599_000 } }), { excludeTe
       }).pipe(Effect.scoped)
     )
 
-    it.effect("ends when the session has ended, and says so to everybody who waits", () =>
+    it.effect("ends when the session has ended, and fails everything that waits", () =>
       Effect.gen(function* () {
         const { signIn } = yield* TestService
         const [tokens, other] = [yield* signIn("ended"), yield* signIn("ended")]
@@ -116,7 +160,7 @@ layer(TestService.layer({ timers: { sessionExpiring: 3_599_000 } }), { excludeTe
       }).pipe(Effect.scoped)
     )
 
-    it.effect("sends after a restart what was written while there was no network", () =>
+    it.effect("sends after a restart the messages that were written without a network", () =>
       Effect.gen(function* () {
         const { signIn } = yield* TestService
         const [tokens, bob] = [yield* signIn("offline"), yield* signIn("bob")]
@@ -143,7 +187,7 @@ layer(TestService.layer({ timers: { sessionExpiring: 3_599_000 } }), { excludeTe
       }).pipe(Effect.scoped)
     )
 
-    it.effect("sends again under the same id when the answer is lost, and the message is there once", () =>
+    it.effect("repeats a send under the same id when the answer is lost, and the message is stored once", () =>
       Effect.gen(function* () {
         const { signIn } = yield* TestService
         const [tokens, bob] = [yield* signIn("lossy"), yield* signIn("bob")]
@@ -155,6 +199,84 @@ layer(TestService.layer({ timers: { sessionExpiring: 3_599_000 } }), { excludeTe
           items.map(({ body }) => body),
           ["once"]
         )
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("retries a failed message under the same id and in order", () =>
+      Effect.gen(function* () {
+        const { signIn } = yield* TestService
+        const [ann, bob] = [yield* signIn("failing-ann"), yield* signIn("failing-bob")]
+        const { kept, outbox } = storage()
+        const [chat, other] = [yield* chatOf(ann, { outbox }), yield* chatOf(bob)]
+        const { id } = yield* Effect.promise(() => chat.ask("conversation.create", { kind: "dm", userId: bob.user.id }))
+        yield* Effect.promise(() => chat.open(id))
+        yield* Effect.promise(() => other.ask("block.add", { userId: ann.user.id }))
+        for (const clientMessageId of ["first", "second"]) {
+          const sent = chat.send(id, clientMessageId, { clientMessageId })
+          const error = yield* Effect.flip(Effect.tryPromise({ try: () => sent, catch: (error) => error }))
+          assert.propertyVal(error, "_tag", "Forbidden")
+        }
+        assert.deepStrictEqual(
+          chat.state.sending.map(({ message, status }) => [message.clientMessageId, status]),
+          [
+            ["first", "failed"],
+            ["second", "failed"]
+          ]
+        )
+        assert.strictEqual(kept.size, 0)
+        yield* Effect.promise(() => other.ask("block.remove", { userId: ann.user.id }))
+        const third = chat.send(id, "third", { clientMessageId: "third" })
+        const retried = ["first", "second"].map((clientMessageId) => chat.retry(id, clientMessageId))
+        const [one, two] = yield* Effect.promise(() => Promise.all(retried))
+        yield* Effect.promise(() => third)
+        assert.isBelow(one?.seq ?? Number.NaN, two?.seq ?? Number.NaN)
+        yield* until(chat, ({ sending }) => sending.length === 0)
+        assert.strictEqual(kept.size, 0)
+        const { items } = yield* Effect.promise(() => chat.ask("message.list", { conversationId: id }))
+        assert.sameMembers(
+          items.map(({ clientMessageId }) => String(clientMessageId)),
+          ["first", "second", "third"]
+        )
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect(
+      "retries only failed messages: it waits for one that is being sent, and an unknown one is not found",
+      () =>
+        Effect.gen(function* () {
+          const { signIn } = yield* TestService
+          const [ann, bob] = [yield* signIn("retrying-ann"), yield* signIn("retrying-bob")]
+          const chat = yield* chatOf(ann, { openSocket: losingOneAnswer() })
+          const { id } = yield* Effect.promise(() =>
+            chat.ask("conversation.create", { kind: "dm", userId: bob.user.id })
+          )
+          const sent = chat.send(id, "under way", { clientMessageId: "under-way" })
+          yield* until(chat, ({ sending }) => sending.length === 1)
+          const retried = chat.retry(id, "under-way")
+          assert.deepStrictEqual(yield* Effect.promise(() => retried), yield* Effect.promise(() => sent))
+          const unknown = Effect.tryPromise({ try: () => chat.retry(id, "never-sent"), catch: (error) => error })
+          assert.propertyVal(yield* Effect.flip(unknown), "_tag", "NotFound")
+          const { items } = yield* Effect.promise(() => chat.ask("message.list", { conversationId: id }))
+          assert.strictEqual(items.length, 1)
+        }).pipe(Effect.scoped)
+    )
+
+    it.effect("understands arrays of events and answers", () =>
+      Effect.gen(function* () {
+        const { signIn } = yield* TestService
+        const [ann, bob] = [yield* signIn("arrays-ann"), yield* signIn("arrays-bob")]
+        const arrays: Array<number> = []
+        const chat = yield* chatOf(ann, { openSocket: batching((items) => arrays.push(items)) })
+        yield* Effect.promise(() => chat.ready())
+        const { id } = yield* Effect.promise(() => chat.ask("conversation.create", { kind: "dm", userId: bob.user.id }))
+        yield* Effect.promise(() => chat.open(id))
+        const bodies = ["one", "two", "three"]
+        for (const body of bodies) yield* Effect.promise(() => chat.send(id, body))
+        yield* until(chat, ({ conversations, sending }) => {
+          const [dm] = conversations.values()
+          return sending.length === 0 && dm?.messages?.map(({ body }) => body).join() === bodies.join()
+        })
+        assert.isNotEmpty(arrays)
       }).pipe(Effect.scoped)
     )
   }

@@ -5,15 +5,15 @@ import * as Spectral from "@stoplight/spectral-core"
 import * as Rulesets from "@stoplight/spectral-rulesets"
 import { Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
-import { asyncApiDocument, openApiDocument } from "../../src/http/Docs.ts"
-import { isRecord } from "../../src/http/JsonSchemas.ts"
-import { MetricsRoute } from "../../src/http/MetricsServer.ts"
-import { RpcRoutes } from "../../src/http/RpcRoutes.ts"
-import { HttpRoutes } from "../../src/http/Server.ts"
-import { AllOperations } from "../../src/rpc/Operations.ts"
+import { CloseCode, socketCommands } from "../../src/domain/Protocol.ts"
+import { asyncApiDocument, openApiDocument } from "../../src/http/documents/Docs.ts"
+import { isRecord } from "../../src/http/documents/JsonSchemas.ts"
+import { withRealtimeTables } from "../../src/http/documents/RealtimeTables.ts"
+import { MetricsRoute } from "../../src/http/server/MetricsServer.ts"
+import { HttpRoutes } from "../../src/http/server/Server.ts"
+import { AllOperations } from "../../src/operations/Operations.ts"
+import { RpcRoutes } from "../../src/rpc/RpcRoutes.ts"
 import { fakeServices } from "../../src/testing/FakeServices.ts"
-import { CloseCode } from "../../src/ws/Protocol.ts"
-import { socketCommands } from "../../src/ws/SocketCommands.ts"
 import { HttpService, httpService } from "../support/HttpService.ts"
 
 const entries = (value: unknown) => Object.entries(isRecord(value) ? value : {})
@@ -29,7 +29,7 @@ const described = entries(openApi.paths).flatMap(([path, item]) =>
   }))
 )
 
-/** Every route that is added to the router. */
+/** All routes that are added to the router. */
 const served: Array<string> = []
 
 const recording = Layer.effect(
@@ -55,12 +55,16 @@ const recordedService = httpService(
 
 const oas: Spectral.RulesetDefinition = Object(Rulesets.oas)
 
+/** The bytes of files go over HTTP alone. */
+const bytes = ["attachment.get", "attachment.upload"]
+
 describe("documents", () => {
   it("OpenAPI passes its linter", async () => {
     const linter = new Spectral.Spectral()
     linter.setRuleset({
       extends: [[oas, "recommended"]],
-      // Nobody in particular runs the service; and a WebSocket's handshake succeeds with 101.
+      // The document names no contact, because it does not know who runs the service; and the handshake of a WebSocket
+      // succeeds with 101.
       rules: { "info-contact": "off", "operation-success-response": "off" }
     })
     const found = await linter.run(JSON.parse(JSON.stringify(openApi)))
@@ -76,36 +80,59 @@ describe("documents", () => {
       found.map(({ message, path }) => `${path.join(" ")}: ${message}`),
       []
     )
-    // Some seconds of work, and more on a busy machine.
-  }, 120_000)
+    // This takes some seconds, and more on a busy machine.
+  })
 
   it("an operation has one name over HTTP, RPC and WebSocket", () => {
     const overHttp = described.filter(({ operation }) => JSON.stringify(operation.tags) !== '["system"]')
-    // Over HTTP each of these is another operation with a parameter or a body that says so, or is not there.
+    // Over HTTP each of these operations is another one with a parameter or a body, or it does not exist.
     const notOverHttp = new Set(["delivered.mark", "message.hide", "typing.stop"])
     assert.deepStrictEqual(
-      overHttp.map(({ id }) => id).sort(),
+      overHttp
+        .map(({ id }) => id)
+        .filter((id) => !bytes.includes(id))
+        .sort(),
       [...AllOperations.requests.keys()].filter((name) => !notOverHttp.has(name)).sort()
     )
-    const overRpcAlone = ["auth.register", "auth.login", "auth.refresh", "events.stream"]
+    const overRpcAlone = ["auth.reset", "auth.register", "auth.login", "auth.exchange", "auth.refresh", "events.stream"]
+    // Sockets belong to users.
+    const ofOperators = [...AllOperations.requests.keys()].filter((name) => /^(token|audit|admin|server)\./.test(name))
     const commands = entries(asyncApi.operations).flatMap(([name, operation]) =>
       isRecord(operation) && operation.action === "receive" ? [name] : []
     )
     assert.deepStrictEqual(
-      [...commands, ...overRpcAlone].sort(),
+      [...commands, ...overRpcAlone, ...ofOperators].sort(),
       [...new Set([...AllOperations.requests.keys(), ...Object.keys(socketCommands)])].sort()
     )
   })
 
-  it("every operation says who may call it, and what goes wrong", () => {
+  it("every operation says who may call it, and with which problems it answers", () => {
     for (const { id, operation } of described) {
       if (JSON.stringify(operation.tags) === '["system"]') continue
       const statuses = entries(operation.responses).map(([status]) => status)
-      const open = /^auth\.(register|login|refresh)$/.test(id)
-      assert.deepStrictEqual(operation.security, open ? [] : [{ bearer: [] }, { cookie: [] }], id)
+      const open = /^auth\.(register|login|exchange|refresh|reset)$/.test(id)
+      // A link has a signature in place of a token.
+      const ofUsers = open ? [] : [{ bearer: [] }, { cookie: [] }, ...(id === "attachment.get" ? [{}] : [])]
+      const ofOperators = /^(token|audit|admin|server)\./.test(id)
+      assert.deepStrictEqual(operation.security, ofOperators ? [{ serviceToken: [] }] : ofUsers, id)
       assert.includeMembers(statuses, ["400", "500", "503", ...(open ? [] : ["401", "429"])], id)
       assert.isAbove(String(operation.description ?? "").length, 0, id)
     }
+  })
+
+  it("a body that may be left out is optional, and null is not an alternative to it", () => {
+    for (const name of ["invite.create", "typing.start"]) {
+      const body = described.find(({ id }) => id === name)?.operation.requestBody
+      assert.isTrue(isRecord(body) && body.required === false, name)
+      assert.notInclude(JSON.stringify(body), "null", name)
+    }
+  })
+
+  it("every command and every event says what it is for", () => {
+    for (const [name, operation] of entries(asyncApi.operations))
+      assert.isAbove(String(isRecord(operation) ? (operation.summary ?? "") : "").length, 0, name)
+    for (const [name, message] of entries(isRecord(asyncApi.components) ? asyncApi.components.messages : {}))
+      if (name.startsWith("event.")) assert.isTrue(isRecord(message) && typeof message.summary === "string", name)
   })
 
   it("every close code is described", () => {
@@ -113,14 +140,14 @@ describe("documents", () => {
     assert.deepStrictEqual(codes.map(([code]) => Number(code)).sort(), Object.values(CloseCode).sort())
   })
 
-  it("nothing forbids fields of later versions", () => {
+  it("no schema forbids the fields of later releases", () => {
     for (const document of [openApi, asyncApi])
       assert.notInclude(JSON.stringify(document), 'additionalProperties":false')
   })
 })
 
 layer(recordedService, { excludeTestServices: true })("documents are served", (it) => {
-  it.effect("as they are", () =>
+  it.effect("as they were generated", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       for (const [path, document] of [
@@ -136,13 +163,43 @@ layer(recordedService, { excludeTestServices: true })("documents are served", (i
 
   it.effect("for every route that is served, and no other", () =>
     Effect.sync(() => {
-      // The gateway is not among the routes here.
+      // The gateway is not one of the routes here.
       const routes = [...served.map((route) => route.replace(/:(\w+)/g, "{$1}")), "GET /v1/ws", "GET /ws"]
       assert.deepStrictEqual(described.map(({ route }) => route).sort(), routes.sort())
     })
   )
 
-  it.effect("with pages to read them, which work by themselves", () =>
+  it.effect("compressed once, and not sent again to clients that have them", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* HttpService
+      const sizes: Array<number> = []
+      for (const path of ["/docs", "/docs/events", "/openapi.json", "/asyncapi.json"]) {
+        const plain = yield* ask(path, { headers: { "accept-encoding": "identity" } })
+        assert.isNull(plain.headers.get("content-encoding"))
+        const tags = new Set([plain.headers.get("etag")])
+        for (const encoding of ["br", "gzip"]) {
+          const { headers, text } = yield* ask(path, { headers: { "accept-encoding": encoding } })
+          assert.deepStrictEqual([headers.get("content-encoding"), headers.get("vary")], [encoding, "accept-encoding"])
+          // The HTTP client has decompressed the body.
+          assert.strictEqual(text, plain.text)
+          assert.isBelow(Number(headers.get("content-length")) * 2, text.length)
+          const etag = headers.get("etag") ?? ""
+          tags.add(etag)
+          const again = yield* ask(path, {
+            headers: { "accept-encoding": encoding, "if-none-match": `"x", W/${etag}` }
+          })
+          assert.deepStrictEqual([again.status, again.text], [304, ""])
+        }
+        assert.strictEqual(tags.size, 3)
+        const refused = yield* ask(path, { headers: { "accept-encoding": "br;q=0, gzip;q=0.5" } })
+        assert.strictEqual(refused.headers.get("content-encoding"), "gzip")
+        sizes.push(plain.text.length)
+      }
+      assert.isAbove(Math.max(...sizes), 1_000_000)
+    })
+  )
+
+  it.effect("with pages that need no other server", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       for (const path of ["/docs", "/docs/events"]) {
@@ -156,13 +213,24 @@ layer(recordedService, { excludeTestServices: true })("documents are served", (i
   )
 })
 
-/** A change of what clients rely on is seen as a change of these files. */
+/** A page of the documentation that is generated in part. */
+const realtime = readFileSync(new URL("../../docs/realtime.md", import.meta.url), "utf8")
+
+/** A change of the API shows as a change of these files. */
 describe("the committed documents", () => {
+  it("docs/realtime.md has the declared commands and events in its tables", () => {
+    assert.strictEqual(
+      withRealtimeTables(realtime),
+      realtime,
+      "The commands or events have changed. If that is meant: npm run documents, and commit docs/realtime.md"
+    )
+  })
+
   for (const [name, document] of [
     ["openapi", openApi],
     ["asyncapi", asyncApi]
   ] as const) {
-    it(`docs/${name}.json is what is served`, () => {
+    it(`docs/${name}.json equals the served document`, () => {
       const committed = readFileSync(new URL(`../../docs/${name}.json`, import.meta.url), "utf8")
       assert.deepStrictEqual(
         JSON.parse(JSON.stringify(document)),

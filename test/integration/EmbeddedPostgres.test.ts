@@ -16,7 +16,7 @@ import { dirname, join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Logger, Schedule } from "effect"
 import { inject } from "vitest"
-import { startEmbeddedPostgres } from "../../src/layers/EmbeddedPostgres.ts"
+import { startEmbeddedPostgres } from "../../src/layers/postgres/EmbeddedPostgres.ts"
 import {
   gone,
   isRunning,
@@ -35,13 +35,13 @@ const native = () =>
     "../native"
   )
 
-/** A directory of its own, closed to other users as `mkdtemp` makes it. */
+/** A new directory, closed to other users as `mkdtemp` makes it. */
 const directory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "chat-embedded-"))),
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
 
-/** The same with a database in it, copied: making one takes most of a second. */
+/** A new directory with a copied database, because making one takes most of a second. */
 const directoryWithData = Effect.tap(directory, (path) =>
   Effect.sync(() => execFileSync("cp", ["-a", join(base, "postgres"), path]))
 )
@@ -51,6 +51,10 @@ const start = (dataDir: string) =>
 
 const answers = (address: Parameters<typeof query>[0], statement: string) =>
   query(address, statement).pipe(Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 500 }))
+
+/** The levels of the lines that have the words. */
+const levelsOf = (lines: ReadonlyArray<string>, words: string): ReadonlyArray<string> =>
+  lines.filter((line) => line.includes(words)).map((line) => JSON.parse(line).level)
 
 const base = mkdtempSync(join(tmpdir(), "chat-embedded-"))
 
@@ -130,11 +134,12 @@ describe.skipIf(inject("clusters").embedded === null)("embedded PostgreSQL", () 
       assert.isTrue(existsSync(join(dataDir, "postgres/postmaster.pid")))
       const second = yield* spawnStarted(dataDir, { durability: "full" })
       assert.deepStrictEqual(yield* query(second.address, "SELECT answer FROM kept"), [{ answer: 42 }])
+      assert.deepStrictEqual(levelsOf(second.lines, "not properly shut down"), ["INFO"])
       assert.isFalse(existsSync(first.address.host))
     })
   )
 
-  it.live("refuses the data of a service that lives, and leaves it alone", () =>
+  it.live("refuses the data of a running service, and does not disturb that service", () =>
     Effect.gen(function* () {
       const dataDir = yield* directoryWithData
       const first = yield* spawnStarted(dataDir)
@@ -146,7 +151,7 @@ describe.skipIf(inject("clusters").embedded === null)("embedded PostgreSQL", () 
     })
   )
 
-  it.live("lets one of two first starts have the directory", () =>
+  it.live("gives the directory to one of two services that start at the same time", () =>
     Effect.gen(function* () {
       const dataDir = yield* directory
       const both = yield* Effect.all([spawnService(dataDir), spawnService(dataDir)], { concurrency: 2 })
@@ -156,7 +161,7 @@ describe.skipIf(inject("clusters").embedded === null)("embedded PostgreSQL", () 
     })
   )
 
-  it.live("comes back at the same address when the server is killed", () =>
+  it.live("is started again at the same address when the server is killed", () =>
     Effect.gen(function* () {
       const dataDir = yield* directoryWithData
       const { address, lines } = yield* spawnStarted(dataDir, { durability: "full" })
@@ -168,8 +173,7 @@ describe.skipIf(inject("clusters").embedded === null)("embedded PostgreSQL", () 
         assert.deepStrictEqual(yield* answers(address, "SELECT answer FROM kept"), [{ answer: 42 }])
         assert.notStrictEqual(postmasterOf(dataDir), postmaster)
       }
-      const logged = lines.filter((line) => line.includes("SIGKILL")).map((line) => JSON.parse(line).level)
-      assert.deepStrictEqual(logged, ["ERROR", "ERROR"])
+      assert.deepStrictEqual(levelsOf(lines, "SIGKILL"), ["ERROR", "ERROR"])
     })
   )
 
@@ -185,19 +189,19 @@ describe.skipIf(inject("clusters").embedded === null)("embedded PostgreSQL", () 
     })
   )
 
-  it.live("puts every line of the server into our log, up to the last", () =>
+  it.live("copies every line of the server's log into ours, up to the last", () =>
     Effect.gen(function* () {
       const service = yield* spawnStarted(yield* directoryWithData)
       yield* Effect.exit(query(service.address, "SELECT 'a secret'::uuid"))
       service.kill("SIGTERM")
       yield* service.exit
-      assert.isTrue(service.lines.some((line) => line.includes("ready to accept connections")))
+      assert.deepStrictEqual(levelsOf(service.lines, "ready to accept connections"), ["DEBUG"])
       assert.include(service.lines.at(-1) ?? "", "database system is shut down")
-      assert.isFalse(service.lines.some((line) => line.includes("a secret")))
+      assert.deepStrictEqual(levelsOf(service.lines, "a secret"), ["DEBUG"])
     })
   )
 
-  it.live("takes a path longer than a socket's may be", () =>
+  it.live("accepts a path that is too long for a socket", () =>
     Effect.gen(function* () {
       const dataDir = join(yield* directory, "a".repeat(120), "b".repeat(120))
       const { address } = yield* spawnStarted(dataDir)
@@ -262,13 +266,26 @@ describe.skipIf(inject("clusters").embedded === null)("embedded PostgreSQL", () 
       })
     )
 
-    it.live("runs as ourselves when we are not root", () =>
+    it.live("runs as the user of the service when that is not root", () =>
       Effect.gen(function* () {
         const dataDir = yield* directoryWithData
         chownSync(dataDir, 65_534, 65_534)
         const { address } = yield* spawnStarted(dataDir, { uid: 65_534 })
         assert.strictEqual(statSync(`/proc/${postmasterOf(dataDir)}`).uid, 65_534)
         assert.deepStrictEqual(yield* query(address, "SELECT 1 AS one"), [{ one: 1 }])
+      })
+    )
+
+    it.live("says in one line that the user has no entry in /etc/passwd", () =>
+      Effect.gen(function* () {
+        const dataDir = yield* directory
+        chownSync(dataDir, 47_113, 47_113)
+        const { first } = yield* spawnService(dataDir, { uid: 47_113 })
+        assert.isTrue("error" in first)
+        if ("error" in first) {
+          assert.match(first.error.message, /uid 47113 has no entry in \/etc\/passwd.*postgres\.host/)
+          assert.notInclude(first.error.message, "\n")
+        }
       })
     )
 

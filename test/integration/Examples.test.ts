@@ -1,11 +1,13 @@
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Queue, Stream } from "effect"
+import { ConversationId, Messages, Unavailable, UserId } from "chat-service/services"
+import { TestService } from "chat-service/testing"
+import { Effect, Layer, Queue, Stream } from "effect"
 import { echo } from "../../examples/echo-bot.ts"
 import { follow } from "../../examples/rpc-consumer.ts"
 import { Chat } from "../../src/client/Client.ts"
-import { TestService } from "../../src/testing/TestService.ts"
+import { patience } from "../support/TimeLimits.ts"
 
 const chatOf = (name: string) =>
   Effect.gen(function* () {
@@ -19,7 +21,7 @@ const chatOf = (name: string) =>
     return chat
   })
 
-/** The texts of a conversation, once there are so many. */
+/** Waits until a conversation has `count` messages, and returns their texts. */
 const texts = (chat: Chat, id: string, count: number) =>
   Effect.callback<ReadonlyArray<string>>((resume) => {
     const stop = chat.subscribe(({ conversations }) => {
@@ -27,7 +29,47 @@ const texts = (chat: Chat, id: string, count: number) =>
       if (all.length >= count) resume(Effect.succeed(all.map(({ body }) => body)))
     })
     return Effect.sync(stop)
-  }).pipe(Effect.timeout("20 seconds"))
+  }).pipe(Effect.timeout(patience))
+
+/** A service whose every third send fails before anything is stored. */
+const flakyMessages = Layer.effect(
+  Messages,
+  Effect.map(Messages, (messages) => {
+    let sends = 0
+    return Messages.of({
+      ...messages,
+      send: (...message) =>
+        Effect.suspend(() =>
+          ++sends % 3 === 0 ? Effect.fail(new Unavailable({ detail: "not this time" })) : messages.send(...message)
+        )
+    })
+  })
+)
+
+layer(TestService.layer({}, { replace: flakyMessages }), { excludeTestServices: true })(
+  "a bot on a service that another Layer has replaced",
+  (it) => {
+    it.effect("sends again what failed, and everything is stored once and in order", () =>
+      Effect.gen(function* () {
+        const [ann, bot] = [yield* chatOf("ann"), yield* chatOf("bot")]
+        const { id } = yield* Effect.promise(() => bot.ask("conversation.create", { kind: "dm", userId: ann.userId }))
+        yield* Effect.promise(() => ann.open(id))
+        const bodies = ["one", "two", "three", "four", "five", "six", "seven"]
+        const acks = yield* Effect.promise(() => Promise.all(bodies.map((body) => bot.send(id, body))))
+        assert.isTrue(acks.every(({ duplicate }) => !duplicate))
+        assert.deepStrictEqual(yield* texts(ann, id, 7), bodies)
+        // A program in the same process calls the services themselves.
+        const page = yield* Messages.use((messages) =>
+          messages.list(UserId.make(ann.userId), ConversationId.make(id), { limit: 50 })
+        )
+        assert.deepStrictEqual(
+          page.items.map(({ body }) => body),
+          bodies
+        )
+      }).pipe(Effect.scoped)
+    )
+  }
+)
 
 layer(TestService.layer(), { excludeTestServices: true })("the examples", (it) => {
   it.effect("echo-bot answers each message once", () =>
@@ -38,7 +80,7 @@ layer(TestService.layer(), { excludeTestServices: true })("the examples", (it) =
       yield* Effect.promise(() => ann.open(id))
       yield* Effect.promise(() => ann.send(id, "hello"))
       assert.deepStrictEqual(yield* texts(ann, id, 2), ["hello", "You said: hello"])
-      // Its answer has come back to it too: it waits for the next message.
+      // The answer has reached the bot too, which waits for the next message.
       yield* Effect.callback<void>((resume) => {
         const stop = bot.subscribe(({ conversations }) => {
           const [dm] = conversations.values()
@@ -51,7 +93,7 @@ layer(TestService.layer(), { excludeTestServices: true })("the examples", (it) =
     }).pipe(Effect.scoped)
   )
 
-  it.effect("rpc-consumer lists, then follows", () =>
+  it.effect("rpc-consumer lists conversations, and then follows events", () =>
     Effect.gen(function* () {
       const { url } = yield* TestService
       const [ann, bob] = [yield* chatOf("ann2"), yield* chatOf("bob2")]
@@ -66,7 +108,7 @@ layer(TestService.layer(), { excludeTestServices: true })("the examples", (it) =
     }).pipe(Effect.scoped)
   )
 
-  it.effect("walk-through.sh walks through", () =>
+  it.effect("walk-through.sh succeeds", () =>
     Effect.gen(function* () {
       const { url } = yield* TestService
       const { stdout } = yield* Effect.promise(() =>

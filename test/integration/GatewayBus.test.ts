@@ -2,11 +2,12 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { ClientMessageId, ConversationId, UserId } from "../../src/domain/Ids.ts"
-import { Messages } from "../../src/services/Messages.ts"
-import type { Published } from "../../src/services/PubSub.ts"
+import type { Published } from "../../src/services/bus/Subjects.ts"
+import { Messages } from "../../src/services/messages/Messages.ts"
 import { type Account, api, connect } from "../support/Client.ts"
 import { gatewayService, Service, Wire } from "../support/GatewayService.ts"
 import { randomOf } from "../support/Random.ts"
+import { patience } from "../support/TimeLimits.ts"
 
 const range = (from: number, to: number) => Array.from({ length: Math.max(0, to - from + 1) }, (_, n) => from + n)
 
@@ -20,7 +21,7 @@ const send = (sender: Account, conversationId: string) =>
     })
   )
 
-/** A group of two who both watch it, and the wire below them. */
+/** A group of two members with sockets, and the bus below them. */
 const watched = Effect.gen(function* () {
   const { log, url } = yield* Service
   const wire = yield* Wire
@@ -35,7 +36,7 @@ const watched = Effect.gen(function* () {
       wire.carry = Wire.healthy
     })
   )
-  /** Changes what the wire does with the events of this conversation. */
+  /** Changes how the bus carries the events of this conversation. */
   const meddle = (change: (event: Published, hand: (event: Published) => void) => void) => {
     wire.carry = (subject, events, hand) => {
       if (subject !== `conversation.${id}`) return hand(events)
@@ -49,14 +50,14 @@ const until = (condition: () => boolean) =>
   Effect.sync(condition).pipe(
     Effect.tap(Effect.sleep(5)),
     Effect.repeat({ until: (reached) => reached }),
-    Effect.timeout(10_000),
+    Effect.timeout(patience),
     Effect.orDie
   )
 
 const never = { repair: 600_000, repairDegraded: 600_000 }
 
 layer(gatewayService({ timers: { ...never, gapWait: 50 } }), { excludeTestServices: true })("a bus that", (it) => {
-  it.effect("loses an event: it is read from the log before what follows", () =>
+  it.effect("loses an event: the hub reads it from the log before the next one", () =>
     Effect.gen(function* () {
       const { ann, clients, id, meddle } = yield* watched
       const stored = yield* send(ann, id)
@@ -72,7 +73,7 @@ layer(gatewayService({ timers: { ...never, gapWait: 50 } }), { excludeTestServic
     })
   )
 
-  it.effect("swaps events: they come in their order", () =>
+  it.effect("swaps events: clients get them in order", () =>
     Effect.gen(function* () {
       const { ann, clients, id, meddle } = yield* watched
       const kept: Array<() => void> = []
@@ -87,7 +88,7 @@ layer(gatewayService({ timers: { ...never, gapWait: 50 } }), { excludeTestServic
     })
   )
 
-  it.effect("repeats events: they come once", () =>
+  it.effect("repeats events: clients get them once", () =>
     Effect.gen(function* () {
       const { ann, clients, id, meddle } = yield* watched
       const all: Array<() => void> = []
@@ -104,7 +105,7 @@ layer(gatewayService({ timers: { ...never, gapWait: 50 } }), { excludeTestServic
     })
   )
 
-  it.effect("loses an event before so many others that not all can be kept: none is missing", () =>
+  it.effect("loses an event before more events than can be held: clients get all of them", () =>
     Effect.gen(function* () {
       const { ann, clients, id, meddle } = yield* watched
       meddle((event, hand) => event.seq !== 2 && hand(event))
@@ -116,7 +117,7 @@ layer(gatewayService({ timers: { ...never, gapWait: 50 } }), { excludeTestServic
     })
   )
 
-  it.effect("loses events again while a hole is filled: each is filled", () =>
+  it.effect("loses events again while a gap is filled: every gap is filled", () =>
     Effect.gen(function* () {
       const { ann, clients, id, meddle } = yield* watched
       meddle((event, hand) => event.seq !== null && event.seq % 2 === 1 && hand(event))
@@ -128,7 +129,7 @@ layer(gatewayService({ timers: { ...never, gapWait: 50 } }), { excludeTestServic
     })
   )
 
-  it.effect("invents events: nobody hears of them, and what is real goes on", () =>
+  it.effect("invents events: clients do not get them, and get all real ones", () =>
     Effect.gen(function* () {
       const { ann, clients, id, log, meddle } = yield* watched
       meddle((event, hand) => {
@@ -147,7 +148,7 @@ layer(gatewayService({ timers: { ...never, gapWait: 50 } }), { excludeTestServic
     })
   )
 
-  it.effect.each([1, 2])("does all of that at random is corrected all the same (seed %i)", (seed) =>
+  it.effect.each([1, 2])("does all of that at random: clients get every event once, in order (seed %i)", (seed) =>
     Effect.gen(function* () {
       const { ann, bob, clients, id, meddle, url } = yield* watched
       const random = randomOf(seed)
@@ -171,7 +172,7 @@ layer(gatewayService({ timers: { ...never, gapWait: 50 } }), { excludeTestServic
           visitor.terminate()
         }
       }
-      // The last event is what a hole is told by.
+      // The last event shows the gap.
       meddle((event, hand) => hand(event))
       yield* send(ann, id)
       for (const client of clients) {
@@ -183,9 +184,9 @@ layer(gatewayService({ timers: { ...never, gapWait: 50 } }), { excludeTestServic
 })
 
 layer(gatewayService({ timers: { repair: 200, sessionRecheck: 200 } }), { excludeTestServices: true })(
-  "what the bus lost without a trace",
+  "what the bus lost without a later event",
   (it) => {
-    it.effect("is found by looking from time to time, the last event too", () =>
+    it.effect("is found by comparing heads, also the last event", () =>
       Effect.gen(function* () {
         const { ann, clients, id, meddle } = yield* watched
         meddle(() => {})
@@ -198,7 +199,7 @@ layer(gatewayService({ timers: { repair: 200, sessionRecheck: 200 } }), { exclud
       })
     )
 
-    it.effect("is found also after looking failed", () =>
+    it.effect("is found after a comparison of heads has failed", () =>
       Effect.gen(function* () {
         const { ann, clients, id, log, meddle } = yield* watched
         const sql = yield* SqlClient.SqlClient
@@ -215,7 +216,7 @@ layer(gatewayService({ timers: { repair: 200, sessionRecheck: 200 } }), { exclud
       })
     )
 
-    it.effect("a new conversation is found", () =>
+    it.effect("is found when it is a new conversation", () =>
       Effect.gen(function* () {
         const { ann, bob, clients, http, wire } = yield* watched
         wire.carry = () => {}
@@ -226,7 +227,7 @@ layer(gatewayService({ timers: { repair: 200, sessionRecheck: 200 } }), { exclud
       })
     )
 
-    it.effect("the end of a session is found", () =>
+    it.effect("is found when it is the end of a session", () =>
       Effect.gen(function* () {
         const { ann, clients, http, wire } = yield* watched
         wire.carry = () => {}

@@ -4,7 +4,7 @@ import { SqlClient } from "effect/sql"
 import { api, type Client, connect } from "../support/Client.ts"
 import { gatewayService, Service } from "../support/GatewayService.ts"
 
-/** People, each with an account and a socket that is served. */
+/** Users, each with an account and a socket after hello. */
 const online = Effect.fnUntraced(function* (count: number) {
   const { url } = yield* Service
   const http = api(url)
@@ -57,7 +57,7 @@ const lockHead = Effect.fnUntraced(function* (conversationId: string) {
 })
 
 layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
-  it.effect("a send is answered when it is stored, and comes to all sockets of both", () =>
+  it.effect("a send is answered once it is stored, and its event reaches all sockets of both members", () =>
     Effect.gen(function* () {
       const { a, ann, b, bob, http, id, url } = yield* pair
       const phone = yield* connect(url)
@@ -81,7 +81,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
-  it.effect("a send may be repeated, over whatever way, and is stored once", () =>
+  it.effect("a send that is repeated over any transport is stored once", () =>
     Effect.gen(function* () {
       const { a, ann, b, http, id } = yield* pair
       const sent = message(id)
@@ -105,7 +105,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
-  it.effect("those of one conversation take effect in the order sent", () =>
+  it.effect("commands of one conversation take effect in the order in which they were sent", () =>
     Effect.gen(function* () {
       const { a, ann, b, http, id } = yield* pair
       let head = 1
@@ -113,7 +113,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
       const marks: Array<number> = []
       const expected: Array<number> = []
       const requests: Array<number> = []
-      // No two of them may swap: sending moves my marker up to the message, and `force` back down.
+      // No two commands may change places: sending moves the read marker up to the message, and `force` moves it back.
       for (let round = 0; round < 100; round++) {
         for (let n = 0; n < (round * 7) % 4; n++) {
           requests.push(a.request("message.send", message(id)))
@@ -146,7 +146,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
-  it.effect("of different conversations do not wait for each other", () =>
+  it.effect("commands of different conversations do not wait for each other", () =>
     Effect.gen(function* () {
       const { a, ann, http, id } = yield* pair
       const other = yield* http.dm(ann, ann)
@@ -163,7 +163,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
-  it.effect("typing and read markers are told to the others, and typing not to oneself", () =>
+  it.effect("typing and read markers reach the other members, and typing does not reach its sender", () =>
     Effect.gen(function* () {
       const { a, ann, b, http, id, url } = yield* pair
       const phone = yield* connect(url)
@@ -179,10 +179,10 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
       yield* b.event("typing.stopped", id)
       const marked = yield* b.ok("read.mark", { conversationId: id, seq: 1000 })
       assert.deepStrictEqual(marked, {})
-      const told = yield* a.event("read.marked", id)
-      assert.strictEqual(told.data?.seq, 2)
+      const event = yield* a.event("read.marked", id)
+      assert.strictEqual(event.data?.seq, 2)
       yield* phone.event("read.marked", id)
-      // Again changes nothing, and so tells nothing.
+      // A repetition changes nothing, and so sends nothing.
       yield* b.ok("read.mark", { conversationId: id, seq: 2 })
       yield* settle(a, phone)
       for (const client of [a, phone]) {
@@ -244,7 +244,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
-  it.effect("a conversation that is made while one is online comes, and then its events", () =>
+  it.effect("a new conversation reaches the sockets of its members before its events", () =>
     Effect.gen(function* () {
       const { accounts, clients } = yield* online(3)
       const [ann, bob, cem] = accounts
@@ -270,7 +270,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
-  it.effect("on what is another's are answered as on what does not exist", () =>
+  it.effect("commands on another user's objects are answered as those on objects that do not exist", () =>
     Effect.gen(function* () {
       const { a, b, id } = yield* pair
       const { clients } = yield* online(1)
@@ -296,7 +296,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
         assert.deepStrictEqual(theirs, nobodys)
         assert.deepStrictEqual(theirs, noId)
       }
-      // A message of another conversation is none of this one.
+      // A message of another conversation is not found in this one.
       const own = String((yield* stranger.ok("conversation.create", { kind: "group", title: "x", memberIds: [] })).id)
       const elsewhere = { conversationId: own, messageId: sent.messageId }
       assert.strictEqual((yield* stranger.error("message.get", elsewhere)).status, 404)
@@ -311,7 +311,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
-  it.effect("that are unknown or wrong say what is wrong, and the socket goes on", () =>
+  it.effect("unknown and invalid commands are answered with what is wrong, and the socket stays open", () =>
     Effect.gen(function* () {
       const { a, id } = yield* pair
       for (const op of ["no.such", "", "__proto__", "constructor", "toString", "auth.login", "MESSAGE.SEND"]) {
@@ -335,7 +335,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
         ["message.send", { ...good, clientMessageId: "a\u0000" }, "clientMessageId"],
         ["message.send", { ...good, type: "system" }, "type"],
         ["message.send", { ...good, type: "nonsense" }, "type"],
-        ["message.send", { ...good, attachments: ["a"] }, "attachments"],
+        ["message.send", { ...good, attachments: Array(11).fill("a") }, "attachments"],
         ["message.send", { ...good, attachments: {} }, "attachments"],
         ["message.send", { ...good, replyTo: 5 }, "replyTo"],
         ["read.mark", { conversationId: id }, "seq"],
@@ -373,7 +373,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
-  it.effect("with __proto__ and the like in them reach no prototype", () =>
+  it.effect("commands with names such as __proto__ reach no prototype", () =>
     Effect.gen(function* () {
       const { a, id } = yield* pair
       a.raw(
@@ -386,10 +386,10 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
-  it.effect("ids of any kind come back as they were", () =>
+  it.effect("ids are returned unchanged", () =>
     Effect.gen(function* () {
       const { a } = yield* pair
-      for (const id of [0, -1, 1.5, 2 ** 60, "", "x", "\u0000", "ü😀", "__proto__", "\ud800"]) {
+      for (const id of [0, -1, 2 ** 53 - 1, 1 - 2 ** 53, "", "x", "\u0000", "ü😀", "__proto__", "\ud800"]) {
         a.send({ id, op: "ping" })
         const answer = yield* a.next((frame) => frame.id === id)
         assert.deepStrictEqual(answer.json, { id, ok: {} })
@@ -397,7 +397,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
-  it.effect("that hit a fault of ours tell an id and no more, and hurt nobody", () =>
+  it.effect("commands that hit a bug are answered with the id of the log line alone, and disturb nobody else", () =>
     Effect.gen(function* () {
       const { a, b, id } = yield* pair
       const sql = yield* SqlClient.SqlClient
@@ -415,7 +415,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
     })
   )
 
-  it.effect("whose answers are large make nobody a slow consumer", () =>
+  it.effect("large answers make nobody a slow consumer", () =>
     Effect.gen(function* () {
       const { a, ann, http } = yield* pair
       const ids = yield* Effect.replicateEffect(http.group(ann), 4)
@@ -425,7 +425,7 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
       const requests = [...ids, ...ids, ...ids].map((conversationId) =>
         a.request("events.pull", { conversationId, after: 0, limit: 200 })
       )
-      // Long enough for all that fits into the kernel and the outbox.
+      // This is long enough to fill the kernel's buffers and the outbox.
       yield* Effect.sleep(1000)
       a.resume()
       for (const request of requests) assert.isDefined((yield* a.answer(request)).ok)
@@ -433,33 +433,36 @@ layer(gatewayService(), { excludeTestServices: true })("commands", (it) => {
   )
 })
 
-layer(gatewayService({ limits: { commandsInFlight: 3 } }), { excludeTestServices: true })("in flight", (it) => {
-  it.effect("are as many commands as allowed; one more is told to wait", () =>
-    Effect.gen(function* () {
-      const { a, id } = yield* pair
-      const release = yield* lockHead(id)
-      const stuck = Array.from({ length: 3 }, () => a.request("message.send", message(id)))
-      const error = yield* a.error("ping")
-      assert.deepStrictEqual([error.status, error.type], [429, "/problems/rate-limited"])
-      assert.isAbove(error.retryAfterMs ?? 0, 0)
-      yield* release
-      for (const request of stuck) assert.isDefined((yield* a.answer(request)).ok)
-      assert.deepStrictEqual(yield* a.ok("ping"), {})
-    })
-  )
+layer(gatewayService({ limits: { commandsInFlight: 3 } }), { excludeTestServices: true })(
+  "commands in flight",
+  (it) => {
+    it.effect("are at most as many as allowed, and one more is refused with a time to wait", () =>
+      Effect.gen(function* () {
+        const { a, id } = yield* pair
+        const release = yield* lockHead(id)
+        const stuck = Array.from({ length: 3 }, () => a.request("message.send", message(id)))
+        const error = yield* a.error("ping")
+        assert.deepStrictEqual([error.status, error.type], [429, "/problems/rate-limited"])
+        assert.isAbove(error.retryAfterMs ?? 0, 0)
+        yield* release
+        for (const request of stuck) assert.isDefined((yield* a.answer(request)).ok)
+        assert.deepStrictEqual(yield* a.ok("ping"), {})
+      })
+    )
 
-  it.effect("commands outlive the socket that sent them", () =>
-    Effect.gen(function* () {
-      const { a, ann, b, http, id } = yield* pair
-      const release = yield* lockHead(id)
-      a.request("message.send", message(id))
-      a.request("message.send", message(id))
-      // They have arrived when another socket of the same conversation is kept waiting behind them.
-      yield* a.ok("ping")
-      a.terminate()
-      yield* release
-      yield* b.seq(id, 3)
-      assert.strictEqual((yield* http.history(ann, id)).length, 2)
-    })
-  )
-})
+    it.effect("finish even after their socket has ended", () =>
+      Effect.gen(function* () {
+        const { a, ann, b, http, id } = yield* pair
+        const release = yield* lockHead(id)
+        a.request("message.send", message(id))
+        a.request("message.send", message(id))
+        // The commands have arrived when another socket of the same conversation waits behind them.
+        yield* a.ok("ping")
+        a.terminate()
+        yield* release
+        yield* b.seq(id, 3)
+        assert.strictEqual((yield* http.history(ann, id)).length, 2)
+      })
+    )
+  }
+)

@@ -64,7 +64,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
     })
   )
 
-  it.effect("gives an empty list to who has no conversation", () =>
+  it.effect("gives an empty list to a user without conversations", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const ann = yield* http.register()
@@ -89,7 +89,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
       const listed = frames.flatMap((frame) => frame.data?.conversations ?? [])
       assert.strictEqual(listed[0]?.id, ids[7])
       assert.deepStrictEqual(listed.map((one) => one.id).sort(), [...ids].sort())
-      // Each of them is live, also those of the first frames.
+      // Each conversation is live, also those of the first frames.
       for (const id of [ids[0] ?? "", ids[119] ?? ""]) {
         const { message } = yield* http.post(ann, id, "live")
         yield* client.seq(id, message.seq)
@@ -97,7 +97,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
     })
   )
 
-  it.effect("need not be waited for: commands behind it are answered after it", () =>
+  it.effect("need not be awaited: commands that follow it are answered after it", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const ann = yield* http.register()
@@ -112,7 +112,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
       yield* client.answer("p")
       assert.strictEqual(sent.ok?.seq, 2)
       assert.strictEqual(client.frames[0]?.id, "h")
-      // Whether the list has it or it comes as an event, it comes once.
+      // The conversation arrives once, either in the list or as an event.
       yield* client.next((frame) => frame.data?.done === true)
       const listed = client.frames.flatMap((frame) => frame.data?.conversations ?? [])
       if ((listed[0]?.seq ?? 0) < 2) yield* client.seq(id, 2)
@@ -127,13 +127,13 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
       const latch = yield* Latch.make()
       const ann = yield* http.register()
       const client = yield* connect(url)
-      gate.places = latch.await
+      gate.memberships = latch.await
       client.send({ id: "h", op: "hello", data: { token: ann.token } })
       for (let n = 1; n <= 1001; n++) client.send({ id: n, op: "ping" })
       const refused = yield* client.answer(1001)
       assert.strictEqual(refused.error?.type, "/problems/rate-limited")
       assert.isAbove(refused.error?.retryAfterMs ?? 0, 0)
-      gate.places = Effect.void
+      gate.memberships = Effect.void
       yield* latch.open
       assert.deepStrictEqual((yield* client.answer(1000)).ok, {})
     })
@@ -149,7 +149,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
     })
   )
 
-  it.effect("is said once", () =>
+  it.effect("is accepted once", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const ann = yield* http.register()
@@ -160,7 +160,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
     })
   )
 
-  it.effect("with data of a wrong shape says where, and ends the socket", () =>
+  it.effect("with invalid data is answered with the field, and ends the socket", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const { token } = yield* http.register()
@@ -187,7 +187,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
     })
   )
 
-  it.effect("ignores what it does not know", () =>
+  it.effect("may have unknown fields, which are ignored", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const { token } = yield* http.register()
@@ -199,7 +199,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
     })
   )
 
-  it.effect("without a good token ends the socket, and the code says whether to come back", () =>
+  it.effect("without a valid token ends the socket, and the code says whether to reconnect", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const ann = yield* http.register()
@@ -222,7 +222,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
     })
   )
 
-  it.effect("does not miss that its session ends meanwhile", () =>
+  it.effect("does not miss the end of its session meanwhile", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const gate = yield* Gate
@@ -230,10 +230,10 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
       const ann = yield* http.register()
       const client = yield* connect(url)
       const reached = yield* Latch.make()
-      gate.places = Effect.andThen(reached.open, latch.await)
+      gate.memberships = Effect.andThen(reached.open, latch.await)
       client.request("hello", { token: ann.token })
       yield* reached.await
-      gate.places = Effect.void
+      gate.memberships = Effect.void
       yield* http.must("POST", "/v1/auth/logout", { token: ann.token })
       yield* latch.open
       assert.strictEqual((yield* client.closed).code, 4503)
@@ -241,18 +241,18 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
     })
   )
 
-  it.effect("while the database is away is answered with that, and the client comes back", () =>
+  it.effect("while the database is down is answered with unavailable, and the client may reconnect", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const gate = yield* Gate
       const ann = yield* http.register()
       const id = yield* http.dm(ann, ann)
-      for (const read of ["places", "heads"] as const) {
+      for (const read of ["memberships", "heads"] as const) {
         gate[read] = Effect.fail(new Unavailable({}))
         const client = yield* connect(url)
         const answer = yield* client.hello(ann.token)
-        // Once it was answered, the end of the socket says the rest.
-        if (read === "places") assert.strictEqual(answer.error?.type, "/problems/unavailable")
+        // After the answer to hello, the end of the socket has the reason.
+        if (read === "memberships") assert.strictEqual(answer.error?.type, "/problems/unavailable")
         else assert.isDefined(answer.ok)
         assert.strictEqual((yield* client.closed).code, 4000)
         assert.strictEqual(client.frames.length, 1)
@@ -265,7 +265,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
     })
   )
 
-  it.effect("that hits a fault of ours ends that socket alone, and tells no more than an id", () =>
+  it.effect("that hits a bug ends that socket alone, and reveals only the id of the log line", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const { log } = yield* Service
@@ -273,10 +273,10 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
       const ann = yield* http.register()
       const other = yield* connect(url)
       yield* other.ready(ann.token)
-      gate.places = Effect.die(new Error("a bug"))
+      gate.memberships = Effect.die(new Error("a bug"))
       const client = yield* connect(url)
       const { error, json } = yield* client.hello(ann.token)
-      gate.places = Effect.void
+      gate.memberships = Effect.void
       assert.strictEqual(error?.type, "/problems/internal")
       assert.notInclude(JSON.stringify(json), "a bug")
       assert.strictEqual((yield* client.closed).code, 4000)
@@ -285,7 +285,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
     })
   )
 
-  it.effect("lets a user have no more sockets than allowed", () =>
+  it.effect("refuses more sockets of a user than allowed", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const ann = yield* http.register()
@@ -312,6 +312,20 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
   )
 })
 
+layer(gatewayService(), { excludeTestServices: true })("a token that lives shorter than the warning", (it) => {
+  it.effect("is warned of when half of its time is over, so that its renewal is not asked for again at once", () =>
+    Effect.gen(function* () {
+      const { http, url } = yield* start
+      const ann = yield* http.register()
+      const client = yield* connect(url)
+      const from = Date.now()
+      const answer = yield* client.hello(yield* tokenOf(ann, 5))
+      yield* client.event("session.expiring")
+      assert.isAtLeast(Date.now(), (from + Date.parse(String(answer.ok?.tokenExpiresAt))) / 2)
+    })
+  )
+})
+
 layer(gatewayService({ timers: { sessionExpiring: 1000 } }), { excludeTestServices: true })("auth.token", (it) => {
   it.effect("warns before the token expires, and ends the socket when it has", () =>
     Effect.gen(function* () {
@@ -330,7 +344,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1000 } }), { excludeTestServic
     })
   )
 
-  it.effect("renews, and the socket outlives its first token", () =>
+  it.effect("renews the token, so that the socket outlives its first one", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const ann = yield* http.register()
@@ -345,7 +359,7 @@ layer(gatewayService({ timers: { sessionExpiring: 1000 } }), { excludeTestServic
     })
   )
 
-  it.effect("refuses what is not a good token of the same user, and the socket goes on", () =>
+  it.effect("refuses invalid tokens and those of other users, and the socket stays open", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const ann = yield* http.register()

@@ -1,12 +1,13 @@
 import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Schedule } from "effect"
 import { ClientMessageId, ConversationId, MessageId, UserId } from "../../src/domain/Ids.ts"
-import { Members } from "../../src/services/Members.ts"
-import { Messages } from "../../src/services/Messages.ts"
-import type { Published } from "../../src/services/PubSub.ts"
-import { Typing } from "../../src/services/Typing.ts"
+import type { Published } from "../../src/services/bus/Subjects.ts"
+import { Members } from "../../src/services/conversations/Members.ts"
+import { Messages } from "../../src/services/messages/Messages.ts"
+import { Typing } from "../../src/services/presence/Typing.ts"
 import { type Account, api, type Client, connect } from "../support/Client.ts"
 import { Gate, gatewayService, Service, Wire } from "../support/GatewayService.ts"
+import { patience } from "../support/TimeLimits.ts"
 
 let sends = 0
 
@@ -40,7 +41,7 @@ const headOf = ({ id: userId }: Account, id: string) =>
 const types = (account: Account, conversationId: string) =>
   Typing.use((typing) => typing.start(UserId.make(account.id), ConversationId.make(conversationId)))
 
-/** A group of three who all watch it, and the wire below them. */
+/** A group of three members with sockets, and the bus below them. */
 const watched = Effect.gen(function* () {
   const { url } = yield* Service
   const wire = yield* Wire
@@ -55,14 +56,17 @@ const watched = Effect.gen(function* () {
       wire.carry = Wire.healthy
     })
   )
-  /** Which of the events of this conversation, and of the signals to bob, the bus carries from now on. */
+  /** Chooses which events of this conversation, and which signals to bob, the bus carries from now on. */
   const carry = (wants: (event: Published) => boolean) => {
     wire.carry = (subject, events, hand) => {
       const mine = subject === `conversation.${id}` || subject === `user.${bob.id}`
       hand(mine ? events.filter(wants) : events)
     }
   }
-  /** Keeps its events back, and loses the signals; what it gives back waits for so many and then hands them on. */
+  /**
+   * Holds the events back and loses the signals. The returned function waits until `count` events are held and then
+   * delivers them.
+   */
   const keep = () => {
     const kept: Array<() => void> = []
     wire.carry = (subject, events, hand) => {
@@ -83,14 +87,14 @@ const watched = Effect.gen(function* () {
   return { ann, bob, cat, carry, clients, http, id, keep, online, url }
 })
 
-/** It came as an event, or with the conversation when that was added once more. */
+/** Whether the event of that seq arrived as an event, or with the conversation when it was added again. */
 const hasSeq = (client: Client, id: string, seq: number) =>
   client.next(
     (frame) => frame.conversationId === id && (frame.seq === seq || frame.data?.conversation?.seq === seq),
     `${seq}`
   )
 
-/** Nothing of the conversation came after the words that it is no more, and no seq from `leftSeq` on. */
+/** Checks that nothing of the conversation arrived after `conversation.removed`, and no seq from `leftSeq` on. */
 const heardNothing = Effect.fnUntraced(function* (client: Client, id: string, leftSeq: number) {
   yield* client.ok("ping")
   const mine = client.frames.filter((frame) => frame.conversationId === id)
@@ -104,161 +108,167 @@ const heardNothing = Effect.fnUntraced(function* (client: Client, id: string, le
 
 const never = { repair: 600_000, repairDegraded: 600_000 }
 
-layer(gatewayService({ timers: { ...never, gapWait: 30 } }), { excludeTestServices: true })("who is removed", (it) => {
-  it.effect("hears that, not how, and nothing more; the others hear how", () =>
-    Effect.gen(function* () {
-      const { ann, bob, clients, id } = yield* watched
-      yield* send(ann, id)
-      yield* clients.bob.seq(id, 2)
-      yield* remove(ann, id, bob)
-      yield* clients.bob.event("conversation.removed", id)
-      yield* send(ann, id)
-      yield* types(ann, id)
-      yield* clients.cat.event("typing.started", id)
-      for (const client of [clients.ann, clients.cat]) {
-        const left = yield* client.seq(id, 3)
-        assert.strictEqual(left.event, "member.left")
-        yield* client.seq(id, 4)
-      }
-      yield* heardNothing(clients.bob, id, 3)
-    })
-  )
+layer(gatewayService({ timers: { ...never, gapWait: 30 } }), { excludeTestServices: true })(
+  "a removed member",
+  (it) => {
+    it.effect("gets `conversation.removed` and nothing after it, while the others get `member.left`", () =>
+      Effect.gen(function* () {
+        const { ann, bob, clients, id } = yield* watched
+        yield* send(ann, id)
+        yield* clients.bob.seq(id, 2)
+        yield* remove(ann, id, bob)
+        yield* clients.bob.event("conversation.removed", id)
+        yield* send(ann, id)
+        yield* types(ann, id)
+        yield* clients.cat.event("typing.started", id)
+        for (const client of [clients.ann, clients.cat]) {
+          const left = yield* client.seq(id, 3)
+          assert.strictEqual(left.event, "member.left")
+          yield* client.seq(id, 4)
+        }
+        yield* heardNothing(clients.bob, id, 3)
+      })
+    )
 
-  it.effect("also when the signal to him is lost", () =>
-    Effect.gen(function* () {
-      const { ann, bob, carry, clients, id } = yield* watched
-      carry(({ event }) => event !== "membership.changed")
-      yield* remove(ann, id, bob)
-      yield* send(ann, id)
-      yield* clients.bob.event("conversation.removed", id)
-      yield* clients.cat.seq(id, 3)
-      yield* heardNothing(clients.bob, id, 2)
-    })
-  )
-
-  it.effect("also when the event is lost, and when both are", () =>
-    Effect.gen(function* () {
-      for (const lost of [["member.left"], ["member.left", "membership.changed"]]) {
+    it.effect("gets the same when the signal is lost", () =>
+      Effect.gen(function* () {
         const { ann, bob, carry, clients, id } = yield* watched
-        carry(({ event }) => !lost.includes(event))
+        carry(({ event }) => event !== "membership.changed")
         yield* remove(ann, id, bob)
         yield* send(ann, id)
         yield* clients.bob.event("conversation.removed", id)
         yield* clients.cat.seq(id, 3)
-        assert.deepStrictEqual(clients.cat.seqs(id), [2, 3])
-        yield* types(ann, id)
-        yield* clients.cat.event("typing.started", id)
         yield* heardNothing(clients.bob, id, 2)
-      }
-    })
-  )
+      })
+    )
 
-  it.effect("also when both are, and all that follows is somebody typing or reading", () =>
-    Effect.gen(function* () {
-      for (const follows of ["typing.started", "read.marked"]) {
-        const { ann, bob, carry, clients, id } = yield* watched
-        carry(({ event }) => event !== "member.left" && event !== "membership.changed")
+    it.effect("gets the same when the event is lost, and when both are", () =>
+      Effect.gen(function* () {
+        for (const lost of [["member.left"], ["member.left", "membership.changed"]]) {
+          const { ann, bob, carry, clients, id } = yield* watched
+          carry(({ event }) => !lost.includes(event))
+          yield* remove(ann, id, bob)
+          yield* send(ann, id)
+          yield* clients.bob.event("conversation.removed", id)
+          yield* clients.cat.seq(id, 3)
+          assert.deepStrictEqual(clients.cat.seqs(id), [2, 3])
+          yield* types(ann, id)
+          yield* clients.cat.event("typing.started", id)
+          yield* heardNothing(clients.bob, id, 2)
+        }
+      })
+    )
+
+    it.effect("gets the same when both are lost, and only typing and markers follow", () =>
+      Effect.gen(function* () {
+        for (const follows of ["typing.started", "read.marked"]) {
+          const { ann, bob, carry, clients, id } = yield* watched
+          carry(({ event }) => event !== "member.left" && event !== "membership.changed")
+          yield* remove(ann, id, bob)
+          if (follows === "typing.started") yield* types(ann, id)
+          else yield* clients.ann.ok("read.mark", { conversationId: id, seq: 2 })
+          yield* clients.cat.event(follows, id)
+          yield* clients.bob.event("conversation.removed", id)
+          yield* heardNothing(clients.bob, id, 2)
+          assert.isFalse(clients.bob.frames.some(({ event }) => event === follows))
+          assert.deepStrictEqual(clients.cat.seqs(id), [2])
+        }
+      })
+    )
+
+    it.effect("gets the same when later events overtake it", () =>
+      Effect.gen(function* () {
+        const { ann, bob, clients, id, keep } = yield* watched
+        const hand = keep()
         yield* remove(ann, id, bob)
-        if (follows === "typing.started") yield* types(ann, id)
-        else yield* clients.ann.ok("read.mark", { conversationId: id, seq: 2 })
-        yield* clients.cat.event(follows, id)
-        yield* clients.bob.event("conversation.removed", id)
-        yield* heardNothing(clients.bob, id, 2)
-        assert.isFalse(clients.bob.frames.some(({ event }) => event === follows))
-        assert.deepStrictEqual(clients.cat.seqs(id), [2])
-      }
-    })
-  )
-
-  it.effect("also when what comes later overtakes it", () =>
-    Effect.gen(function* () {
-      const { ann, bob, clients, id, keep } = yield* watched
-      const hand = keep()
-      yield* remove(ann, id, bob)
-      yield* send(ann, id)
-      yield* send(ann, id)
-      yield* hand(3, (kept) => kept.toReversed())
-      yield* clients.cat.seq(id, 4)
-      assert.deepStrictEqual(clients.cat.seqs(id), [2, 3, 4])
-      yield* clients.bob.event("conversation.removed", id)
-      yield* heardNothing(clients.bob, id, 2)
-    })
-  )
-
-  it.effect("also while his socket catches up", () =>
-    Effect.gen(function* () {
-      const { ann, bob, carry, clients, id, url } = yield* watched
-      const gate = yield* Gate
-      clients.bob.terminate()
-      yield* send(ann, id)
-      for (const cursor of [1, 2, 3]) {
-        // The memberships are read, and then he is removed, before anybody follows the conversation.
-        const [reached, opened] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-        const read = gate.places
-        gate.places = Effect.void
-        gate.heads = Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(opened))
-        for (const client of [clients.ann, clients.cat]) client.terminate()
-        const client = yield* connect(url)
-        carry(({ event }) => event !== "membership.changed")
-        client.request("hello", { token: bob.token, cursors: { [id]: cursor } })
-        yield* Deferred.await(reached)
-        yield* remove(ann, id, bob)
-        const leftSeq = yield* headOf(ann, id)
-        gate.heads = Effect.void
-        gate.places = read
-        yield* Deferred.succeed(opened, undefined)
-        yield* client.event("ready")
         yield* send(ann, id)
-        yield* client.event("conversation.removed", id)
-        yield* heardNothing(client, id, leftSeq)
-        yield* add(ann, id, bob)
-      }
-    })
-  )
+        yield* send(ann, id)
+        yield* hand(3, (kept) => kept.toReversed())
+        yield* clients.cat.seq(id, 4)
+        assert.deepStrictEqual(clients.cat.seqs(id), [2, 3, 4])
+        yield* clients.bob.event("conversation.removed", id)
+        yield* heardNothing(clients.bob, id, 2)
+      })
+    )
 
-  it.effect("and added again is told of both, and sees from there on", () =>
-    Effect.gen(function* () {
-      const { ann, bob, clients, id, keep } = yield* watched
-      const { messageId } = yield* send(ann, id)
-      for (const client of Object.values(clients)) yield* client.seq(id, 2)
-      // However late he learns of it.
-      const hand = keep()
-      yield* remove(ann, id, bob)
-      yield* add(ann, id, bob)
-      yield* hand(2)
-      yield* clients.bob.event("conversation.removed", id)
-      const added = yield* clients.bob.event("conversation.added", id)
-      assert.strictEqual(added.data?.conversation?.seq, 4)
-      yield* send(ann, id, messageId)
-      const reply = yield* clients.bob.seq(id, 5)
-      assert.include(JSON.stringify(reply.json), '"hidden":true')
-      assert.deepStrictEqual(clients.bob.seqs(id), [2, 5])
-      const seen = yield* clients.cat.seq(id, 5)
-      assert.notInclude(JSON.stringify(seen.json), '"hidden":true')
-    })
-  )
+    it.effect("gets the same while the socket catches up", () =>
+      Effect.gen(function* () {
+        const { ann, bob, carry, clients, id, url } = yield* watched
+        const gate = yield* Gate
+        clients.bob.terminate()
+        yield* send(ann, id)
+        for (const cursor of [1, 2, 3]) {
+          // The member is removed after the memberships were read and before the hub follows the conversation.
+          const [reached, opened] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+          const read = gate.memberships
+          gate.memberships = Effect.void
+          gate.heads = Effect.andThen(Deferred.succeed(reached, undefined), Deferred.await(opened))
+          for (const client of [clients.ann, clients.cat]) client.terminate()
+          const client = yield* connect(url)
+          carry(({ event }) => event !== "membership.changed")
+          client.request("hello", { token: bob.token, cursors: { [id]: cursor } })
+          yield* Deferred.await(reached)
+          yield* remove(ann, id, bob)
+          const leftSeq = yield* headOf(ann, id)
+          gate.heads = Effect.void
+          gate.memberships = read
+          yield* Deferred.succeed(opened, undefined)
+          yield* client.event("ready")
+          yield* send(ann, id)
+          yield* client.event("conversation.removed", id)
+          yield* heardNothing(client, id, leftSeq)
+          yield* add(ann, id, bob)
+        }
+      })
+    )
 
-  it.effect("with historyForNewMembers all too: he misses nothing", () =>
-    Effect.gen(function* () {
-      const { ann, bob, clients, http, id } = yield* watched
-      yield* http.must("PATCH", `/v1/conversations/${id}`, { token: ann.token, json: { historyForNewMembers: "all" } })
-      yield* clients.bob.seq(id, 2)
-      for (const _ of [1, 2, 3]) {
+    it.effect("who is added again gets both events, and sees messages from there on", () =>
+      Effect.gen(function* () {
+        const { ann, bob, clients, id, keep } = yield* watched
+        const { messageId } = yield* send(ann, id)
+        for (const client of Object.values(clients)) yield* client.seq(id, 2)
+        // This holds however late the signal arrives.
+        const hand = keep()
         yield* remove(ann, id, bob)
         yield* add(ann, id, bob)
+        yield* hand(2)
         yield* clients.bob.event("conversation.removed", id)
-        yield* clients.bob.event("conversation.added", id)
-      }
-      yield* send(ann, id)
-      yield* hasSeq(clients.bob, id, 9)
-      yield* send(ann, id)
-      yield* hasSeq(clients.bob, id, 10)
-    })
-  )
-})
+        const added = yield* clients.bob.event("conversation.added", id)
+        assert.strictEqual(added.data?.conversation?.seq, 4)
+        yield* send(ann, id, messageId)
+        const reply = yield* clients.bob.seq(id, 5)
+        assert.include(JSON.stringify(reply.json), '"hidden":true')
+        assert.deepStrictEqual(clients.bob.seqs(id), [2, 5])
+        const seen = yield* clients.cat.seq(id, 5)
+        assert.notInclude(JSON.stringify(seen.json), '"hidden":true')
+      })
+    )
+
+    it.effect("who is added again misses nothing with historyForNewMembers all", () =>
+      Effect.gen(function* () {
+        const { ann, bob, clients, http, id } = yield* watched
+        yield* http.must("PATCH", `/v1/conversations/${id}`, {
+          token: ann.token,
+          json: { historyForNewMembers: "all" }
+        })
+        yield* clients.bob.seq(id, 2)
+        for (const _ of [1, 2, 3]) {
+          yield* remove(ann, id, bob)
+          yield* add(ann, id, bob)
+          yield* clients.bob.event("conversation.removed", id)
+          yield* clients.bob.event("conversation.added", id)
+        }
+        yield* send(ann, id)
+        yield* hasSeq(clients.bob, id, 9)
+        yield* send(ann, id)
+        yield* hasSeq(clients.bob, id, 10)
+      })
+    )
+  }
+)
 
 layer(gatewayService({ timers: { repair: 60, repairDegraded: 60 } }), { excludeTestServices: true })(
-  "a member of whom no word came",
+  "a change of membership that the bus lost",
   (it) => {
     it.effect("is found when heads are compared: removed, joined, and removed and joined", () =>
       Effect.gen(function* () {
@@ -281,7 +291,7 @@ layer(gatewayService({ timers: { repair: 60, repairDegraded: 60 } }), { excludeT
 )
 
 layer(gatewayService(), { excludeTestServices: true })("a member", (it) => {
-  it.effect("who leaves, and who comes by an invite, does so by commands as well", () =>
+  it.effect("may leave, and join by an invite, with commands", () =>
     Effect.gen(function* () {
       const { ann, bob, clients, http, id, online } = yield* watched
       const dan = yield* http.register("dan")
@@ -310,7 +320,7 @@ layer(gatewayService(), { excludeTestServices: true })("a member", (it) => {
     })
   )
 
-  it.effect("changes his settings on all his devices, now and when they come back", () =>
+  it.effect("changes the settings on all devices of the user, live and after a reconnect", () =>
     Effect.gen(function* () {
       const { bob, clients, id, online } = yield* watched
       const second = yield* online(bob)
@@ -318,8 +328,8 @@ layer(gatewayService(), { excludeTestServices: true })("a member", (it) => {
       const answer = yield* first.hello(bob.token, { cursors: { [id]: 1 } })
       const me = yield* clients.bob.ok("conversation.settings", { conversationId: id, pinned: true })
       assert.strictEqual(me.pinned, true)
-      const told = yield* second.event("conversation.settings", id)
-      assert.include(JSON.stringify(told.json), '"pinned":true')
+      const received = yield* second.event("conversation.settings", id)
+      assert.include(JSON.stringify(received.json), '"pinned":true')
       const late = yield* online(bob, { cursors: { [id]: 1 }, userSeq: answer.ok?.userSeq })
       assert.include(JSON.stringify((yield* late.event("conversation.settings", id)).json), '"pinned":true')
       yield* clients.cat.ok("ping")
@@ -327,7 +337,7 @@ layer(gatewayService(), { excludeTestServices: true })("a member", (it) => {
     })
   )
 
-  it.effect("who deletes his account is gone from the group, his sockets closed for good", () =>
+  it.effect("who deletes the account leaves the group, and loses all sockets for good", () =>
     Effect.gen(function* () {
       const { ann, bob, clients, http, id, online } = yield* watched
       const second = yield* online(bob)
@@ -346,21 +356,21 @@ layer(gatewayService(), { excludeTestServices: true })("a member", (it) => {
     })
   )
 
-  it.effect("who is removed sees no more who is there", () =>
+  it.effect("who is removed no longer sees who is online", () =>
     Effect.gen(function* () {
       const { ann, bob, clients, id } = yield* watched
       const { items } = yield* clients.bob.ok("presence.subscribe", { userIds: [ann.id] })
       assert.include(JSON.stringify(items), '"online"')
       yield* remove(ann, id, bob)
-      const told = yield* clients.bob.event("presence.changed")
-      assert.include(JSON.stringify(told.json), '"status":"offline","lastSeenAt":null')
+      const received = yield* clients.bob.event("presence.changed")
+      assert.include(JSON.stringify(received.json), '"status":"offline","lastSeenAt":null')
       yield* clients.ann.ok("presence.set", { status: "dnd" })
       const { items: later } = yield* clients.bob.ok("presence.subscribe", { userIds: [ann.id] })
       assert.include(JSON.stringify(later), '"offline"')
     })
   )
 
-  it.effect("on a stream of events is told as on a socket", () =>
+  it.effect("gets the same events on a stream as on a socket", () =>
     Effect.gen(function* () {
       const { ann, bob, id, url } = yield* watched
       const abort = new AbortController()
@@ -373,7 +383,7 @@ layer(gatewayService(), { excludeTestServices: true })("a member", (it) => {
       const until = (part: string) =>
         Effect.promise(async () => {
           while (!text.includes(part)) text += (await reader?.read())?.value ?? ""
-        }).pipe(Effect.timeout("10 seconds"))
+        }).pipe(Effect.timeout(patience))
       yield* until("event: ready")
       yield* send(ann, id)
       yield* until('"seq":2')
@@ -396,7 +406,7 @@ layer(gatewayService(), { excludeTestServices: true })("a member", (it) => {
 })
 
 layer(gatewayService({ limits: { groupMembers: 4 } }), { excludeTestServices: true })("a full group", (it) => {
-  it.effect("takes nobody more, however many come at once", () =>
+  it.effect("takes no more members, however many come at once", () =>
     Effect.gen(function* () {
       const { ann, clients, http, id, url } = yield* watched
       const others = yield* Effect.replicateEffect(http.register(), 4)
@@ -417,6 +427,93 @@ layer(gatewayService({ limits: { groupMembers: 4 } }), { excludeTestServices: tr
         json: { kind: "group", title: "x", memberIds: others.map((other) => other.id) }
       })
       assert.strictEqual(made.status, 400)
+    })
+  )
+})
+
+layer(gatewayService({ timers: { ...never, presenceBatch: 20 } }), { excludeTestServices: true })("a DM", (it) => {
+  const ofDm = (client: Client, id: string) =>
+    client.frames
+      .filter(
+        (frame) => frame.conversationId === id && (frame.event === "conversation.added" || frame.seq !== undefined)
+      )
+      .map((frame) => [frame.event, frame.seq ?? frame.data?.conversation?.seq])
+
+  it.effect("reaches the other user with its first message, followed by the events of its log", () =>
+    Effect.gen(function* () {
+      const { ann, bob, clients, http, online, url } = yield* watched
+      const id = yield* http.openDm(ann, bob)
+      yield* clients.ann.next((frame) => frame.conversationId === id, "for the user who opened it")
+      const knows = yield* online(bob, { cursors: { [id]: 1 } })
+      yield* types(ann, id)
+      yield* clients.ann.ok("conversation.update", { conversationId: id, messageLifetimeSeconds: 3600 })
+      yield* clients.ann.seq(id, 2)
+      const late = yield* connect(url)
+      const ready = yield* late.ready(bob.token)
+      assert.notInclude(JSON.stringify(ready), id)
+      const sync = yield* http.must("POST", "/v1/sync", { token: bob.token, json: { cursors: { [id]: 1 } } })
+      assert.notInclude(JSON.stringify(sync), id, "neither added nor removed")
+      assert.strictEqual((yield* http.ask("GET", `/v1/conversations/${id}`, { token: bob.token })).status, 200)
+      assert.deepStrictEqual(
+        [clients.bob, knows, late].flatMap((client) => ofDm(client, id)),
+        []
+      )
+      const first = yield* http.post(ann, id, "first", "hello")
+      yield* http.post(ann, id, "second", "hello again")
+      for (const client of [clients.bob, knows, late]) {
+        yield* client.seq(id, first.message.seq + 1)
+        assert.deepStrictEqual(ofDm(client, id), [
+          ["conversation.added", 1],
+          ["conversation.updated", 2],
+          ["message.created", 3],
+          ["message.created", 4]
+        ])
+      }
+      assert.deepStrictEqual(
+        ofDm(clients.ann, id).map(([event]) => event),
+        ["conversation.added", "conversation.updated", "message.created", "message.created"]
+      )
+      const offline = yield* online(bob)
+      assert.include(JSON.stringify(offline.frames), id)
+    })
+  )
+
+  it.effect("reaches a user who opens it too, and a sender who has not opened it", () =>
+    Effect.gen(function* () {
+      const { ann, bob, cat, clients, http } = yield* watched
+      const opened = yield* http.openDm(ann, bob)
+      assert.strictEqual(yield* http.openDm(bob, ann), opened)
+      yield* clients.bob.next((frame) => frame.conversationId === opened, "for the second one too")
+      const sent = yield* http.openDm(ann, cat)
+      yield* http.post(cat, sent, "first", "found by its id")
+      yield* clients.cat.seq(sent, 2)
+      assert.deepStrictEqual(ofDm(clients.cat, sent), [
+        ["conversation.added", 1],
+        ["message.created", 2]
+      ])
+    })
+  )
+
+  it.effect("gives no presence while it is empty, and a block ends presence at once", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service
+      const http = api(url)
+      const [ann, bob] = [yield* http.register("ann"), yield* http.register("bob")]
+      const [a, b] = [yield* connect(url), yield* connect(url)]
+      yield* a.ready(ann.token)
+      yield* b.ready(bob.token)
+      const id = yield* http.openDm(ann, bob)
+      const seen = (client: Client, { id }: Account) =>
+        Effect.map(client.ok("presence.subscribe", { userIds: [id] }), (answer) => JSON.stringify(answer))
+      assert.include(yield* seen(a, bob), "offline")
+      assert.include(yield* seen(b, ann), "offline")
+      yield* http.post(ann, id, "first", "hello")
+      assert.include(yield* seen(a, bob), "online")
+      assert.include(yield* seen(b, ann), "online")
+      yield* http.must("PUT", `/v1/users/me/blocks/${bob.id}`, { token: ann.token })
+      for (const client of [a, b]) yield* client.event("presence.changed")
+      assert.include(yield* seen(a, bob), "offline")
+      assert.include(yield* seen(b, ann), "offline")
     })
   )
 })

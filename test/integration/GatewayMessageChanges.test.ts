@@ -12,7 +12,7 @@ const start = Effect.gen(function* () {
 })
 
 layer(gatewayService(), { excludeTestServices: true })("changes of messages over a socket", (it) => {
-  it.effect("both hear of each in order, and who comes back gets what it missed", () =>
+  it.effect("both sockets get each event in order, and a client that reconnects gets what it missed", () =>
     Effect.gen(function* () {
       const { ann, bob, id, url } = yield* start
       const [anns, bobs] = [yield* connect(url), yield* connect(url)]
@@ -67,7 +67,7 @@ layer(gatewayService(), { excludeTestServices: true })("changes of messages over
     })
   )
 
-  it.effect("a hidden message is gone for me alone, and my other devices learn it when they come back", () =>
+  it.effect("a message is hidden for one user alone, whose other devices learn it when they reconnect", () =>
     Effect.gen(function* () {
       const { ann, bob, http, id, url } = yield* start
       yield* http.post(ann, id, "1")
@@ -85,7 +85,7 @@ layer(gatewayService(), { excludeTestServices: true })("changes of messages over
     })
   )
 
-  it.effect("a message is forwarded to where its reader is a member", () =>
+  it.effect("a message is forwarded to another conversation of the user", () =>
     Effect.gen(function* () {
       const { ann, bob, http, id, url } = yield* start
       const group = yield* http.group(bob, ann)
@@ -101,44 +101,46 @@ layer(gatewayService(), { excludeTestServices: true })("changes of messages over
     })
   )
 
-  it.effect("who joined later gets the place of what concerns earlier messages, live and replayed, and no more", () =>
-    Effect.gen(function* () {
-      const { ann, bob, http, url } = yield* start
-      const late = yield* http.register("late")
-      const id = yield* http.group(ann, bob)
-      yield* http.post(ann, id, "early", "before your time")
-      const [early] = yield* http.history(ann, id)
-      const [bobs, anns] = [yield* connect(url), yield* connect(url)]
-      yield* bobs.ready(bob.token)
-      yield* anns.ready(ann.token)
-      yield* anns.ok("member.add", { conversationId: id, userIds: [late.id] })
-      const lates = yield* connect(url)
-      yield* lates.ready(late.token)
-      const one = { conversationId: id, messageId: early?.id }
-      yield* anns.ok("message.send", { conversationId: id, clientMessageId: "re", body: "now", replyTo: early?.id })
-      yield* anns.ok("message.edit", { ...one, body: "still before your time" })
-      yield* anns.ok("reaction.add", { ...one, emoji: "👍" })
-      yield* Effect.all([bobs.seq(id, 6), lates.seq(id, 6)])
+  it.effect(
+    "a member who joined later gets only the place of events about earlier messages, live and in a replay",
+    () =>
+      Effect.gen(function* () {
+        const { ann, bob, http, url } = yield* start
+        const late = yield* http.register("late")
+        const id = yield* http.group(ann, bob)
+        yield* http.post(ann, id, "early", "before your time")
+        const [early] = yield* http.history(ann, id)
+        const [bobs, anns] = [yield* connect(url), yield* connect(url)]
+        yield* bobs.ready(bob.token)
+        yield* anns.ready(ann.token)
+        yield* anns.ok("member.add", { conversationId: id, userIds: [late.id] })
+        const lates = yield* connect(url)
+        yield* lates.ready(late.token)
+        const one = { conversationId: id, messageId: early?.id }
+        yield* anns.ok("message.send", { conversationId: id, clientMessageId: "re", body: "now", replyTo: early?.id })
+        yield* anns.ok("message.edit", { ...one, body: "still before your time" })
+        yield* anns.ok("reaction.add", { ...one, emoji: "👍" })
+        yield* Effect.all([bobs.seq(id, 6), lates.seq(id, 6)])
 
-      const back = yield* connect(url)
-      yield* back.ready(late.token, { cursors: { [id]: 3 } })
-      const place = { messageId: early?.id, messageSeq: 2 }
-      for (const client of [lates, back]) {
-        const frames = client.frames.filter(({ seq }) => seq !== undefined && seq > 3)
-        const [reply, ...about] = frames.map(({ json }) => json as { event: string; data: unknown })
-        assert.deepStrictEqual(
-          about.map(({ data, event }) => [event, data]),
-          [
-            ["message.edited", place],
-            ["reaction.added", place]
-          ]
-        )
-        assert.include(JSON.stringify(reply), `"replyTo":{"messageId":"${early?.id}","seq":2,"senderId":null`)
-        assert.notInclude(JSON.stringify(frames), "before your time")
-      }
-      assert.include(JSON.stringify(bobs.frames), "still before your time")
-      const error = yield* lates.error("reaction.add", { ...one, emoji: "👍" })
-      assert.strictEqual(error.status, 404)
-    })
+        const back = yield* connect(url)
+        yield* back.ready(late.token, { cursors: { [id]: 3 } })
+        const place = { messageId: early?.id, messageSeq: 2 }
+        for (const client of [lates, back]) {
+          const frames = client.frames.filter(({ seq }) => seq !== undefined && seq > 3)
+          const [reply, ...about] = frames.map(({ json }) => json as { event: string; data: unknown })
+          assert.deepStrictEqual(
+            about.map(({ data, event }) => [event, data]),
+            [
+              ["message.edited", place],
+              ["reaction.added", place]
+            ]
+          )
+          assert.include(JSON.stringify(reply), `"replyTo":{"messageId":"${early?.id}","seq":2,"senderId":null`)
+          assert.notInclude(JSON.stringify(frames), "before your time")
+        }
+        assert.include(JSON.stringify(bobs.frames), "still before your time")
+        const error = yield* lates.error("reaction.add", { ...one, emoji: "👍" })
+        assert.strictEqual(error.status, 404)
+      })
   )
 })

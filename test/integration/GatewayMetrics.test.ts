@@ -1,9 +1,10 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { Metrics } from "../../src/services/Metrics.ts"
+import { Metrics } from "../../src/services/platform/Metrics.ts"
 import { api, connect } from "../support/Client.ts"
 import { gatewayService, Service } from "../support/GatewayService.ts"
 import { counting, sample } from "../support/Samples.ts"
+import { patience } from "../support/TimeLimits.ts"
 
 const counted = (...settings: Parameters<typeof gatewayService>) =>
   gatewayService(...settings).pipe(Layer.provideMerge(counting))
@@ -13,13 +14,13 @@ const reaches = (series: string, value: number) =>
     Effect.tap(Effect.sleep(20)),
     Effect.repeat({ until: (now) => now === value }),
     Effect.timeoutOrElse({
-      duration: "10 seconds",
+      duration: patience,
       orElse: () => Effect.flatMap(sample(series), (now) => Effect.die(new Error(`${series} is ${now}, not ${value}`)))
     })
   )
 
 layer(counted(), { excludeTestServices: true })("sockets are counted", (it) => {
-  it.effect("by what they ask for, and what comes of it", () =>
+  it.effect("by operation and outcome of their commands", () =>
     Effect.gen(function* () {
       const { url } = yield* Service
       const http = api(url)
@@ -59,7 +60,7 @@ layer(counted(), { excludeTestServices: true })("sockets are counted", (it) => {
       yield* again.ready(bob.token, { cursors: { [id]: 2 } })
       assert.strictEqual(yield* sample("chat_resumes_total"), 1)
       assert.strictEqual(yield* sample("chat_replayed_events_total"), 2)
-      // What has gone is still counted.
+      // Messages of closed sockets are still counted.
       assert.isAtLeast(yield* sample(`chat_websocket_messages_total{direction="received"}`), 9)
       const { render } = yield* Metrics
       assert.notInclude(yield* render("openmetrics"), "planted")
@@ -70,7 +71,7 @@ layer(counted(), { excludeTestServices: true })("sockets are counted", (it) => {
 const timers = { heartbeat: 50, heartbeatAnswer: 50 }
 
 layer(counted({ timers, limits: { socketsPerUser: 1 } }), { excludeTestServices: true })("sockets that end", (it) => {
-  it.effect("are counted and logged by why we ended them", () =>
+  it.effect("are counted and logged by the reason", () =>
     Effect.gen(function* () {
       const { log, url } = yield* Service
       const ann = yield* api(url).register()
@@ -82,6 +83,8 @@ layer(counted({ timers, limits: { socketsPerUser: 1 } }), { excludeTestServices:
       yield* reaches("chat_heartbeat_timeouts_total", 1)
       yield* reaches(`chat_websocket_closed_total{reason="too-many-connections"}`, 1)
       assert.strictEqual(yield* sample(`chat_limit_hits_total{limit="sockets-per-user"}`), 1)
+      const lines = log.filter(({ message }) => message === "socket opened" || message === "socket closed")
+      assert.deepStrictEqual([...new Set(lines.map(({ client }) => client))], ["127.0.0.1"])
       const codes = log.flatMap(({ code, message }) => (message === "socket closed" ? [code] : []))
       assert.sameMembers(codes, [4505, 4002])
       assert.strictEqual(log.filter(({ message }) => message === "socket opened").length, 1)

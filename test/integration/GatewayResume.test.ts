@@ -2,13 +2,15 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { ClientMessageId, ConversationId, UserId } from "../../src/domain/Ids.ts"
-import { Conversations } from "../../src/services/Conversations.ts"
-import { Messages } from "../../src/services/Messages.ts"
-import { membershipChanged, PubSub, userSubject } from "../../src/services/PubSub.ts"
-import { Hub } from "../../src/ws/Hub.ts"
+import { Hub } from "../../src/realtime/Hub.ts"
+import { membershipChanged, PubSub } from "../../src/services/bus/PubSub.ts"
+import { userSubject } from "../../src/services/bus/Subjects.ts"
+import { Conversations } from "../../src/services/conversations/Conversations.ts"
+import { Messages } from "../../src/services/messages/Messages.ts"
 import { type Account, api, type Client, connect } from "../support/Client.ts"
 import { Gate, gatewayService, Service, Wire } from "../support/GatewayService.ts"
 import { randomOf } from "../support/Random.ts"
+import { patience } from "../support/TimeLimits.ts"
 
 const start = Effect.gen(function* () {
   const { url } = yield* Service
@@ -19,7 +21,7 @@ const start = Effect.gen(function* () {
 
 let sends = 0
 
-/** Puts so many messages into a conversation, as fast as the log takes them. */
+/** Appends `count` messages to a conversation, as fast as the log accepts them. */
 const fill = Effect.fnUntraced(function* (sender: Account, conversationId: string, count: number) {
   const messages = yield* Messages
   yield* Effect.forEach(
@@ -35,7 +37,7 @@ const fill = Effect.fnUntraced(function* (sender: Account, conversationId: strin
 
 const range = (from: number, to: number) => Array.from({ length: Math.max(0, to - from + 1) }, (_, n) => from + n)
 
-/** Comes back with cursors: the frames between the answer and the last `ready`. */
+/** Reconnects with cursors, and returns the frames between the answer and the last `ready`. */
 const comeBack = Effect.fnUntraced(function* (account: Account, cursors: Record<string, number>, userSeq?: number) {
   const { url } = yield* Service
   const client = yield* connect(url)
@@ -47,7 +49,7 @@ const comeBack = Effect.fnUntraced(function* (account: Account, cursors: Record<
   return { client, answer, frames: frames.slice(0, -1) }
 })
 
-/** It is served from now on: the next message comes, as the only one. */
+/** Checks that the socket is live: the next message arrives, and nothing else. */
 const isLive = Effect.fnUntraced(function* (client: Client, sender: Account, conversationId: string, before: number) {
   const seen = client.seqs(conversationId).length
   yield* fill(sender, conversationId, 2)
@@ -55,8 +57,8 @@ const isLive = Effect.fnUntraced(function* (client: Client, sender: Account, con
   assert.deepStrictEqual(client.seqs(conversationId).slice(seen), [before + 1, before + 2])
 })
 
-layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
-  it.effect("having missed nothing, gets nothing but what comes", () =>
+layer(gatewayService(), { excludeTestServices: true })("a client that resumes", (it) => {
+  it.effect("and has missed nothing gets only new events", () =>
     Effect.gen(function* () {
       const { ann, http } = yield* start
       const id = yield* http.group(ann)
@@ -67,7 +69,7 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
-  it.effect("gets what it missed, in order, as it was sent", () =>
+  it.effect("gets the events that it missed, in order and as they were sent", () =>
     Effect.gen(function* () {
       const { ann, http } = yield* start
       const id = yield* http.group(ann)
@@ -88,7 +90,7 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
-  it.effect("after 200 events gets them all, after 201 is told to fetch anew", () =>
+  it.effect("gets 200 missed events, and a reset for 201", () =>
     Effect.gen(function* () {
       const { ann, http } = yield* start
       const id = yield* http.group(ann)
@@ -104,7 +106,7 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
-  it.effect("with a cursor beyond the end is told to fetch anew", () =>
+  it.effect("with a cursor beyond the head gets a reset", () =>
     Effect.gen(function* () {
       const { ann, http } = yield* start
       const id = yield* http.group(ann)
@@ -117,7 +119,7 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
-  it.effect("hears which conversations are no longer its own, and which are new", () =>
+  it.effect("learns which conversations its user has left, and which are new", () =>
     Effect.gen(function* () {
       const { ann, http } = yield* start
       const bob = yield* http.register("bob")
@@ -152,7 +154,7 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
-  it.effect("after it was removed is told so, as is a socket that is there, and neither hears more", () =>
+  it.effect("after a removal gets the same event as an open socket, and nothing more", () =>
     Effect.gen(function* () {
       const { ann, http, url } = yield* start
       const sql = yield* SqlClient.SqlClient
@@ -182,7 +184,7 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
-  it.effect("with thousands of cursors that are not its own hears so of each", () =>
+  it.effect("with thousands of cursors of other conversations learns that it has none of them", () =>
     Effect.gen(function* () {
       const { ann } = yield* start
       const ids = range(1, 5000).map((n) => `018f0000-0000-7000-8000-${String(n).padStart(12, "0")}`)
@@ -192,7 +194,7 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
-  it.effect("with no cursors at all, but the wish to resume, gets all of its conversations as new", () =>
+  it.effect("without any cursor gets all of its conversations as new", () =>
     Effect.gen(function* () {
       const { ann, http } = yield* start
       const ids = yield* Effect.replicateEffect(http.group(ann), 60)
@@ -204,7 +206,7 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
-  it.effect("gets at most 2,000 events in all, and resets beyond", () =>
+  it.effect("gets at most 2,000 events in total, and resets for the rest", () =>
     Effect.gen(function* () {
       const { ann, http } = yield* start
       const ids = yield* Effect.replicateEffect(http.group(ann), 13)
@@ -215,13 +217,13 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
       assert.strictEqual(replayed.length, 11)
       assert.strictEqual(frames.length, 11 * 180 + 2)
       for (const id of replayed) assert.deepStrictEqual(client.seqs(id), range(2, 181))
-      // The latest activity counts most.
+      // The conversations with the latest activity come first.
       assert.deepStrictEqual([...reset].sort(), ids.slice(0, 2).sort())
       for (const id of ids) yield* isLive(client, ann, id, 181)
     })
   )
 
-  it.effect("hears what changed in its user's own state since", () =>
+  it.effect("gets the changes of its user's own state", () =>
     Effect.gen(function* () {
       const { ann, http } = yield* start
       const bob = yield* http.register("bob")
@@ -245,7 +247,7 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
-  it.effect("has the drafts of its user's other devices, live and after it was away", () =>
+  it.effect("gets the drafts of its user's other devices, also live", () =>
     Effect.gen(function* () {
       const { ann, http, url } = yield* start
       const [one = "", two = ""] = [yield* http.group(ann), yield* http.group(ann)]
@@ -268,18 +270,44 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
           ["draft.updated", two]
         ]
       )
-      assert.deepStrictEqual(frames[1]?.json, { event: "draft.updated", conversationId: two, data: { draft: null } })
+      assert.nestedPropertyVal(frames[1]?.json, "data.draft", null)
     })
   )
 
-  it.effect("is served by a node that has not heard of the last events yet", () =>
+  it.effect("gets the saved messages of its user's other devices, also live", () =>
+    Effect.gen(function* () {
+      const { ann, http, url } = yield* start
+      const id = yield* http.group(ann)
+      const [phone, laptop] = [yield* connect(url), yield* connect(url)]
+      const [answer] = yield* phone.ready(ann.token)
+      yield* laptop.ready(ann.token)
+      const { messageId } = yield* phone.ok("message.send", {
+        conversationId: id,
+        clientMessageId: "saved",
+        body: "worth keeping"
+      })
+      yield* phone.ok("message.star", { conversationId: id, messageId })
+      const updated = { event: "star.updated", conversationId: id, data: { messageId, messageSeq: 2, starred: true } }
+      for (const client of [phone, laptop]) {
+        assert.deepStrictEqual((yield* client.event("star.updated", id)).json, updated)
+      }
+      assert.propertyVal((yield* phone.ok("star.list")).items, "length", 1)
+      const { frames } = yield* comeBack(ann, { [id]: 2 }, Number(answer?.ok?.userSeq))
+      assert.deepStrictEqual(
+        frames.map(({ json }) => json),
+        [updated]
+      )
+    })
+  )
+
+  it.effect("is served by a node that has not received the last events yet", () =>
     Effect.gen(function* () {
       const { ann, http, url } = yield* start
       const wire = yield* Wire
       const id = yield* http.group(ann)
       const watching = yield* connect(url)
       yield* watching.ready(ann.token)
-      // The bus keeps back what others were already told.
+      // The bus holds back events that other nodes have already received.
       const late: Array<() => void> = []
       wire.carry = (_subject, events, hand) => late.push(() => hand(events))
       yield* fill(ann, id, 3)
@@ -297,7 +325,7 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
     })
   )
 
-  it.effect("loses and doubles nothing that is sent between any two steps of hello", () =>
+  it.effect("misses and repeats nothing that is sent between any two steps of hello", () =>
     Effect.gen(function* () {
       const { ann, http, url } = yield* start
       const gate = yield* Gate
@@ -305,7 +333,7 @@ layer(gatewayService(), { excludeTestServices: true })("coming back", (it) => {
       const id = yield* http.group(ann)
       let head = 1
       for (const cursors of [undefined, "now", "before"] as const) {
-        for (const read of ["places", "heads"] as const) {
+        for (const read of ["memberships", "heads"] as const) {
           yield* fill(ann, id, 3)
           head += 3
           const from = cursors === "now" ? head : head - 2
@@ -331,11 +359,11 @@ const until = <R>(condition: Effect.Effect<boolean, never, R>) =>
   condition.pipe(
     Effect.tap(Effect.sleep(5)),
     Effect.repeat({ until: (reached) => reached }),
-    Effect.timeout(10_000),
+    Effect.timeout(patience),
     Effect.orDie
   )
 
-/** One that comes and goes, and keeps its cursors as a client should. */
+/** A client that reconnects again and again, and keeps its cursors as a client should. */
 class Traveller {
   readonly cursors = new Map<string, number>()
   readonly wrong: Array<string> = []
@@ -343,7 +371,7 @@ class Traveller {
   connections = 0
   events = 0
 
-  /** Takes what came over one connection. */
+  /** Adds the events that arrived over one connection. */
   take(client: Client): void {
     for (const { conversationId = "", data, event, seq } of client.frames) {
       if (event === "conversation.reset") {
@@ -367,7 +395,7 @@ class Traveller {
 }
 
 layer(gatewayService({ limits: { messageLength: 8000 } }), { excludeTestServices: true })("a race", (it) => {
-  it.effect.each([1, 2])("of senders and of clients that come and go loses and doubles nothing (seed %i)", (seed) =>
+  it.effect.each([1, 2])("of senders and of clients that reconnect loses and repeats nothing (seed %i)", (seed) =>
     Effect.gen(function* () {
       const { http, url } = yield* start
       const conversations = yield* Conversations
@@ -407,7 +435,7 @@ layer(gatewayService({ limits: { messageLength: 8000 } }), { excludeTestServices
               if (last) {
                 yield* client.ready(person.token, known)
               } else {
-                // Cut off anywhere: in the greeting, in a replay, among live events.
+                // The connection is cut anywhere: in the greeting, in a replay, or among live events.
                 const enough = 1 + Math.floor(random() ** 2 * 120)
                 client.request("hello", { token: person.token, ...known })
                 yield* client.next(() => client.frames.length >= enough || sending === 0)
@@ -427,7 +455,7 @@ layer(gatewayService({ limits: { messageLength: 8000 } }), { excludeTestServices
         for (const id of ids) assert.strictEqual(cursors.get(id), perConversation + 1)
       }
       const sum = (of: (traveller: Traveller) => number) => travellers.reduce((total, each) => total + of(each), 0)
-      // It was a race: they came back often, and mostly got what they missed.
+      // Checks that there was a race: the clients reconnected often, and mostly got the events that they had missed.
       assert.isAbove(
         sum(({ connections }) => connections),
         travellers.length * 3
@@ -436,7 +464,7 @@ layer(gatewayService({ limits: { messageLength: 8000 } }), { excludeTestServices
         sum(({ events }) => events),
         1000
       )
-      assert.strictEqual((yield* conversations.places(UserId.make(owner.id))).places.length, ids.length)
+      assert.strictEqual((yield* conversations.memberships(UserId.make(owner.id))).memberships.length, ids.length)
     })
   )
 })

@@ -3,11 +3,12 @@ import { runInNewContext } from "node:vm"
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { ClientMessageId, ConversationId, UserId } from "../../src/domain/Ids.ts"
-import { Messages } from "../../src/services/Messages.ts"
+import { Hub } from "../../src/realtime/Hub.ts"
+import { Messages } from "../../src/services/messages/Messages.ts"
 import { Gateway } from "../../src/ws/Gateway.ts"
-import { Hub } from "../../src/ws/Hub.ts"
 import { type Account, api, connect } from "../support/Client.ts"
 import { gatewayService, Service } from "../support/GatewayService.ts"
+import { patience } from "../support/TimeLimits.ts"
 
 const range = (from: number, to: number) => Array.from({ length: Math.max(0, to - from + 1) }, (_, n) => from + n)
 
@@ -15,20 +16,20 @@ const until = (condition: () => boolean) =>
   Effect.sync(condition).pipe(
     Effect.tap(Effect.sleep(5)),
     Effect.repeat({ until: (reached) => reached }),
-    Effect.timeout(20_000),
+    Effect.timeout(patience),
     Effect.orDie
   )
 
 setFlagsFromString("--expose-gc")
 const collect: unknown = runInNewContext("gc")
 
-/** How many bytes of buffers are in use. */
+/** The number of bytes in buffers. */
 const buffered = () => {
   if (typeof collect === "function") collect()
   return process.memoryUsage().arrayBuffers
 }
 
-/** A message that fills kernels: three bytes a character. */
+/** A message that fills the kernel's buffers: three bytes for each character. */
 const large = "€".repeat(50_000)
 
 let sends = 0
@@ -57,7 +58,7 @@ const three = Effect.gen(function* () {
 const limits = { outboxBytes: 400_000, messageLength: 100_000 }
 
 layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader", (it) => {
-  it.effect("loses nothing: bodies stop, and come when it reads again; nobody else waits", () =>
+  it.effect("loses nothing and delays nobody: events stop, and follow when it reads again", () =>
     Effect.gen(function* () {
       const { a, ann, b, c, http, id } = yield* three
       b.pause()
@@ -83,7 +84,7 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
       assert.deepStrictEqual((yield* http.history(ann, id)).length, 60)
       yield* send(ann, id, "live")
       yield* b.seq(id, 62)
-      // Anew: who goes on typing is not told again so soon.
+      // Typing starts anew, because a user who goes on typing is not announced again so soon.
       yield* a.ok("typing.stop", { conversationId: id })
       yield* a.ok("typing.start", { conversationId: id })
       yield* b.event("typing.started", id)
@@ -91,7 +92,7 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
     })
   )
 
-  it.effect("that missed too much is told to fetch anew", () =>
+  it.effect("that missed too much gets a reset", () =>
     Effect.gen(function* () {
       const { ann, b, id } = yield* three
       b.pause()
@@ -107,7 +108,7 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
     })
   )
 
-  it.effect("is told of every conversation once, and catches up in each", () =>
+  it.effect("gets one reset for every conversation, and catches up in each", () =>
     Effect.gen(function* () {
       const { ann, b, bob, http, id } = yield* three
       const others = yield* Effect.replicateEffect(http.group(ann, bob), 30)
@@ -127,7 +128,7 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
     })
   )
 
-  it.effect("that is sent to all the time gets it in order, whatever pauses it makes", () =>
+  it.effect("that pauses again and again gets a steady stream of events in order", () =>
     Effect.gen(function* () {
       const { ann, b, c, id } = yield* three
       const total = 150
@@ -149,7 +150,7 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
     })
   )
 
-  it.effect("that asks for more than it reads costs the service no more than what is in flight", () =>
+  it.effect("that asks for more than it reads costs the service only the answers in flight", () =>
     Effect.gen(function* () {
       const { ann, bob, c, id, url } = yield* three
       const slow = yield* Effect.replicateEffect(connect(url), 5)
@@ -158,7 +159,7 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
       yield* c.seq(id, 21)
       for (const client of slow) client.pause()
       const before = buffered()
-      // 3 MB each: 375 MB in all, if they were read for who does not take them.
+      // Each answer has 3 MB: they would be 375 MB in total if the service made them for clients that do not read.
       const requests = slow.map((client) =>
         Array.from({ length: 25 }, () => client.request("events.pull", { conversationId: id, after: 0 }))
       )
@@ -167,11 +168,14 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
       const [one, ...others] = slow
       for (const client of others) client.terminate()
       one?.resume()
-      for (const request of requests[0] ?? []) assert.isDefined((yield* one?.answer(request) ?? Effect.die("none")).ok)
+      // How many wait when the user has too many waiting reads, which are then refused, depends on the order in which they come.
+      const answers = yield* Effect.forEach(requests[0] ?? [], (request) => one?.answer(request) ?? Effect.die("none"))
+      assert.isNotEmpty(answers.filter(({ ok }) => ok !== undefined))
+      for (const { error, ok } of answers) if (ok === undefined) assert.strictEqual(error?.code, "rate-limited")
     })
   )
 
-  it.effect("that comes back while it is behind loses nothing, and hears of its settings", () =>
+  it.effect("that reconnects while it is behind loses nothing, and gets its settings", () =>
     Effect.gen(function* () {
       const { ann, bob, c, cem, http, id, url } = yield* three
       const calm = yield* http.group(ann, bob, cem)
@@ -180,7 +184,8 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
       yield* http.must("PUT", `/v1/conversations/${calm}/read`, { token: bob.token, json: { seq: 2 } })
       const client = yield* connect(url)
       client.pause()
-      // It is up to date in one and goes live there at once; in the other there is much to replay.
+      // The client is up to date in one conversation, which goes live at once; in the other one there is much to
+      // replay.
       client.request("hello", { token: bob.token, cursors: { [id]: 1, [calm]: 2 }, userSeq: 0 })
       yield* c.seq(calm, 2)
       yield* Effect.sleep(300)
@@ -201,7 +206,7 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
 layer(gatewayService({ limits: { ...limits, outboxFrames: 64, commandsInFlight: 4 } }), { excludeTestServices: true })(
   "a reader that stops",
   (it) => {
-    it.effect("and goes on asking is closed with 4003 when its outbox is full", () =>
+    it.effect("and sends more commands is closed with 4003 when its outbox is full", () =>
       Effect.gen(function* () {
         const { ann, b, c, id } = yield* three
         b.pause()
@@ -221,7 +226,7 @@ layer(gatewayService({ limits: { ...limits, outboxFrames: 64, commandsInFlight: 
 layer(gatewayService({ limits, timers: { writeStuck: 300 } }), { excludeTestServices: true })(
   "a reader that stops for too long",
   (it) => {
-    it.effect("is closed with 4003, and what it followed is let go", () =>
+    it.effect("is closed with 4003, and its conversations are unfollowed", () =>
       Effect.gen(function* () {
         const { a, ann, b, c, id } = yield* three
         const gateway = yield* Gateway
@@ -229,7 +234,7 @@ layer(gatewayService({ limits, timers: { writeStuck: 300 } }), { excludeTestServ
         b.pause()
         for (let n = 0; n < 40; n++) yield* send(ann, id)
         yield* c.seq(id, 41)
-        // The close frame finds no way out either, so that the connection is cut.
+        // The close frame cannot be sent either, so the connection is cut.
         yield* until(() => gateway.size() === 2)
         b.resume()
         assert.include([4003, 1006], (yield* b.closed).code)

@@ -1,5 +1,9 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
+import { createLocalJWKSet, jwtVerify } from "jose"
+import { Conversations } from "../../src/services/conversations/Conversations.ts"
+import { Invites } from "../../src/services/conversations/Invites.ts"
+import { Users } from "../../src/services/identity/Users.ts"
 import { someone } from "../support/Accounts.ts"
 import { fakeService, HttpService, newcomer } from "../support/HttpService.ts"
 
@@ -12,7 +16,7 @@ const cookieOf = (headers: Headers) => headers.getSetCookie()[0] ?? ""
 layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } }), { excludeTestServices: true })(
   "accounts",
   (it) => {
-    it.effect("one registers, logs in, looks, changes, logs out", () =>
+    it.effect("a user registers, logs in, reads and changes the profile, and logs out", () =>
       Effect.gen(function* () {
         const { ask } = yield* HttpService
         const { ip: _, ...person } = someone()
@@ -47,7 +51,7 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
       })
     )
 
-    it.effect("an unknown account and a wrong password are the same 401", () =>
+    it.effect("an unknown account and a wrong password get the same 401", () =>
       Effect.gen(function* () {
         const { ask } = yield* HttpService
         const { username } = yield* newcomer()
@@ -59,7 +63,7 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
       })
     )
 
-    it.effect("a session of mine can be ended, another's cannot", () =>
+    it.effect("users can end their own sessions, and no others", () =>
       Effect.gen(function* () {
         const { ask } = yield* HttpService
         const me = yield* newcomer()
@@ -96,7 +100,7 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
       })
     )
 
-    it.effect("others see no e-mail address, and search pages through names", () =>
+    it.effect("other users see no e-mail address, and a search goes through names page by page", () =>
       Effect.gen(function* () {
         const { ask } = yield* HttpService
         const me = yield* newcomer("zoe")
@@ -124,7 +128,7 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
     )
 
     describe("the access token", () => {
-      it.effect("must be there and ours", () =>
+      it.effect("is required, and must be one of ours", () =>
         Effect.gen(function* () {
           const { ask } = yield* HttpService
           for (const authorization of [undefined, "", "Bearer", "Bearer ", "Bearer x", "Basic eDp5", "Bearer a.b.c"]) {
@@ -137,7 +141,7 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
         })
       )
 
-      it.effect("is not taken from the URL", () =>
+      it.effect("is not read from the URL", () =>
         Effect.gen(function* () {
           const { ask } = yield* HttpService
           const { token } = yield* newcomer()
@@ -145,7 +149,7 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
         })
       )
 
-      it.effect("is given as a cookie to pages of allowed origins alone", () =>
+      it.effect("is set as a cookie for pages of allowed origins alone", () =>
         Effect.gen(function* () {
           const { ask } = yield* HttpService
           const { password, token, username } = yield* newcomer()
@@ -166,7 +170,7 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
         })
       )
 
-      it.effect("as a cookie changes nothing for a page of another origin", () =>
+      it.effect("in a cookie has no effect for a page of another origin", () =>
         Effect.gen(function* () {
           const { ask } = yield* HttpService
           const { token } = yield* newcomer()
@@ -178,7 +182,7 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
           assert.strictEqual((yield* change({ origin: "null" })).status, 403)
           assert.strictEqual((yield* change({ origin: stranger })).status, 403)
           assert.strictEqual((yield* change({ origin: otherPage })).status, 200)
-          // Whoever says who he is by himself is not taken for somebody else.
+          // A request with an Authorization header is not taken for that of the cookie's user.
           assert.strictEqual((yield* change({ origin: page, authorization: "Bearer x" })).status, 401)
         })
       )
@@ -193,7 +197,9 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
               const { headers } = yield* ask(path, { headers: { origin } })
               assert.strictEqual(headers.get("access-control-allow-origin"), origin)
               assert.strictEqual(headers.get("access-control-allow-credentials"), "true")
-              assert.include(headers.get("access-control-expose-headers") ?? "", "x-request-id")
+              for (const name of ["x-request-id", "traceresponse", "ratelimit", "ratelimit-policy", "retry-after"]) {
+                assert.include(headers.get("access-control-expose-headers")?.split(", ") ?? [], name)
+              }
               assert.strictEqual(headers.get("vary"), "Origin")
             }
             for (const origin of [stranger, "null", `${page}.evil.com`, page.toUpperCase()]) {
@@ -221,7 +227,9 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
           assert.strictEqual(status, 204)
           assert.strictEqual(headers.get("access-control-allow-origin"), otherPage)
           assert.include(headers.get("access-control-allow-methods") ?? "", "PATCH")
-          assert.include(headers.get("access-control-allow-headers") ?? "", "authorization")
+          for (const name of ["authorization", "traceparent", "tracestate", "baggage", "b3", "x-b3-traceid"]) {
+            assert.include(headers.get("access-control-allow-headers")?.split(", ") ?? [], name)
+          }
           assert.strictEqual(headers.get("access-control-max-age"), "3600")
           const foreign = yield* preflight(stranger)
           assert.isNull(foreign.headers.get("access-control-allow-origin"))
@@ -248,7 +256,7 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
         })
       )
 
-      it.effect("stand in the one line that the log has for a request, and nothing private does", () =>
+      it.effect("are in the one log line of a request, which has nothing private", () =>
         Effect.gen(function* () {
           const { ask, log } = yield* HttpService
           const { id, password, token } = yield* newcomer()
@@ -268,13 +276,16 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
             requestId: "find-me"
           })
           assert.isAbove(Number(durationMs), 0)
-          assert.deepStrictEqual([refused?.status, refused?.route], [401, "/v1/auth/login"])
+          assert.deepStrictEqual(
+            [refused?.status, refused?.route, refused?.client],
+            [401, "/v1/auth/login", "127.0.0.1"]
+          )
           const all = JSON.stringify(log)
           for (const secret of ["-secret", password, token]) assert.notInclude(all, secret)
         })
       )
 
-      it.effect("of a path that nobody has, the log tells no path", () =>
+      it.effect("are in a log line without the path when the path is unknown", () =>
         Effect.gen(function* () {
           const { ask, log } = yield* HttpService
           yield* ask("/v1/private-thing", { headers: { "x-request-id": "lost" } })
@@ -304,7 +315,7 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
 layer(fakeService({ limits: { requestsPerMinute: 3, registrationsPerMinuteAddress: 4, loginFailuresPerMinute: 2 } }), {
   excludeTestServices: true
 })("limits", (it) => {
-  it.effect("on a session's requests answer 429, tell what is left, and leave other sessions alone", () =>
+  it.effect("on the requests of a session answer 429, say how many are left, and do not affect other sessions", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       const { token } = yield* newcomer()
@@ -325,7 +336,32 @@ layer(fakeService({ limits: { requestsPerMinute: 3, registrationsPerMinuteAddres
     })
   )
 
-  it.effect("on an address are not beaten by what a client says of itself", () =>
+  it.effect("say in each answer how many requests are left", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* HttpService
+      const { ip: _, ...person } = someone()
+      const registered = yield* ask("/v1/auth/register", { json: person })
+      assert.strictEqual(registered.headers.get("ratelimit-policy"), '"register";q=4;w=60, "address";q=2000;w=10')
+      assert.match(registered.headers.get("ratelimit") ?? "", /^"register";r=\d;t=\d+, "address";r=\d+;t=\d+$/)
+      const wrong = { login: person.username, password: "wrong wrong" }
+      const failed = yield* ask("/v1/auth/login", { json: wrong })
+      assert.strictEqual(failed.status, 401)
+      assert.include(failed.headers.get("ratelimit-policy") ?? "", '"login";q=2;w=60')
+      assert.include(failed.headers.get("ratelimit-policy") ?? "", '"login-address";q=100;w=60')
+      assert.match(failed.headers.get("ratelimit") ?? "", /"login";r=1;t=30/)
+      const right = yield* ask("/v1/auth/login", { json: { ...wrong, password: person.password } })
+      assert.strictEqual(right.status, 200)
+      assert.match(right.headers.get("ratelimit") ?? "", /"login";r=1;t=30/, "a success is free")
+      yield* ask("/v1/auth/login", { json: wrong })
+      const refused = yield* ask("/v1/auth/login", { json: wrong })
+      assert.strictEqual(refused.status, 429)
+      assert.match(refused.headers.get("ratelimit-policy") ?? "", /^"login";q=2;w=60, /)
+      assert.match(refused.headers.get("ratelimit") ?? "", /^"login";r=0;t=60, /)
+      assert.strictEqual(refused.headers.get("retry-after"), "60")
+    })
+  )
+
+  it.effect("on an address cannot be avoided with a forged address", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       const statuses = yield* Effect.forEach([1, 2, 3, 4, 5, 6], (n) => {
@@ -357,7 +393,7 @@ layer(fakeService({ limits: { requestsPerMinute: 3, registrationsPerMinuteAddres
 layer(fakeService({ server: { trustedProxies: ["127.0.0.1", "10.1.2.3/16"] } }), { excludeTestServices: true })(
   "behind trusted proxies",
   (it) => {
-    it.effect("the address is the last one that no trusted proxy has", () =>
+    it.effect("the address is the last one that is not a trusted proxy's", () =>
       Effect.gen(function* () {
         const { ask } = yield* HttpService
         const { password, token, username } = yield* newcomer()
@@ -383,5 +419,80 @@ layer(fakeService({ server: { trustedProxies: ["127.0.0.1", "10.1.2.3/16"] } }),
         }
       })
     )
+
+    it.effect("the log names that address in the line of a refused request", () =>
+      Effect.gen(function* () {
+        const { ask, log } = yield* HttpService
+        yield* ask("/v1/users/me", { headers: { "x-forwarded-for": "203.0.113.20", "x-request-id": "refused" } })
+        assert.strictEqual(log.find(({ requestId }) => requestId === "refused")?.client, "203.0.113.20")
+      })
+    )
   }
 )
+
+layer(fakeService({ logging: { clientAddress: false } }), { excludeTestServices: true })(
+  "without addresses in the log",
+  (it) => {
+    it.effect("no log line has an address", () =>
+      Effect.gen(function* () {
+        const { ask, log } = yield* HttpService
+        assert.strictEqual((yield* ask("/v1/users/me")).status, 401)
+        assert.isTrue(log.some(({ status }) => status === 401))
+        assert.notInclude(JSON.stringify(log), "127.0.0.1")
+      })
+    )
+  }
+)
+
+layer(fakeService({ jwt: { algorithm: "EdDSA", issuer: "our chat" } }), { excludeTestServices: true })(
+  "access tokens with EdDSA",
+  (it) => {
+    it.effect("another service verifies them with the published keys", () =>
+      Effect.gen(function* () {
+        const { ask } = yield* HttpService
+        const { id, token } = yield* newcomer()
+        assert.strictEqual((yield* ask("/v1/users/me", { token })).status, 200)
+        const published = yield* ask("/.well-known/jwks.json")
+        assert.deepStrictEqual([published.status, published.headers.get("cache-control")], [200, "public, max-age=300"])
+        const keySet = createLocalJWKSet(JSON.parse(published.text))
+        const { payload } = yield* Effect.promise(() => jwtVerify(token, keySet, { issuer: "our chat" }))
+        assert.strictEqual(payload.sub, id)
+      })
+    )
+  }
+)
+
+layer(fakeService({ auth: { registration: "closed" } }), { excludeTestServices: true })("closed registration", (it) => {
+  it.effect("refuses every registration, also with an invite", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* HttpService
+      const { ip: _, ...person } = someone()
+      for (const json of [person, { ...person, inviteCode: "anything" }]) {
+        const { problem, status } = yield* ask("/v1/auth/register", { json })
+        assert.deepStrictEqual([status, problem.code], [403, "registration-closed"])
+      }
+    })
+  )
+})
+
+layer(fakeService({ auth: { registration: "invite" } }), { excludeTestServices: true })("with an invite only", (it) => {
+  it.effect("a new user joins the group of the invite, and nobody registers without one", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* HttpService
+      const owner = yield* Users.use((users) => users.register(someone()))
+      const group = { kind: "group", title: "Group", memberIds: [] } as const
+      const { conversation } = yield* Conversations.use((conversations) => conversations.create(owner.id, group))
+      const { code } = yield* Invites.use((invites) => invites.create(owner.id, conversation.id, {}))
+      const { ip: _, ...person } = someone()
+      const without = yield* ask("/v1/auth/register", { json: person })
+      assert.deepStrictEqual([without.status, without.problem.code], [403, "invite-required"])
+      const unknown = yield* ask("/v1/auth/register", { json: { ...person, inviteCode: "unknown" } })
+      assert.deepStrictEqual([unknown.status, unknown.problem.type], [404, "/problems/not-found"])
+      const made = yield* ask("/v1/auth/register", { json: { ...person, inviteCode: code } })
+      assert.strictEqual(made.status, 201)
+      const login = yield* ask("/v1/auth/login", { json: { login: person.username, password: person.password } })
+      const { text } = yield* ask("/v1/conversations", { token: String(login.json.accessToken) })
+      assert.include(text, conversation.id)
+    })
+  )
+})

@@ -4,7 +4,7 @@ import { fakeService, HttpService, newcomer } from "../support/HttpService.ts"
 
 const items = (json: Record<string, unknown>) => json.items as ReadonlyArray<Record<string, unknown>>
 
-/** Two people with a DM. */
+/** Two users with a DM. */
 const pair = Effect.gen(function* () {
   const { ask } = yield* HttpService
   const ann = yield* newcomer("ann")
@@ -89,7 +89,7 @@ layer(fakeService({ limits: { pageSize: 3 } }), { excludeTestServices: true })("
           json.hasAfter
         ]
       })
-      // No limit given: the default, or the most there is.
+      // Without a limit, a page has the default number of items, or the maximum if that is lower.
       assert.deepStrictEqual(yield* page(""), ["m4 m5 m6", true, false])
       assert.deepStrictEqual(yield* page("?before=4&limit=1"), ["m3", true, true])
       assert.deepStrictEqual(yield* page("?after=4&limit=1"), ["m5", true, true])
@@ -143,7 +143,7 @@ layer(fakeService({ limits: { pageSize: 3 } }), { excludeTestServices: true })("
     })
   )
 
-  it.effect("a mark as read counts down what is unread; typing needs no body", () =>
+  it.effect("marking as read lowers the unread count, and typing needs no body", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       const { ann, bob, path, say } = yield* pair
@@ -171,7 +171,7 @@ layer(fakeService({ limits: { pageSize: 3 } }), { excludeTestServices: true })("
     })
   )
 
-  it.effect("to a stranger it is all the same as what does not exist", () =>
+  it.effect("a non-member gets the same answer as for a conversation that does not exist", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       const { ann, path, say } = yield* pair

@@ -2,18 +2,18 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { fakeService, HttpService, newcomer } from "../support/HttpService.ts"
 
-interface Told {
+interface ServerEvent {
   readonly id: string
   readonly event: string
   readonly data: Record<string, unknown>
 }
 
-const parse = (record: string): Told => {
+const parse = (record: string): ServerEvent => {
   const field = (name: string) => record.match(new RegExp(`^${name}: (.*)$`, "m"))?.[1] ?? ""
   return { id: field("id"), event: field("event"), data: JSON.parse(field("data")) }
 }
 
-/** Opens a stream; `next` gives the next event of that name, and drops those before it. */
+/** Opens a stream. `next` returns the next event of that name, and drops those before it. */
 const open = Effect.fnUntraced(function* (token: string, lastEventId?: string) {
   const { url } = yield* HttpService
   const abort = new AbortController()
@@ -26,7 +26,7 @@ const open = Effect.fnUntraced(function* (token: string, lastEventId?: string) {
   )
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
   let buffered = ""
-  const one = async (): Promise<Told | undefined> => {
+  const one = async (): Promise<ServerEvent | undefined> => {
     for (;;) {
       const end = buffered.indexOf("\n\n")
       if (end >= 0) {
@@ -42,24 +42,27 @@ const open = Effect.fnUntraced(function* (token: string, lastEventId?: string) {
   const next = (event: string) =>
     Effect.promise(async () => {
       for (;;) {
-        const told = await one()
-        if (told === undefined || told.event === event) return told
+        const found = await one()
+        if (found === undefined || found.event === event) return found
       }
     })
   return { response, next }
 })
 
 layer(fakeService(), { excludeTestServices: true })("Server-Sent Events", (it) => {
-  it.effect("tell what is new, and go on after the last one that was heard", () =>
+  it.effect("have the new events, and continue after the last one that was received", () =>
     Effect.gen(function* () {
-      const { ask } = yield* HttpService
+      const { ask, log } = yield* HttpService
       const ann = yield* newcomer("ann")
       const bob = yield* newcomer("bob")
       const first = yield* open(bob.token)
+      assert.strictEqual(log.find(({ route }) => route === "/v1/events")?.client, "127.0.0.1")
       assert.strictEqual(first.response.headers.get("content-type")?.split(";")[0], "text/event-stream")
       assert.strictEqual(first.response.headers.get("x-accel-buffering"), "no")
       yield* first.next("ready")
       const made = yield* ask("/v1/conversations", { token: ann.token, json: { kind: "dm", userId: bob.id } })
+      // An empty DM shows only to those who have opened it.
+      yield* ask("/v1/conversations", { token: bob.token, json: { kind: "dm", userId: ann.id } })
       const added = yield* first.next("conversation.added")
       assert.strictEqual(added?.data.conversationId, made.json.id)
       const say = (clientMessageId: string) =>
@@ -85,12 +88,14 @@ layer(fakeService(), { excludeTestServices: true })("Server-Sent Events", (it) =
     })
   )
 
-  it.effect("begin with resets when nobody knows the last event, or it is another user's", () =>
+  it.effect("begin with resets when the last event is unknown, or another user's", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       const ann = yield* newcomer("ann")
       const bob = yield* newcomer("bob")
       const made = yield* ask("/v1/conversations", { token: ann.token, json: { kind: "dm", userId: bob.id } })
+      // An empty DM shows only to those who have opened it.
+      yield* ask("/v1/conversations", { token: bob.token, json: { kind: "dm", userId: ann.id } })
       const own = yield* open(ann.token)
       const ready = yield* own.next("ready")
       for (const lastEventId of [ready?.id ?? "", "nonsense", `${ready?.id.split(".")[0]}.not-a-uuid-at-all:5`]) {
@@ -106,7 +111,7 @@ layer(fakeService(), { excludeTestServices: true })("Server-Sent Events", (it) =
     })
   )
 
-  it.effect("end with the session, which the log tells", () =>
+  it.effect("end with the session, and the log says so", () =>
     Effect.gen(function* () {
       const { ask, log } = yield* HttpService
       const ann = yield* newcomer("ann")
@@ -116,15 +121,15 @@ layer(fakeService(), { excludeTestServices: true })("Server-Sent Events", (it) =
       assert.isUndefined(yield* stream.next("nothing of that name"))
       const late = yield* open(ann.token)
       assert.strictEqual(late.response.status, 401)
-      const told = () => log.find(({ message, userId }) => message === "event stream closed" && userId === ann.id)
-      yield* Effect.sync(told).pipe(Effect.repeat({ until: (line) => line !== undefined }))
-      assert.isAtLeast(Number(told()?.sent), 1)
+      const closing = () => log.find(({ message, userId }) => message === "event stream closed" && userId === ann.id)
+      yield* Effect.sync(closing).pipe(Effect.repeat({ until: (line) => line !== undefined }))
+      assert.isAtLeast(Number(closing()?.sent), 1)
     })
   )
 })
 
 layer(fakeService(), { excludeTestServices: true })("texts that take long to normalise", (it) => {
-  it.effect("are refused before they are", () =>
+  it.effect("are refused before they are normalised", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       const long = `a${"\u0301\u0316".repeat(60_000)}`

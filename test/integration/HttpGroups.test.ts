@@ -4,7 +4,7 @@ import { fakeService, HttpService, newcomer } from "../support/HttpService.ts"
 
 const items = (json: Record<string, unknown>) => json.items as ReadonlyArray<Record<string, unknown>>
 
-/** A group of ann, whose owner she is, and bob; cat and dan stand outside. */
+/** A group with the owner ann and the member bob; cat and dan are not members. */
 const group = Effect.gen(function* () {
   const { ask } = yield* HttpService
   const [ann, bob, cat, dan] = [
@@ -68,7 +68,7 @@ layer(fakeService(), { excludeTestServices: true })("groups", (it) => {
     })
   )
 
-  it.effect("a group and my side of it change field by field", () =>
+  it.effect("a group and the settings of a member change field by field", () =>
     Effect.gen(function* () {
       const { ann, ask, bob, path } = yield* group
       const patch = (suffix: string, token: string, json: unknown) =>
@@ -131,7 +131,7 @@ layer(fakeService(), { excludeTestServices: true })("groups", (it) => {
     })
   )
 
-  it.effect("a block keeps messages out of the DM and me out of groups", () =>
+  it.effect("a block refuses messages in the DM, and the adding to groups", () =>
     Effect.gen(function* () {
       const { ann, ask, bob, cat } = yield* group
       const block = (method: string, userId: string) =>
@@ -144,7 +144,9 @@ layer(fakeService(), { excludeTestServices: true })("groups", (it) => {
         items(list.json).map(({ user }) => (user as Record<string, unknown>).id),
         [bob.id]
       )
-      const dm = yield* ask("/v1/conversations", { token: bob.token, json: { kind: "dm", userId: cat.id } })
+      const refused = yield* ask("/v1/conversations", { token: bob.token, json: { kind: "dm", userId: cat.id } })
+      assert.strictEqual(refused.status, 403)
+      const dm = yield* ask("/v1/conversations", { token: cat.token, json: { kind: "dm", userId: bob.id } })
       assert.strictEqual(dm.status, 201)
       const say = (token: string, clientMessageId: string) =>
         ask(`/v1/conversations/${String(dm.json.id)}/messages`, { token, json: { clientMessageId, body: "x" } })

@@ -7,7 +7,7 @@ const items = (json: Record<string, unknown>) => json.items as ReadonlyArray<Rec
 
 let sent = 0
 
-/** Two people with a DM, a message of one of them there, and a stranger. */
+/** Two users with a DM, a message of one of them, and a user who is not a member. */
 const start = Effect.gen(function* () {
   const { ask } = yield* HttpService
   const [ann, bob, eve] = [yield* newcomer("ann"), yield* newcomer("bob"), yield* newcomer("eve")]
@@ -25,7 +25,7 @@ const start = Effect.gen(function* () {
 const quick = { excludeTestServices: true } as const
 
 layer(fakeService(), quick)("changes of messages over HTTP", (it) => {
-  it.effect("editing answers with the message, its revisions with what it said", () =>
+  it.effect("editing answers with the message, and its revisions have the earlier bodies", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       const { ann, bob, eve, one } = yield* start
@@ -46,7 +46,7 @@ layer(fakeService(), quick)("changes of messages over HTTP", (it) => {
     })
   )
 
-  it.effect("deleting is for everybody, or for me alone", () =>
+  it.effect("deleting a message hides it from everybody, or with for=me from the user alone", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       const { ann, bob, eve, one, path } = yield* start
@@ -67,7 +67,7 @@ layer(fakeService(), quick)("changes of messages over HTTP", (it) => {
     })
   )
 
-  it.effect("a reaction is any emoji in the path, and shown with who gave it", () =>
+  it.effect("a reaction is an emoji in the path, and is listed with its users", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       const { ann, bob, eve, one } = yield* start
@@ -89,7 +89,7 @@ layer(fakeService(), quick)("changes of messages over HTTP", (it) => {
     })
   )
 
-  it.effect("pins are set, listed and taken away", () =>
+  it.effect("pins are added, listed and removed", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       const { ann, bob, eve, id, message, one } = yield* start

@@ -1,16 +1,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { HttpRoutes } from "../../src/http/Server.ts"
-import { Drain } from "../../src/services/Drain.ts"
-import { Readiness } from "../../src/services/Readiness.ts"
+import { HttpRoutes } from "../../src/http/server/Server.ts"
+import { Drain } from "../../src/services/platform/readiness/Drain.ts"
+import { Readiness } from "../../src/services/platform/readiness/Readiness.ts"
 import { fakeServices } from "../../src/testing/FakeServices.ts"
+import * as SettingsMemory from "../../src/testing/memory/Settings.ts"
 import { databases } from "../support/Database.ts"
 import { HttpService, httpService } from "../support/HttpService.ts"
 
 const Watching = Readiness.layerNoDeps.pipe(Layer.provideMerge(Drain.layer))
 
-/** A dependency that does what it is told. */
+/** A dependency whose probe the test controls. */
 const makeDependency = (name: string, required: boolean) => {
   let next: Effect.Effect<unknown, { readonly message: string }> = Effect.void
   return {
@@ -56,11 +57,11 @@ describe("readiness", () => {
     }).pipe(Effect.provide(Watching))
   )
 
-  it.effect("does not wait for a dependency that hangs, and finds it again when it is back", () =>
+  it.effect("does not wait for a dependency that hangs, and notices when it is back", () =>
     Effect.gen(function* () {
       const readiness = yield* Readiness
       const postgres = makeDependency("postgres", true)
-      // As a query on a frozen server: it does not even let itself be interrupted.
+      // The probe cannot even be interrupted, like a query on a frozen server.
       const thaw = yield* Deferred.make<void>()
       postgres.behave(Effect.uninterruptible(Deferred.await(thaw)))
       const watching = yield* Effect.forkScoped(readiness.watch(postgres.dependency))
@@ -70,7 +71,7 @@ describe("readiness", () => {
       assert.strictEqual(report.status, "unavailable")
       assert.strictEqual(report.dependencies.postgres?.detail, "no answer within 1 second")
 
-      // A connection that is dead does not stand in the way of one that is not.
+      // A dead connection does not delay the probe on a live one.
       postgres.behave(Effect.void)
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual((yield* readiness.report).status, "ready")
@@ -78,7 +79,49 @@ describe("readiness", () => {
     }).pipe(Effect.provide(Watching))
   )
 
-  it.effect("gives up a probe that nothing will ever answer", () =>
+  it.effect("tolerates two failed probes of a required dependency, and one slow one", () =>
+    Effect.gen(function* () {
+      const readiness = yield* Readiness
+      const postgres = makeDependency("postgres", true)
+      const asked: Array<string> = []
+      yield* readiness.watch(postgres.dependency)
+      const status = Effect.map(readiness.report, (report) => report.status)
+      const refuseOnce = Effect.suspend(() => {
+        asked.push("once")
+        return refuse
+      })
+      const ends = Effect.suspend(() => {
+        postgres.behave(Effect.void)
+        return refuseOnce
+      })
+      postgres.behave(
+        Effect.suspend(() => {
+          postgres.behave(ends)
+          return refuseOnce
+        })
+      )
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(asked, ["once", "once"])
+      assert.strictEqual(yield* status, "ready")
+
+      postgres.behave(
+        Effect.suspend(() => {
+          postgres.behave(Effect.void)
+          return Effect.sleep("1500 millis")
+        })
+      )
+      for (let step = 0; step < 30; step++) {
+        yield* TestClock.adjust("100 millis")
+        assert.strictEqual(yield* status, "ready")
+      }
+
+      postgres.behave(refuse)
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* status, "unavailable")
+    }).pipe(Effect.provide(Watching))
+  )
+
+  it.effect("gives up a probe that is never answered", () =>
     Effect.gen(function* () {
       const readiness = yield* Readiness
       const gaveUp = yield* Deferred.make<void>()
@@ -90,7 +133,7 @@ describe("readiness", () => {
     }).pipe(Effect.provide(Watching))
   )
 
-  it.live("over HTTP: health is always 200, ready tells what is missing", () => {
+  it.live("over HTTP: /health is always 200, and /ready says what is down", () => {
     const postgres = makeDependency("postgres", true)
     const App = httpService(HttpRoutes).pipe(Layer.provideMerge(fakeServices()))
     return Effect.gen(function* () {
@@ -125,7 +168,9 @@ for (const database of databases) {
         const { dependencies, status } = yield* readiness.report
         assert.strictEqual(status, "ready")
         assert.strictEqual(dependencies.postgres?.status, "up")
-      }).pipe(Effect.provide(Readiness.layer.pipe(Layer.provide([Drain.layer, database.layer]))))
+      }).pipe(
+        Effect.provide(Readiness.layer.pipe(Layer.provide([Drain.layer, SettingsMemory.layerMemory(), database.layer])))
+      )
     )
   })
 }

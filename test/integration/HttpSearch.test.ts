@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { fakeService, HttpService, newcomer } from "../support/HttpService.ts"
 
 layer(fakeService({ limits: { pageSize: 3 } }), { excludeTestServices: true })("search", (it) => {
-  it.effect("finds by words and filters, page by page, and refuses what it cannot read", () =>
+  it.effect("finds by words and filters, page by page, and refuses invalid queries", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService
       const [ann, bob] = [yield* newcomer("ann"), yield* newcomer("bob")]
@@ -20,8 +20,8 @@ layer(fakeService({ limits: { pageSize: 3 } }), { excludeTestServices: true })("
 
       const first = yield* search({ query: "buoy", limit: "1" })
       assert.deepStrictEqual([first.status, bodies(first.json)], [200, ["a buoy & a bell"]])
-      const second = yield* search({ query: "buoy", limit: "1", cursor: String(first.json.nextCursor) })
-      assert.deepStrictEqual(bodies(second.json), ["one buoy"])
+      const second = yield* search({ query: "buoy", limit: "2", cursor: String(first.json.nextCursor) })
+      assert.deepStrictEqual(bodies(second.json), ["two buoys", "one buoy"])
       assert.notProperty(second.json, "nextCursor")
       const mine = {
         conversationId: id,
@@ -29,11 +29,13 @@ layer(fakeService({ limits: { pageSize: 3 } }), { excludeTestServices: true })("
         after: "2020-01-01T00:00:00Z",
         before: "2999-01-01T00:00:00+02:00"
       }
-      assert.lengthOf(bodies((yield* search({ query: "buoy", ...mine })).json), 2)
+      assert.lengthOf(bodies((yield* search({ query: "buoy", ...mine })).json), 3)
+      assert.lengthOf(bodies((yield* search({ query: '"buoy"', ...mine })).json), 2)
       assert.lengthOf(bodies((yield* search({ query: "buoy", after: "2999-01-01T00:00:00.000Z" })).json), 0)
       assert.strictEqual((yield* search({ query: "buoy", conversationId: "another" })).status, 404)
       for (const [field, value] of [
         ["query", ""],
+        ["query", "-buoy"],
         ["query", "x".repeat(10_000)],
         ["query", "a\u0000b"],
         ["before", "yesterday"],

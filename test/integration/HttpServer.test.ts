@@ -2,15 +2,17 @@ import { connect, createServer, type Server, type Socket } from "node:net"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Clock, Context, Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import { layerServer } from "../../src/http/Server.ts"
-import { Settings } from "../../src/services/Settings.ts"
+import { layerPortCheck, layerServer } from "../../src/http/server/Server.ts"
 import { fakeServices } from "../../src/testing/FakeServices.ts"
+import * as SettingsMemory from "../../src/testing/memory/Settings.ts"
 import { fakeService, HttpService, httpService } from "../support/HttpService.ts"
+import { freePort } from "../support/NatsServer.ts"
+import { promptly } from "../support/TimeLimits.ts"
 
 const upgrade = (path: string) =>
   `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`
 
-/** A connection that says nothing. */
+/** A connection that sends nothing. */
 const connected = (port: number) =>
   Effect.acquireRelease(
     Effect.callback<Socket>((resume) => {
@@ -42,7 +44,7 @@ const takenPort = Effect.map(
 
 describe("the server", () => {
   layer(fakeService(), { excludeTestServices: true })((it) => {
-    it.effect("answers an upgrade where there is no socket, and closes the connection", () =>
+    it.effect("answers an upgrade on a path without a socket, and closes the connection", () =>
       Effect.gen(function* () {
         const { log, raw } = yield* HttpService
         for (const [path, status] of [
@@ -58,11 +60,11 @@ describe("the server", () => {
     )
   })
 
-  it.live("that finds its port taken says so in one line that names the key", () =>
+  it.live("whose port is taken says so in one line with the key of the setting", () =>
     Effect.gen(function* () {
       const port = yield* takenPort
       const error = yield* Layer.build(layerServer).pipe(
-        Effect.provide(Settings.layerTest({ server: { port } })),
+        Effect.provide(SettingsMemory.layerMemory({ server: { port } })),
         Effect.flip
       )
       assert.strictEqual(error._tag, "SettingsError")
@@ -70,7 +72,20 @@ describe("the server", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("stops within its grace, whoever holds on to a connection, and lets requests in flight end", () =>
+  it.live("notices before it is built that its port is taken or its address is not one of this machine", () =>
+    Effect.gen(function* () {
+      const check = (server: { readonly host?: string; readonly port: number }) =>
+        Layer.build(Layer.fresh(layerPortCheck).pipe(Layer.provide(SettingsMemory.layerMemory({ server }))))
+      const taken = yield* Effect.flip(check({ port: yield* takenPort }))
+      assert.match(taken.message, /^server\.port: port \d+ is in use/)
+      const elsewhere = yield* Effect.flip(check({ host: "203.0.113.1", port: yield* freePort }))
+      assert.match(elsewhere.message, /^server\.host: this machine has no address 203\.0\.113\.1/)
+      yield* check({ host: "127.0.0.1", port: yield* freePort })
+      yield* check({ port: 0 })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("stops within its grace period despite open connections, and finishes requests in flight", () =>
     Effect.gen(function* () {
       const asked = yield* Latch.make()
       const answer = yield* Latch.make()
@@ -99,8 +114,8 @@ describe("the server", () => {
       yield* answer.open
       assert.strictEqual((yield* Fiber.join(slow)).text, "done")
       yield* Fiber.join(closing)
-      assert.isBelow((yield* Clock.currentTimeMillis) - before, 2500)
-      // Nobody is left holding on.
+      assert.isBelow((yield* Clock.currentTimeMillis) - before, promptly(2500))
+      // No connection is left open.
       assert.match(yield* Fiber.join(endless), /^HTTP\/1\.1 503 /)
       yield* Fiber.join(half)
       yield* closed(silent)

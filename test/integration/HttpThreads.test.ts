@@ -7,7 +7,7 @@ const items = (json: Record<string, unknown>) => json.items as ReadonlyArray<Rec
 
 let sent = 0
 
-/** Two people with a DM, and what one of them sends there. */
+/** Two users with a DM, and a function by which one of them sends messages there. */
 const pair = Effect.gen(function* () {
   const { ask } = yield* HttpService
   const ann = yield* newcomer("ann")

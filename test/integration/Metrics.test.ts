@@ -1,15 +1,15 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Layer, Tracer } from "effect"
-import { MetricsRoute, MetricsServer } from "../../src/http/MetricsServer.ts"
-import { RpcRoutes } from "../../src/http/RpcRoutes.ts"
-import { HttpRoutes } from "../../src/http/Server.ts"
+import { MetricsRoute, MetricsServer } from "../../src/http/server/MetricsServer.ts"
+import { HttpRoutes } from "../../src/http/server/Server.ts"
+import { RpcRoutes } from "../../src/rpc/RpcRoutes.ts"
 import { fakeServices } from "../../src/testing/FakeServices.ts"
 import { HttpService, httpService, newcomer } from "../support/HttpService.ts"
 import { rpcClient, withToken } from "../support/Rpc.ts"
 import { counting, sampleOf } from "../support/Samples.ts"
 import { freePort } from "../support/Servers.ts"
 
-/** As a tracer that keeps every trace. */
+/** A tracer that samples every trace. */
 const tracer = Tracer.make({ span: (options) => new Tracer.NativeSpan({ ...options, sampled: true }) })
 
 const Service = httpService(Layer.mergeAll(HttpRoutes, RpcRoutes, MetricsRoute)).pipe(
@@ -36,7 +36,7 @@ describe("metrics over HTTP", () => {
         const requests = (labels: string) => sampleOf(text, `chat_http_requests_total{${labels}}`)
         assert.strictEqual(requests(`method="GET",route="/v1/users/me",status="200"`), 1)
         assert.strictEqual(requests(`method="GET",route="/v1/users/me",status="401"`), 1)
-        assert.strictEqual(requests(`method="GET",route="/v1/users/:id",status="404"`), 1)
+        assert.strictEqual(requests(`method="GET",route="/v1/users/:userId",status="404"`), 1)
         assert.strictEqual(requests(`method="GET",route="none",status="404"`), 1)
         assert.strictEqual(requests(`method="other",route="/v1/users/me",status="405"`), 1)
         assert.strictEqual(sampleOf(text, `chat_http_requests_in_flight{route="/v1/users/me"}`), 0)
@@ -82,8 +82,9 @@ describe("metrics over HTTP", () => {
             assert.strictEqual(sampleOf((yield* ask("/metrics")).text, "chat_rpc_connections"), 1)
           })
         )
-        const calls = () => log.find(({ message }) => message === "rpc socket closed")?.calls
-        yield* Effect.sync(calls).pipe(Effect.repeat({ until: (count) => count === 2 }))
+        const closed = () => log.find(({ message }) => message === "rpc socket closed")
+        yield* Effect.sync(closed).pipe(Effect.repeat({ until: (line) => line?.calls === 2 }))
+        assert.strictEqual(closed()?.client, "127.0.0.1")
         const { text } = yield* ask("/metrics")
         assert.strictEqual(sampleOf(text, `chat_rpc_calls_total{op="user.me",outcome="ok"}`), 1)
         assert.strictEqual(sampleOf(text, `chat_rpc_calls_total{op="user.me",outcome="unauthenticated"}`), 1)
@@ -92,7 +93,7 @@ describe("metrics over HTTP", () => {
       })
     )
 
-    it.effect("lead from a duration to a trace, for who reads OpenMetrics", () =>
+    it.effect("have exemplars with trace ids in the OpenMetrics format", () =>
       Effect.gen(function* () {
         const { ask } = yield* HttpService
         const traceId = "0af7651916cd43dd8448eb211c80319c"
@@ -102,7 +103,7 @@ describe("metrics over HTTP", () => {
         assert.match(text, new RegExp(`^chat_http_request_duration_seconds_bucket.*# \\{trace_id="${traceId}"\\}`, "m"))
         assert.match(text, /^# TYPE chat_http_requests counter$/m)
         assert.isTrue(text.endsWith("# EOF\n"))
-        // The other format has its own names again, and no exemplars.
+        // The other format has its own names, and no exemplars.
         const plain = yield* ask("/metrics")
         assert.match(plain.text, /^# TYPE chat_http_requests_total counter$/m)
         assert.notInclude(plain.text, traceId)
@@ -113,7 +114,7 @@ describe("metrics over HTTP", () => {
 
 const metricsPort = await Effect.runPromise(freePort)
 
-/** `metrics.port` beside the service. */
+/** The metrics on `metrics.port`, next to the service. */
 const Both = httpService(HttpRoutes).pipe(
   Layer.provideMerge(MetricsServer),
   Layer.provideMerge(fakeServices({ metrics: { port: metricsPort } })),
@@ -122,7 +123,7 @@ const Both = httpService(HttpRoutes).pipe(
 
 describe("the port of metrics", () => {
   layer(Both, { excludeTestServices: true })((it) => {
-    it.effect("has them, and nothing else of the service", () =>
+    it.effect("serves the metrics and nothing else", () =>
       Effect.gen(function* () {
         const { ask } = yield* HttpService
         assert.strictEqual((yield* ask("/health")).status, 200)

@@ -1,7 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { int8s, isRetryable, isUnavailable, nullable } from "../../src/services/Sql.ts"
+import { int8s, isRetryable, isUnavailable, nullable } from "../../src/services/platform/Sql.ts"
 import { databases } from "../support/Database.ts"
 
 const id = "01900000-0000-7000-8000-000000000000"
@@ -10,7 +10,7 @@ const words = ['a"b', "{c,d}", "\\", "", "NULL", null]
 const moment = new Date(1_700_000_000_123)
 const bytes = new Uint8Array([0, 255])
 
-/** Name, parameter, type and what comes back. */
+/** The name, the parameter, the type, and the value that comes back. */
 const roundTrips: ReadonlyArray<readonly [name: string, parameter: unknown, type: string, back: unknown]> = [
   ["a small number", 7, "bigint", 7],
   ["a number beyond 32 bits", 2 ** 40 + 5, "bigint", 2 ** 40 + 5],
@@ -31,7 +31,7 @@ const roundTrips: ReadonlyArray<readonly [name: string, parameter: unknown, type
   ["text of any language", "çüß 你好 🎈", "text", "çüß 你好 🎈"]
 ]
 
-/** SQLSTATE, whether the database counts as away, and whether to try at once again. */
+/** The SQLSTATE, whether the database counts as down, and whether to retry at once. */
 const states: ReadonlyArray<readonly [state: string, unavailable: boolean, retryable: boolean]> = [
   ["40P01", true, true],
   ["55P03", true, true],
@@ -93,7 +93,7 @@ for (const database of databases) {
         })
       )
 
-      it.effect("gives up on a lock after 2 s, as something to try again", () =>
+      it.effect("gives up on a lock after 2 s with an error that may be retried", () =>
         Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient
           yield* sql`CREATE TABLE held AS SELECT 1 AS id`
@@ -108,7 +108,7 @@ for (const database of databases) {
       )
 
       for (const [state, unavailable, retryable] of states) {
-        it.effect(`takes ${state} for ${unavailable ? "a database that is away" : "a fault of ours"}`, () =>
+        it.effect(`treats ${state} as ${unavailable ? "a database that is down" : "a defect"}`, () =>
           Effect.gen(function* () {
             const sql = yield* SqlClient.SqlClient
             const error = yield* Effect.flip(

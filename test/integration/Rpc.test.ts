@@ -14,7 +14,7 @@ for (const transport of ["http", "websocket"] as const satisfies ReadonlyArray<k
     (it) => {
       const client = HttpService.use(({ url }) => rpcClient(url, transport))
 
-      it.effect("does what HTTP does, with the same answers and the same ids", () =>
+      it.effect("gives the same answers as HTTP, and returns the ids of calls unchanged", () =>
         Effect.gen(function* () {
           const rpc = yield* client
           const { ask } = yield* HttpService
@@ -46,6 +46,21 @@ for (const transport of ["http", "websocket"] as const satisfies ReadonlyArray<k
               [bob.id, sent.message.seq]
             ]
           )
+        })
+      )
+
+      it.effect("finds a group again that HTTP made with the same idempotency key", () =>
+        Effect.gen(function* () {
+          const rpc = yield* client
+          const { ask } = yield* HttpService
+          const { token } = yield* newcomer("maker")
+          const json = { kind: "group", title: "Once", memberIds: [] }
+          const made = yield* ask("/v1/conversations", { token, json, headers: { "idempotency-key": "once" } })
+          assert.strictEqual(made.status, 201)
+          const again = yield* withToken(token)(
+            rpc["conversation.create"]({ kind: "group", title: "Once", memberIds: [], idempotencyKey: "once" })
+          )
+          assert.strictEqual(again.id, made.json.id)
         })
       )
 
@@ -82,11 +97,12 @@ for (const transport of ["http", "websocket"] as const satisfies ReadonlyArray<k
 
       it.effect("refuses a session that has ended", () =>
         Effect.gen(function* () {
-          const rpc = yield* client
+          // A socket over which the session has called is closed soon.
+          const [rpc, other] = [yield* client, yield* client]
           const { token } = yield* newcomer("gone")
           const call = withToken(token)
           yield* call(rpc["auth.logout"]())
-          const refused = yield* Effect.flip(call(rpc["user.me"]()))
+          const refused = yield* Effect.flip(call(other["user.me"]()))
           assert.deepStrictEqual(refused._tag === "Unauthenticated" ? refused.code : refused._tag, "session-ended")
         })
       )
@@ -127,6 +143,33 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 8 } }), { exclude
       })
     )
 
+    it.effect(
+      "a call of an unknown operation is a typed problem, and so is one of an endpoint that only HTTP has",
+      () =>
+        Effect.gen(function* () {
+          for (const tag of ["nothing", "health", "ready", "", "__proto__"]) {
+            const { json } = yield* post(line(request(tag, null)))
+            assert.nestedInclude(json, {
+              "exit.cause[0]._tag": "Fail",
+              "exit.cause[0].error.type": "/problems/invalid-request",
+              "exit.cause[0].error.errors[0].path": "tag"
+            })
+          }
+        })
+    )
+
+    it.effect("a byte order mark before a message is ignored", () =>
+      Effect.gen(function* () {
+        const { url } = yield* HttpService
+        const { token } = yield* newcomer()
+        const call = request("user.me", null, token)
+        assert.include((yield* post(`\uFEFF${line(call)}`)).text, '"_tag":"Success"')
+        const socket = yield* connect(url, { path: "/rpc/ws" })
+        socket.raw(`\uFEFF${JSON.stringify(call)}`)
+        yield* socket.next(({ json }) => Object(json)._tag === "Exit")
+      })
+    )
+
     it.effect("an operation without data has none, null or an empty object", () =>
       Effect.gen(function* () {
         const { token } = yield* newcomer()
@@ -139,7 +182,7 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 8 } }), { exclude
       })
     )
 
-    it.effect("a body has so many messages, each with an id of its own, and needs no last newline", () =>
+    it.effect("a body has a limited number of messages, each with its own id, and needs no final newline", () =>
       Effect.gen(function* () {
         const { ask } = yield* HttpService
         const { token } = yield* newcomer()
@@ -167,7 +210,7 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 8 } }), { exclude
       })
     )
 
-    it.effect("an id that is in use is told over a socket, which goes on", () =>
+    it.effect("an id that is in use is refused over a socket, which stays open", () =>
       Effect.gen(function* () {
         const { url } = yield* HttpService
         const { token } = yield* newcomer()
@@ -180,7 +223,7 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 8 } }), { exclude
       })
     )
 
-    it.effect("a handshake or frame that is broken is no fault of ours", () =>
+    it.effect("a broken handshake or frame is not logged as a bug", () =>
       Effect.gen(function* () {
         const { log, raw, url } = yield* HttpService
         const good = {
@@ -204,15 +247,15 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 8 } }), { exclude
         assert.match(answer, /^HTTP\/1.1 426 [\s\S]*sec-websocket-version: 13/i, "RFC 6455 §4.2.2")
         const large = yield* connect(url, { path: "/rpc/ws" })
         large.raw(" ".repeat(300_000))
-        assert.strictEqual((yield* large.closed).code, 1009)
+        assert.strictEqual((yield* large.closed).code, 4506)
         const broken = yield* connect(url, { path: "/rpc/ws" })
         broken.raw(Uint8Array.of(0x81, 0x81, 0, 0, 0, 0, 0xff))
-        assert.strictEqual((yield* broken.closed).code, 1007)
+        assert.strictEqual((yield* broken.closed).code, 4500)
         assert.isEmpty(log.filter(({ level }) => level === "ERROR"))
       })
     )
 
-    it.effect("what is no message of the protocol is told, and is no fault of ours", () =>
+    it.effect("a frame that is not of the protocol is refused, and does not count as a fault", () =>
       Effect.gen(function* () {
         const { log } = yield* HttpService
         for (const body of [
@@ -307,7 +350,7 @@ layer(fakeService({ limits: { socketsPerAddress: 3, unauthenticatedSocketsPerAdd
   )
 })
 
-layer(fakeService({}), { excludeTestServices: true })("a socket of RPC", (it) => {
+layer(fakeService({ limits: { commandsBurst: 500 } }), { excludeTestServices: true })("a socket of RPC", (it) => {
   it.effect("serves no more calls while its peer does not read", () =>
     Effect.gen(function* () {
       const { ask, url } = yield* HttpService
@@ -321,15 +364,11 @@ layer(fakeService({}), { excludeTestServices: true })("a socket of RPC", (it) =>
       const socket = yield* connect(url, { path: "/rpc/ws", headers: { authorization: `Bearer ${token}` } })
       socket.pause()
       const last = { conversationId, clientMessageId: "last", body: "last" }
-      socket.send([
-        ...Array.from({ length: 40 }, (_, i) => ({
-          ...request("message.list", { conversationId, limit: 50 }),
-          id: `${i}`
-        })),
-        { ...request("message.send", last), id: "last" }
-      ])
+      for (let i = 0; i < 40; i++)
+        socket.send({ ...request("message.list", { conversationId, limit: 50 }), id: `${i}` })
+      socket.send({ ...request("message.send", last), id: "last" })
       const isSent = Effect.map(ask(`${path}?limit=1`, { token }), ({ text }) => text.includes('"last"'))
-      // It would long have been its turn.
+      // Its turn would have come long before.
       for (let i = 0; i < 50; i++) assert.isFalse(yield* isSent)
       socket.resume()
       yield* socket.next(({ json }) => Object(json).requestId === "last")
@@ -343,10 +382,8 @@ layer(fakeService({}), { excludeTestServices: true })("a socket of RPC", (it) =>
       const { token } = yield* newcomer()
       const socket = yield* connect(url, { path: "/rpc/ws", headers: { authorization: `Bearer ${token}` } })
       const ids = Array.from({ length: 200 }, (_, i) => `${i}`)
-      socket.send([
-        ...ids.map((id) => ({ ...request("user.me", null), id })),
-        ...ids.map((requestId) => ({ _tag: "Interrupt", requestId }))
-      ])
+      for (const id of ids) socket.send({ ...request("user.me", null), id })
+      for (const requestId of ids) socket.send({ _tag: "Interrupt", requestId })
       for (const id of ids) yield* socket.next(({ json }) => Object(json).requestId === id)
       socket.send({ ...request("user.me", null), id: "after" })
       yield* socket.next(({ json }) => Object(json).requestId === "after")

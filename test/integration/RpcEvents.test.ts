@@ -1,32 +1,34 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Queue, Stream } from "effect"
 import { ClientMessageId, UserId } from "../../src/domain/Ids.ts"
-import type { Told } from "../../src/domain/Told.ts"
+import type { ServerEvent } from "../../src/domain/ServerEvent.ts"
 import { fakeService, HttpService, newcomer } from "../support/HttpService.ts"
 import { rpcClient, withToken } from "../support/Rpc.ts"
 
 type Client = Effect.Success<ReturnType<typeof rpcClient>>
 
-/** Reads a stream in the background: what comes next of a name, and how it ended. */
+/**
+ * Reads a stream in the background, and returns functions for the next event of a name and for the end of the stream.
+ */
 const listen = Effect.fnUntraced(function* (
   rpc: Client,
   token: string,
   from: { cursors?: Record<string, number> } = {}
 ) {
-  const told = yield* Queue.unbounded<Told>()
+  const received = yield* Queue.unbounded<ServerEvent>()
   const ended = yield* rpc["events.stream"](from, { headers: { authorization: `Bearer ${token}` } }).pipe(
-    Stream.runForEach((event) => Queue.offer(told, event)),
+    Stream.runForEach((event) => Queue.offer(received, event)),
     Effect.forkScoped
   )
-  const next = <const Name extends Told["event"]>(name: Name) =>
-    Queue.take(told).pipe(
-      Effect.repeat({ until: (event): event is Extract<Told, { event: Name }> => event.event === name })
+  const next = <const Name extends ServerEvent["event"]>(name: Name) =>
+    Queue.take(received).pipe(
+      Effect.repeat({ until: (event): event is Extract<ServerEvent, { event: Name }> => event.event === name })
     )
   return { ended: Fiber.join(ended), next }
 })
 
 for (const transport of ["http", "websocket"] as const) {
-  layer(fakeService({ limits: { outboxFrames: 64 } }), { excludeTestServices: true })(
+  layer(fakeService({ limits: { outboxFrames: 64, commandsBurst: 500 } }), { excludeTestServices: true })(
     `events.stream over ${transport}`,
     (it) => {
       const client = HttpService.use(({ url }) => rpcClient(url, transport))
@@ -38,7 +40,9 @@ for (const transport of ["http", "websocket"] as const) {
         const { id } = yield* withToken(ann.token)(
           rpc["conversation.create"]({ kind: "dm", userId: UserId.make(bob.id) })
         )
-        // Over a connection of its own: a client of Effect's that does not read its stream reads no answers either.
+        // The DM shows to bob before its first message only when bob opens it too.
+        yield* withToken(bob.token)(rpc["conversation.create"]({ kind: "dm", userId: UserId.make(ann.id) }))
+        // The sender has its own connection: a client of Effect that does not read its stream reads no answers either.
         const sender = yield* client
         const say = (text: string) =>
           withToken(ann.token)(
@@ -47,7 +51,7 @@ for (const transport of ["http", "websocket"] as const) {
         return { rpc, ann, bob, id, say }
       })
 
-      it.effect("starts with the list, and tells what happens", () =>
+      it.effect("starts with the list of conversations, and continues with events", () =>
         Effect.gen(function* () {
           const { bob, id, rpc, say } = yield* pair
           const { next } = yield* listen(rpc, bob.token)
@@ -62,7 +66,7 @@ for (const transport of ["http", "websocket"] as const) {
         })
       )
 
-      it.effect("goes on after the cursors, with every event once and in order", () =>
+      it.effect("continues after the cursors, with every event once and in order", () =>
         Effect.gen(function* () {
           const { bob, id, rpc, say } = yield* pair
           yield* Effect.forEach(["a", "b", "c"], say)
@@ -72,6 +76,23 @@ for (const transport of ["http", "websocket"] as const) {
           assert.isTrue((yield* next("ready")).data.resumed)
           yield* say("d")
           assert.strictEqual((yield* next("message.created")).seq, 5)
+        })
+      )
+
+      it.effect("after a removal has nothing more of that conversation", () =>
+        Effect.gen(function* () {
+          const { ann, bob, id: dm, rpc, say } = yield* pair
+          const asAnn = withToken(ann.token)
+          const memberIds = [UserId.make(bob.id)]
+          const { id } = yield* asAnn(rpc["conversation.create"]({ kind: "group", title: "Us", memberIds }))
+          const { next } = yield* listen(rpc, bob.token)
+          yield* next("ready")
+          yield* asAnn(rpc["member.remove"]({ conversationId: id, userId: UserId.make(bob.id) }))
+          assert.strictEqual((yield* next("conversation.removed")).conversationId, id)
+          const message = { conversationId: id, clientMessageId: ClientMessageId.make("after"), body: "secret" }
+          yield* asAnn(rpc["message.send"](message))
+          yield* say("last")
+          assert.strictEqual((yield* next("message.created")).conversationId, dm)
         })
       )
 
@@ -87,7 +108,7 @@ for (const transport of ["http", "websocket"] as const) {
         })
       )
 
-      it.effect("a reader that stands still gets what it missed from the log, and holds up nobody", () =>
+      it.effect("a reader that pauses gets what it missed from the log, and delays nobody", () =>
         Effect.gen(function* () {
           const { bob, id, rpc, say } = yield* pair
           const count = 150
@@ -101,7 +122,7 @@ for (const transport of ["http", "websocket"] as const) {
             Stream.tap(({ seq }) =>
               Effect.gen(function* () {
                 seqs.push(seq)
-                // While it holds the first one, the others are sent to the end.
+                // While the reader holds the first event, the others are sent.
                 if (seq === 2) yield* Effect.forEach(later, say)
               })
             ),

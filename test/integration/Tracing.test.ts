@@ -1,32 +1,33 @@
 import { assert, describe, it } from "@effect/vitest"
 import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import { Cause, Effect, Layer, Logger, Random, Schedule } from "effect"
-import { makeLogger } from "../../src/layers/Logging.ts"
-import { exporterFor, PatientExporter } from "../../src/layers/TraceExporter.ts"
-import * as Traces from "../../src/layers/Tracing.ts"
-import { Settings } from "../../src/services/Settings.ts"
-import { Tracing } from "../../src/services/Tracing.ts"
+import { makeLogger } from "../../src/layers/telemetry/Logging.ts"
+import { exporterFor, PatientExporter } from "../../src/layers/telemetry/TraceExporter.ts"
+import * as Traces from "../../src/layers/telemetry/Tracing.ts"
+import { Tracing } from "../../src/services/platform/Tracing.ts"
+import * as SettingsMemory from "../../src/testing/memory/Settings.ts"
 import { endpoints, startCollector } from "../support/Collector.ts"
+import { patience } from "../support/TimeLimits.ts"
 
 const caller = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7" }
 const from = (flags: string) => `00-${caller.traceId}-${caller.spanId}-${flags}`
 
 const request = () => ({ name: "request", kind: "server" as const, attributes: { "http.request.method": "GET" } })
 
-/** Work as a request would do it. */
+/** Work inside the span of a request. */
 const handled = <E>(work: Effect.Effect<unknown, E>, traceparent?: string) =>
   Effect.flatMap(Tracing, (tracing) => tracing.incoming(Effect.withSpan(work, "work"), traceparent, request)).pipe(
     Effect.exit
   )
 
-/** Runs with the service's tracing; all spans have been sent when it returns. */
+/** Runs the effect with the tracing of the service; all spans have been sent when it returns. */
 const traced = <A, E>(effect: Effect.Effect<A, E>, endpoint: string, sampleRate: number) => {
   const lines: Array<string> = []
   return effect.pipe(
     Effect.provide(
       Traces.layer("1.2.3").pipe(
         Layer.provide(
-          Settings.layerTest({ tracing: { enabled: true, endpoint, sampleRate, serviceName: "chat-test" } })
+          SettingsMemory.layerMemory({ tracing: { enabled: true, endpoint, sampleRate, serviceName: "chat-test" } })
         ),
         Layer.provideMerge(Logger.layer([makeLogger("json", (line) => lines.push(line))]))
       )
@@ -84,7 +85,7 @@ describe("traces", () => {
     })
   )
 
-  it.live("that the collector does not take cost one line in the log", () =>
+  it.live("that the collector refuses cost one line in the log", () =>
     Effect.gen(function* () {
       const collector = yield* startCollector
       collector.state.mode = "refusing"
@@ -96,18 +97,18 @@ describe("traces", () => {
     })
   )
 
-  it.live("that the collector never answers do not hold up the end of the service", () =>
+  it.live("that the collector never answers do not delay the stop of the service", () =>
     Effect.gen(function* () {
       const collector = yield* startCollector
       collector.state.mode = "hanging"
-      // Less than the collector may take for a batch.
+      // This is less time than the collector may take for a batch.
       yield* Effect.timeout(traced(handled(Effect.void), collector.endpoint("jaeger"), 1), "4 seconds")
       assert.isAbove(collector.text().length, 0)
     })
   )
 
   for (const protocol of Object.keys(endpoints).filter(isProtocol)) {
-    it.live(`of a collector that hangs (${protocol}) hold no connection, and go on when it is well`, () =>
+    it.live(`for a collector that hangs (${protocol}) hold no connection, and are sent again when it answers`, () =>
       Effect.gen(function* () {
         const collector = yield* startCollector
         const failures: Array<string> = []
@@ -123,7 +124,7 @@ describe("traces", () => {
         const until = (done: () => boolean) =>
           Effect.sync(done).pipe(
             Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
-            Effect.timeout("10 seconds")
+            Effect.timeout(patience)
           )
         collector.state.mode = "hanging"
         for (let round = 1; round <= 3; round++) {

@@ -1,33 +1,52 @@
 import { Effect, Layer } from "effect"
-import { AccessTokens } from "../../src/services/AccessTokens.ts"
-import { Limits } from "../../src/services/Limits.ts"
-import { Memory } from "../../src/services/Memory.ts"
-import { Passwords } from "../../src/services/Passwords.ts"
-import { PubSub } from "../../src/services/PubSub.ts"
-import { Sessions } from "../../src/services/Sessions.ts"
-import { Settings } from "../../src/services/Settings.ts"
-import { Users } from "../../src/services/Users.ts"
+import { PubSub } from "../../src/services/bus/PubSub.ts"
+import { AccessTokens } from "../../src/services/identity/AccessTokens.ts"
+import { ExternalTokens } from "../../src/services/identity/issuers/ExternalTokens.ts"
+import { Sessions } from "../../src/services/identity/Sessions.ts"
+import * as SessionsSql from "../../src/services/identity/SessionsSql.ts"
+import { Users } from "../../src/services/identity/Users.ts"
+import * as UsersSql from "../../src/services/identity/UsersSql.ts"
+import { Limits } from "../../src/services/platform/Limits.ts"
+import * as PasswordsMemory from "../../src/testing/memory/Passwords.ts"
+import * as SessionsMemory from "../../src/testing/memory/Sessions.ts"
+import type { SettingsOverrides } from "../../src/testing/memory/Settings.ts"
+import * as SettingsMemory from "../../src/testing/memory/Settings.ts"
+import { Memory } from "../../src/testing/memory/State.ts"
+import * as UsersMemory from "../../src/testing/memory/Users.ts"
 
-const around = Layer.mergeAll(Limits.layer, Passwords.layerTest, AccessTokens.layer, PubSub.layer).pipe(
-  // Tests move the clock by weeks: the fibers that look at the database each second would take their time.
-  Layer.provideMerge(Settings.layerTest({ timers: { sessionRecheck: 3_600_000 } }))
-)
+const makeAround = (auth: SettingsOverrides["auth"]) =>
+  Layer.mergeAll(
+    Limits.layer,
+    PasswordsMemory.layerMemory,
+    AccessTokens.layer,
+    ExternalTokens.layer,
+    PubSub.layer
+  ).pipe(
+    // Tests move the clock by weeks. With a look at the database every second of them the tests would take long, and a
+    // look that is given up cancels a statement of the test under load.
+    Layer.provideMerge(
+      SettingsMemory.layerMemory({ timers: { sessionRecheck: 100 * 24 * 3_600_000 }, ...(auth && { auth }) })
+    )
+  )
 
-/** Users and Sessions with what they stand on, but for the database. */
-export const accounts = {
-  fake: Layer.mergeAll(Users.layerTest, Sessions.layerTest).pipe(
+/** Users and Sessions with everything that they need, except for the database, under other settings of `auth`. */
+export const makeAccounts = (auth?: SettingsOverrides["auth"]) => ({
+  fake: Layer.mergeAll(UsersMemory.layerMemory, SessionsMemory.layerMemory).pipe(
     Layer.provideMerge(Memory.layer),
-    Layer.provideMerge(around)
+    Layer.provideMerge(makeAround(auth))
   ),
-  sql: Layer.mergeAll(Users.layer, Sessions.layer).pipe(Layer.provideMerge(around))
-}
+  sql: Layer.mergeAll(UsersSql.layer, SessionsSql.layer).pipe(Layer.provideMerge(makeAround(auth)))
+})
 
-/** What `accounts` provides. */
-export type Accounts = Users | Sessions | Layer.Success<typeof around>
+/** Users and Sessions with everything that they need, except for the database. */
+export const accounts = makeAccounts()
+
+/** The services that `accounts` provides. */
+export type AccountServices = Users | Sessions | Layer.Success<ReturnType<typeof makeAround>>
 
 let number = 0
 
-/** A registration that collides with no other: each from an address of its own. */
+/** A registration with a unique name, from an address of its own. */
 export const someone = (name = "user") => {
   number++
   const username = `${name}${number}`

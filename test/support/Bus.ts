@@ -9,44 +9,77 @@ import {
   Layer,
   Logger,
   Queue,
+  Redacted,
   References,
   Schedule,
   type Scope
 } from "effect"
 import { ConversationId } from "../../src/domain/Ids.ts"
-import type { NatsPatience } from "../../src/layers/NatsLink.ts"
-import { layerNats } from "../../src/layers/NatsPubSub.ts"
-import { conversationSubject, type Published, PubSub, type Subject } from "../../src/services/PubSub.ts"
+import type { NatsPatience } from "../../src/layers/nats/NatsLink.ts"
+import { layerNats } from "../../src/layers/nats/NatsPubSub.ts"
+import { PubSub } from "../../src/services/bus/PubSub.ts"
+import { conversationSubject, type Published, type Subject } from "../../src/services/bus/Subjects.ts"
+import type { SettingsShape } from "../../src/services/platform/Settings.ts"
 
-/** Sees a dead link within 600 milliseconds. */
+/** Settings of NATS with which a dead link is noticed within 600 milliseconds. */
 const hasty = { dialMs: 1000, pingMs: 200, unanswered: 2 }
 
-/** Leaves a frozen link alone. */
+/** Settings of NATS with which a frozen link is not noticed during a test. */
 export const calm = { dialMs: 1000, pingMs: 60_000, unanswered: 2 }
 
-/** A prefix that no other test has. */
+/** Makes a prefix that no other test has. */
 export const somePrefix = () => `test-${randomUUID()}`
 
+/** Makes the id and the subject of a new conversation. */
 export const someConversation = () => {
   const id = ConversationId.make(randomUUID())
   return { id, subject: conversationSubject(id) }
 }
 
-/** A durable event of the conversation; `padding` makes it longer. */
+/** Makes a durable event of the conversation; `padding` makes it longer. */
 export const eventOf = (conversationId: ConversationId, seq: number, padding = 0): Published => ({
   event: "message.created",
   conversationId,
   seq,
   except: null,
-  refers: null,
+  refersTo: null,
   json: JSON.stringify({ event: "message.created", seq, text: `tab \t, line \n, “çüß 你好 🎈”${"x".repeat(padding)}` })
 })
 
-/** The bus of one more node; it ends with the scope. */
-export const startNode = (address: string, prefix: string, patience: NatsPatience = hasty) =>
-  Layer.build(layerNats({ address, prefix }, patience)).pipe(Effect.map((context) => Context.get(context, PubSub)))
+/** The section `nats` of the settings, with defaults. */
+export const natsSection = (given: Partial<NonNullable<SettingsShape["nats"]>>) => ({
+  address: "nats://127.0.0.1:4222",
+  prefix: "chat",
+  password: Redacted.make(""),
+  tls: false,
+  acceptUnsigned: false,
+  ...given
+})
 
-/** Subscribes; what it gives back waits for the next `n` events. */
+/** The section `jwt` of the settings, with the key that nodes of a test share. */
+export const jwtSection = (given: Partial<SettingsShape["jwt"]> = {}): SettingsShape["jwt"] => ({
+  secret: Redacted.make("a key of the nodes of one service"),
+  previousSecrets: [],
+  algorithm: "HS256",
+  issuer: "chat",
+  expiration: 3_600_000,
+  refreshExpiration: 3_600_000,
+  ...given
+})
+
+/** Starts the bus of a further node; it ends with the scope. */
+export const startNode = (
+  address: string,
+  prefix: string,
+  patience: NatsPatience = hasty,
+  more: Partial<NonNullable<SettingsShape["nats"]>> = {},
+  jwt: Partial<SettingsShape["jwt"]> = {}
+) =>
+  Layer.build(layerNats(natsSection({ address, prefix, ...more }), jwtSection(jwt), patience)).pipe(
+    Effect.map((context) => Context.get(context, PubSub))
+  )
+
+/** Subscribes, and returns a function that waits for the next `n` events. */
 export const listen = Effect.fnUntraced(function* (bus: PubSub["Service"], subject: Subject) {
   const arrived = yield* Queue.unbounded<Published>()
   yield* bus.subscribe(subject, (events) => {
@@ -54,7 +87,7 @@ export const listen = Effect.fnUntraced(function* (bus: PubSub["Service"], subje
   })
   return {
     next: (n: number) => Queue.takeN(arrived, n),
-    /** The events up to the one with this seq. */
+    /** Waits for the event with this seq, and returns all events up to it. */
     upTo: (seq: number) =>
       Effect.gen(function* () {
         const events: Array<Published> = []
@@ -65,9 +98,10 @@ export const listen = Effect.fnUntraced(function* (bus: PubSub["Service"], subje
   }
 })
 
+/** The seqs of events, in their order. */
 export const seqs = (events: ReadonlyArray<Published>) => events.map(({ seq }) => seq)
 
-/** Waits for the next time that the bus of a node is back. */
+/** Waits until the bus of a node is healthy again. */
 export const comesBack = Effect.fnUntraced(function* (bus: PubSub["Service"]) {
   const back = yield* Deferred.make<void>()
   yield* bus.onReconnect(() => Deferred.doneUnsafe(back, Exit.void))
@@ -81,17 +115,17 @@ export const goesAway = (bus: PubSub["Service"]) =>
     { while: (healthy) => healthy, schedule: Schedule.spaced("5 millis") }
   )
 
-/** Two nodes of one service. */
+/** The buses of two nodes of one service. */
 export const twoNodes = Effect.fnUntraced(function* (address: string) {
   const prefix = somePrefix()
   return { a: yield* startNode(address, prefix), b: yield* startNode(address, prefix) }
 })
 
-/** How long the effect takes. */
+/** Measures how long the effect takes. */
 export const millis = (effect: Effect.Effect<unknown>) =>
   Effect.map(Effect.timed(effect), ([duration]) => Duration.toMillis(duration))
 
-/** Runs with a logger that keeps the messages. */
+/** Runs a test with a logger that keeps the messages. */
 const withLog = <A, E, R>(run: (lines: Array<string>) => Effect.Effect<A, E, R>) => {
   const lines: Array<string> = []
   const keep = Logger.make(({ message }) => {
@@ -100,6 +134,6 @@ const withLog = <A, E, R>(run: (lines: Array<string>) => Effect.Effect<A, E, R>)
   return run(lines).pipe(Effect.provide([Logger.layer([keep]), Layer.succeed(References.MinimumLogLevel, "Debug")]))
 }
 
-/** A test on the real clock; what it logs goes to `lines`. */
+/** Declares a test on the real clock; what it logs goes to `lines`. */
 export const live = <A, E>(name: string, run: (lines: Array<string>) => Effect.Effect<A, E, Scope.Scope>) =>
   it.live(name, () => withLog(run))

@@ -1,8 +1,9 @@
 import { namesIn } from "../../src/domain/Mentions.ts"
 
-/** Users are numbers here: their places in the list of names. */
+/** Users are numbers in the model: their positions in the list of names. */
 export type Person = number
-export type Role = "owner" | "admin" | "member"
+/** The role of a member. */
+type Role = "owner" | "admin" | "member"
 
 interface ModelMember {
   role: Role
@@ -24,7 +25,7 @@ interface ModelMessage {
   replies: number
   revision: number
   changedSeq: number
-  /** By emoji, in the order in which they were first given. */
+  /** The users by emoji, in the order in which the emoji were first given. */
   readonly reactions: Map<string, Set<Person>>
   readonly hiddenFor: Set<Person>
 }
@@ -37,17 +38,17 @@ interface ModelEvent {
   readonly data?: Readonly<Record<string, unknown>>
 }
 
-/** What an operation answers: "ok", or the tag or code of its problem. */
+/** The answer of an operation: "ok", or the tag or code of its problem. */
 export type Outcome = "ok" | "NotFound" | "Forbidden" | "not-a-group" | "last-owner" | "message-deleted"
 
-/** A conversation as the contract describes it, in the plainest form: no store, no lock, no cache. */
+/** A conversation as the contract describes it, in the plainest form: without storage, locks and caches. */
 export class ModelConversation {
   readonly members = new Map<Person, ModelMember>()
   readonly messages = new Map<number, ModelMessage>()
   readonly events: Array<ModelEvent> = []
   readonly threadMarks = new Map<string, number>()
   readonly kind: "dm" | "group"
-  /** Who may not write to this DM. */
+  /** The users who may not write to this DM. */
   readonly muted = new Set<Person>()
   private readonly names: ReadonlyArray<string>
   private readonly ids: ReadonlyArray<string>
@@ -115,10 +116,10 @@ export class ModelConversation {
   edit(person: Person, seq: number, body: string): Outcome {
     const message = this.messages.get(seq)
     if (message === undefined || !this.sees(person, seq)) return "NotFound"
+    if (this.muted.has(person)) return "Forbidden"
     if (message.sender !== person) return "Forbidden"
     if (message.deleted) return "message-deleted"
     if (message.body === body) return "ok"
-    if (this.muted.has(person)) return "Forbidden"
     const { all, named } = this.mentioned(person, body)
     Object.assign(message, { body, mentions: named, mentionsAll: all, revision: message.revision + 1 })
     this.change("message.edited", person, message)
@@ -142,8 +143,8 @@ export class ModelConversation {
   react(person: Person, seq: number, emoji: string): Outcome {
     const message = this.messages.get(seq)
     if (message === undefined || !this.sees(person, seq)) return "NotFound"
-    if (message.deleted) return "message-deleted"
     if (this.muted.has(person)) return "Forbidden"
+    if (message.deleted) return "message-deleted"
     const given = message.reactions.get(emoji) ?? new Set()
     if (given.has(person)) return "ok"
     message.reactions.set(emoji, given.add(person))
@@ -154,6 +155,7 @@ export class ModelConversation {
   unreact(person: Person, seq: number, emoji: string): Outcome {
     const message = this.messages.get(seq)
     if (message === undefined || !this.sees(person, seq)) return "NotFound"
+    if (this.muted.has(person)) return "Forbidden"
     const given = message.reactions.get(emoji)
     if (given === undefined || !given.delete(person)) return "ok"
     if (given.size === 0) message.reactions.delete(emoji)
@@ -164,6 +166,7 @@ export class ModelConversation {
   pin(person: Person, seq: number, pinned: boolean): Outcome {
     const message = this.messages.get(seq)
     if (message === undefined || !this.sees(person, seq)) return "NotFound"
+    if (this.muted.has(person)) return "Forbidden"
     if (this.kind === "group" && this.members.get(person)?.role === "member") return "Forbidden"
     if (message.pinned === pinned) return "ok"
     if (message.deleted) return "message-deleted"
@@ -254,6 +257,7 @@ export class ModelConversation {
   setHistory(actor: Person, all: boolean): Outcome {
     const me = this.members.get(actor)
     if (me === undefined) return "NotFound"
+    if (this.muted.has(actor)) return "Forbidden"
     if (this.kind === "dm") return "not-a-group"
     if (me.role !== "owner") return "Forbidden"
     if (all === this.historyForAll) return "ok"
@@ -262,7 +266,7 @@ export class ModelConversation {
     return "ok"
   }
 
-  /** What a member is shown of the messages outside of threads, or undefined for who is no member. */
+  /** The messages outside of threads as a member sees them, or undefined for a non-member. */
   history(person: Person) {
     const me = this.members.get(person)
     if (me === undefined) return undefined
@@ -277,7 +281,7 @@ export class ModelConversation {
     return [...reactions].flatMap(([emoji, people]) => (people.has(person) ? [emoji] : []))
   }
 
-  /** The log as a member is shown it. */
+  /** The log as a member sees it. */
   log(person: Person): ReadonlyArray<object> | undefined {
     const me = this.members.get(person)
     if (me === undefined) return undefined
@@ -325,7 +329,7 @@ export class ModelConversation {
     return me !== undefined && this.messages.has(seq) && seq >= me.visibleFromSeq
   }
 
-  /** A root that is hidden is found by its id all the same, when one of its replies is seen. */
+  /** Finds the root of a thread. A hidden root is found by its id when the member sees one of its replies. */
   private rootFor(person: Person, seq: number): number | undefined {
     const message = this.messages.get(seq)
     if (message === undefined) return undefined

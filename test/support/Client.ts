@@ -3,6 +3,10 @@ import { Data, Effect, Schema } from "effect"
 import { type ClientOptions, WebSocket } from "ws"
 import { mustBeDescribed, mustBeDescribedFrame } from "./Documented.ts"
 
+export { frameBytes } from "./FrameBytes.ts"
+
+import { patience } from "./TimeLimits.ts"
+
 const Person = Schema.Struct({ id: Schema.String, username: Schema.String, displayName: Schema.String })
 
 const Message = Schema.Struct({
@@ -12,7 +16,7 @@ const Message = Schema.Struct({
   clientMessageId: Schema.String,
   body: Schema.String
 })
-export type Message = typeof Message.Type
+type Message = typeof Message.Type
 
 const Me = Schema.Struct({ readSeq: Schema.Int, unreadCount: Schema.Int })
 
@@ -24,7 +28,7 @@ const Conversation = Schema.Struct({
   me: Me
 })
 
-/** An error as HTTP and sockets tell it. */
+/** An error as HTTP and sockets answer with it. */
 export const ProblemBody = Schema.Struct({
   type: Schema.String,
   title: Schema.String,
@@ -36,7 +40,7 @@ export const ProblemBody = Schema.Struct({
 })
 
 const fields = {
-  id: Schema.optionalKey(Schema.Union([Schema.Finite, Schema.String])),
+  id: Schema.optionalKey(Schema.NullOr(Schema.Union([Schema.Finite, Schema.String]))),
   ok: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown)),
   error: Schema.optionalKey(ProblemBody),
   event: Schema.optionalKey(Schema.String),
@@ -60,23 +64,20 @@ const fields = {
 
 const decodeFrame = Schema.decodeUnknownSync(Schema.Struct(fields))
 
-/** What the server said: the fields that tests look at, and all of it as `json`. */
-export type Frame = Schema.Struct<typeof fields>["Type"] & { readonly json: unknown }
+/** A frame of the server: the fields that tests look at, and the whole as `json`. */
+type Frame = Schema.Struct<typeof fields>["Type"] & { readonly json: unknown }
 
-/** The upgrade was answered with something else than 101. */
-export class Refused extends Data.TaggedError("Refused")<{
+/** The upgrade was answered with a status other than 101. */
+class Refused extends Data.TaggedError("Refused")<{
   readonly status: number
   readonly headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
   readonly body: string
 }> {}
 
-export interface Closed {
+interface Closed {
   readonly code: number
   readonly reason: string
 }
-
-/** Nothing that a test waits for takes longer than this, in milliseconds. */
-const patience = 15_000
 
 const late = <A, E, R>(self: Effect.Effect<A, E, R>, what: () => string) =>
   Effect.timeoutOrElse(self, {
@@ -90,9 +91,11 @@ const brief = (frames: ReadonlyArray<Frame>) =>
     .map(({ json }) => JSON.stringify(json).slice(0, 200))
     .join("\n")
 
-/** A WebSocket client that does nothing by itself: no reconnecting, no answer to `ping`, no repair. */
+/** A WebSocket client that does nothing by itself: it does not reconnect, answer `ping` or repair. */
 export class Client {
-  /** Everything received, in order. */
+  /** The number of items in each array frame. */
+  readonly arrays: Array<number> = []
+  /** All received frames in order; the items of an array count one by one. */
   readonly frames: Array<Frame> = []
   private readonly ws: WebSocket
   private readonly tcp: () => Socket | undefined
@@ -101,20 +104,23 @@ export class Client {
   private onClose: Array<() => void> = []
   private ended: Closed | undefined
   private lastId = 0
-  /** What was asked for, by the ids of the commands. */
+  /** The operations that were asked for, by the ids of the commands. */
   private readonly asked = new Map<unknown, string>()
 
   constructor(ws: WebSocket, tcp: () => Socket | undefined, described: boolean) {
     this.ws = ws
     this.tcp = tcp
     ws.on("message", (data) => {
-      const json: unknown = JSON.parse(data.toString())
-      if (described) mustBeDescribedFrame(json, this.asked.get(Object(json).id))
-      const frame = { ...decodeFrame(json), json }
-      this.frames.push(frame)
-      const waiter = this.waiting.find(({ wants }) => wants(frame))
-      if (waiter === undefined) this.unread.push(frame)
-      else waiter.resume(frame)
+      const received: unknown = JSON.parse(data.toString())
+      if (Array.isArray(received)) this.arrays.push(received.length)
+      for (const json of Array.isArray(received) ? received : [received]) {
+        if (described) mustBeDescribedFrame(json, this.asked.get(Object(json).id))
+        const frame = { ...decodeFrame(json), json }
+        this.frames.push(frame)
+        const waiter = this.waiting.find(({ wants }) => wants(frame))
+        if (waiter === undefined) this.unread.push(frame)
+        else waiter.resume(frame)
+      }
     })
     ws.on("error", () => {})
     ws.on("close", (code, reason) => {
@@ -148,38 +154,38 @@ export class Client {
       this.asked.set(JSON.parse(id), op)
   }
 
-  /** Sends a command and does not wait: its id. */
+  /** Sends a command without waiting, and returns its id. */
   request(op: string, data?: unknown): number {
     const id = ++this.lastId
     this.send({ id, op, ...(data !== undefined && { data }) })
     return id
   }
 
-  /** Sends a command: its answer. */
+  /** Sends a command, and waits for its answer. */
   command(op: string, data?: unknown): Effect.Effect<Frame> {
     return Effect.suspend(() => this.answer(this.request(op, data)))
   }
 
-  /** The answer to a command that was sent. */
+  /** Waits for the answer to a command that was sent. */
   answer(id: number | string): Effect.Effect<Frame> {
     return this.next((frame) => frame.id === id, `an answer to ${id}`)
   }
 
-  /** Sends a command that must succeed: its `ok`. */
+  /** Sends a command that must succeed, and returns its `ok`. */
   ok(op: string, data?: unknown): Effect.Effect<Record<string, unknown>> {
     return Effect.flatMap(this.command(op, data), ({ json, ok }) =>
       ok === undefined ? Effect.die(new Error(`${op}: ${JSON.stringify(json)}`)) : Effect.succeed(ok)
     )
   }
 
-  /** Sends a command that must fail: its `error`. */
+  /** Sends a command that must fail, and returns its `error`. */
   error(op: string, data?: unknown): Effect.Effect<typeof ProblemBody.Type> {
     return Effect.flatMap(this.command(op, data), ({ error, json }) =>
       error === undefined ? Effect.die(new Error(`${op}: ${JSON.stringify(json)}`)) : Effect.succeed(error)
     )
   }
 
-  /** Takes the first frame, received or still to come, that nobody has taken and that is wanted. */
+  /** Takes the first frame that `wants` accepts and that nobody has taken, received or still to come. */
   next(wants: (frame: Frame) => boolean, what = "a frame"): Effect.Effect<Frame> {
     return late(
       Effect.callback<Frame>((resume) => {
@@ -211,7 +217,7 @@ export class Client {
     )
   }
 
-  /** The next event of that name, of that conversation when one is given. */
+  /** Takes the next event of that name, of that conversation when one is given. */
   event(name: string, conversationId?: string): Effect.Effect<Frame> {
     return this.next(
       (frame) => frame.event === name && (conversationId === undefined || frame.conversationId === conversationId),
@@ -219,7 +225,7 @@ export class Client {
     )
   }
 
-  /** The event of that `seq` in a conversation. */
+  /** Takes the event of that `seq` in a conversation. */
   seq(conversationId: string, seq: number): Effect.Effect<Frame> {
     return this.next(
       (frame) => frame.conversationId === conversationId && frame.seq === seq,
@@ -227,7 +233,7 @@ export class Client {
     )
   }
 
-  /** The seqs of a conversation in the order in which they came. */
+  /** The received seqs of a conversation, in order. */
   seqs(conversationId: string): ReadonlyArray<number> {
     return this.frames.flatMap((frame) =>
       frame.conversationId === conversationId && frame.seq !== undefined ? [frame.seq] : []
@@ -239,7 +245,7 @@ export class Client {
     return this.command("hello", { token, ...rest })
   }
 
-  /** Says hello and waits until it is served: the answer and the frames up to the last `ready`. */
+  /** Says hello and waits for the last `ready`: the answer and the frames up to it. */
   ready(token: string, rest: object = {}): Effect.Effect<ReadonlyArray<Frame>> {
     return Effect.gen({ self: this }, function* () {
       const answer = yield* this.hello(token, rest)
@@ -249,7 +255,7 @@ export class Client {
     })
   }
 
-  /** When and how the server or the connection ended. */
+  /** Waits for the end of the connection, and says how it ended. */
   get closed(): Effect.Effect<Closed> {
     return late(
       Effect.callback<Closed>((resume) => {
@@ -279,15 +285,15 @@ export class Client {
     this.ws.close(code)
   }
 
-  /** Ends the connection without a word. */
+  /** Ends the connection without a close frame. */
   terminate(): void {
     this.ws.terminate()
   }
 }
 
 /**
- * Connects to `/v1/ws` of a service at an `http:` URL. Terminated with the scope. What the server says must be what
- * `/asyncapi.json` describes, unless `described` is false.
+ * Connects to `/v1/ws` of a service at an `http:` URL, until the scope closes. Frames of the server must match
+ * `/asyncapi.json`, unless `described` is false.
  */
 export const connect = (
   url: string,
@@ -328,27 +334,6 @@ export const connect = (
     (client) => Effect.sync(() => client.terminate())
   )
 
-/** The bytes of one frame of the protocol (RFC 6455 §5.2), right or wrong: below 65,536 bytes. */
-export const frameBytes = (
-  payload: Uint8Array,
-  {
-    masked = true,
-    opcode = 1,
-    rsv = 0,
-    fin = true
-  }: { masked?: boolean; opcode?: number; rsv?: number; fin?: boolean } = {}
-): Uint8Array => {
-  const { length } = payload
-  const mask = Buffer.from([1, 2, 3, 4])
-  const size = length < 126 ? [length] : [126, length >> 8, length & 255]
-  const [first = 0, ...more] = size
-  return Buffer.concat([
-    Buffer.from([(fin ? 0x80 : 0) | (rsv << 4) | opcode, (masked ? 0x80 : 0) | first, ...more]),
-    masked ? mask : Buffer.alloc(0),
-    masked ? payload.map((byte, index) => byte ^ (mask[index % 4] ?? 0)) : payload
-  ])
-}
-
 const Login = Schema.Struct({
   accessToken: Schema.String,
   refreshToken: Schema.String,
@@ -364,12 +349,13 @@ const decodeHistory = Schema.decodeUnknownSync(
   Schema.Struct({ items: Schema.Array(Message), hasAfter: Schema.Boolean })
 )
 
-/** Somebody with an account, signed in. */
+/** A user with an account, signed in. */
 export interface Account {
   readonly id: string
   readonly username: string
   readonly password: string
   readonly token: string
+  readonly refreshToken: string
   readonly sessionId: string
 }
 
@@ -377,20 +363,25 @@ let people = 0
 
 /** The HTTP API of a service, as far as tests of sockets need it. */
 export const api = (url: string) => {
-  const ask = (method: string, path: string, { json, token }: { json?: unknown; token?: string } = {}) =>
+  const ask = (
+    method: string,
+    path: string,
+    { actAs, json, token }: { json?: unknown; token?: string; actAs?: string } = {}
+  ) =>
     Effect.promise(async (signal) => {
       const response = await fetch(url + path, {
         method,
         signal,
         headers: {
           ...(json !== undefined && { "content-type": "application/json" }),
-          ...(token !== undefined && { authorization: `Bearer ${token}` })
+          ...(token !== undefined && { authorization: `Bearer ${token}` }),
+          ...(actAs !== undefined && { "chat-act-as": actAs })
         },
         ...(json !== undefined && { body: JSON.stringify(json) })
       })
       const text = await response.text()
       const { headers, status } = response
-      mustBeDescribed({ method, path, status, contentType: headers.get("content-type"), text })
+      mustBeDescribed({ method, path, status, headers, text })
       const body: unknown = text === "" ? undefined : JSON.parse(text)
       return { status: response.status, headers: response.headers, body }
     })
@@ -402,17 +393,31 @@ export const api = (url: string) => {
         : Effect.die(new Error(`${args[0]} ${args[1]}: ${answer.status} ${JSON.stringify(answer.body)}`))
     )
 
+  const openDm = (me: Account, peer: Account) =>
+    Effect.map(
+      must("POST", "/v1/conversations", { token: me.token, json: { kind: "dm", userId: peer.id } }),
+      (body) => decodeConversation(body).id
+    )
+
   const login = (username: string, password: string) =>
     Effect.map(must("POST", "/v1/auth/login", { json: { login: username, password } }), (body): Account => {
-      const { accessToken, sessionId, user } = decodeLogin(body)
-      return { id: user.id, username, password, token: accessToken, sessionId }
+      const { accessToken, refreshToken, sessionId, user } = decodeLogin(body)
+      return { id: user.id, username, password, token: accessToken, refreshToken, sessionId }
+    })
+
+  /** The account with the next pair of tokens. */
+  const refresh = (account: Account) =>
+    Effect.map(must("POST", "/v1/auth/refresh", { json: { refreshToken: account.refreshToken } }), (body): Account => {
+      const { accessToken, refreshToken } = decodeLogin(body)
+      return { ...account, token: accessToken, refreshToken }
     })
 
   return {
     ask,
     must,
     login,
-    /** A new account, signed in. */
+    refresh,
+    /** Makes an account, and signs in. */
     register: (name = "user") =>
       Effect.gen(function* () {
         const username = `${name}${process.pid}.${++people}`
@@ -421,12 +426,10 @@ export const api = (url: string) => {
         decodePerson(yield* must("POST", "/v1/auth/register", { json }))
         return yield* login(username, password)
       }),
-    /** The id of the DM of two people. */
-    dm: (me: Account, peer: Account) =>
-      Effect.map(
-        must("POST", "/v1/conversations", { token: me.token, json: { kind: "dm", userId: peer.id } }),
-        (body) => decodeConversation(body).id
-      ),
+    /** The id of the DM that the first account opens; it shows to the other one with its first message. */
+    openDm,
+    /** The id of a DM that both accounts have opened, so that both have it in their lists. */
+    dm: (me: Account, peer: Account) => Effect.andThen(openDm(me, peer), openDm(peer, me)),
     group: (me: Account, ...members: ReadonlyArray<Account>) =>
       Effect.map(
         must("POST", "/v1/conversations", {

@@ -12,8 +12,8 @@ declare module "vitest" {
   }
 }
 
-/** What the global set-up found; null where there is no such PostgreSQL. */
-export interface TestClusters {
+/** The PostgreSQL servers that the global set-up found; null for one that does not exist. */
+interface TestClusters {
   readonly embedded: Cluster | null
   readonly server: Cluster | null
 }
@@ -28,7 +28,7 @@ const isAlive = (pid: number) => {
   }
 }
 
-/** Names of databases: each carries the id of the process that made it, so that leftovers can be told. */
+/** Names of databases. Each has the id of the process that made it, so that leftovers can be recognised. */
 export const owned = {
   prefix,
   name: (what: string) => `${prefix}${process.pid}_${what}`,

@@ -1,8 +1,9 @@
 import { createServer, type ServerResponse } from "node:http"
 import { Effect, Schedule, Schema } from "effect"
 import { readStruct, type Struct, type Value } from "./Thrift.ts"
+import { patience } from "./TimeLimits.ts"
 
-/** A span as a collector reads it, whatever it came as. */
+/** A span as a collector reads it, in either format. */
 export interface Collected {
   readonly protocol: "jaeger" | "otlp"
   readonly service: string
@@ -121,7 +122,7 @@ const readOtlp = (body: Buffer): ReadonlyArray<Collected> =>
     )
   )
 
-/** Where a collector's spans are sent to. */
+/** The paths to which spans are sent. */
 export const endpoints = { jaeger: "/api/traces", otlp: "/v1/traces" }
 
 /**
@@ -176,10 +177,10 @@ export const startCollector = Effect.gen(function* () {
     spans,
     errors,
     state,
-    /** All that has come, as one text to search. */
+    /** Everything that has arrived, as one text to search. */
     text: () => Buffer.concat(bodies).toString("latin1"),
     endpoint: (protocol: keyof typeof endpoints) => `http://127.0.0.1:${port}${endpoints[protocol]}`,
-    /** Waits for a span, and gives it. */
+    /** Waits for a span, and returns it. */
     span: (wants: (span: Collected) => boolean, what: string) =>
       Effect.suspend(() => {
         const found = spans.find(wants)
@@ -187,7 +188,7 @@ export const startCollector = Effect.gen(function* () {
       }).pipe(
         Effect.retry(Schedule.spaced("20 millis")),
         Effect.timeoutOrElse({
-          duration: "20 seconds",
+          duration: patience,
           orElse: () =>
             Effect.suspend(() =>
               Effect.die(new Error(`no ${what} among ${spans.map(({ name }) => name).join(", ")}; ${errors.join()}`))

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url"
 import { Schema } from "effect"
 import * as Yaml from "effect/encoding/Yaml"
 
+/** The directory of the repository. */
 export const root = fileURLToPath(new URL("../..", import.meta.url))
 
 /** `docker-compose.yml` as it is written. */
@@ -19,10 +20,11 @@ const Service = Schema.Struct({
   environment: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
   ports: Schema.optionalKey(Schema.Array(Schema.String)),
   volumes: Schema.optionalKey(Schema.Array(Schema.String)),
+  logging: Schema.Struct({ options: Schema.Record(Schema.String, Schema.String) }),
   healthcheck: Schema.Struct({ test: Schema.Array(Schema.String) })
 })
 
-/** What the tests look at. */
+/** The parts that the tests look at. */
 export const compose = Schema.decodeUnknownSync(
   Schema.Struct({
     services: Schema.Record(Schema.String, Service),
@@ -30,11 +32,11 @@ export const compose = Schema.decodeUnknownSync(
   })
 )(document)
 
-/** The environment of a service where nobody has set a variable: `${NAME:-default}` is its default. */
+/** A text in which no variable is set: `${NAME:-default}` is its default. */
+export const withDefaults = (text: string) => text.replace(/\$\{\w+:-([^}]*)\}/g, "$1")
+
+/** The environment of a service when no variable is set: `${NAME:-default}` is its default. */
 export const environmentOf = (name: string): Record<string, string> =>
   Object.fromEntries(
-    Object.entries(compose.services[name]?.environment ?? {}).map(([key, value]) => [
-      key,
-      value.replace(/\$\{\w+:-([^}]*)\}/g, "$1")
-    ])
+    Object.entries(compose.services[name]?.environment ?? {}).map(([key, value]) => [key, withDefaults(value)])
   )

@@ -5,14 +5,14 @@ import { Schema } from "effect"
 import { root } from "./Compose.ts"
 
 /** What the image runs, and with what; paths begin with `directory` instead of `/`. */
-export interface Image {
+interface Image {
   readonly directory: string
   readonly workdir: string
   readonly user: string
   readonly environment: Readonly<Record<string, string>>
   readonly entrypoint: ReadonlyArray<string>
   readonly healthcheck: ReadonlyArray<string>
-  /** What each stage is built from. */
+  /** The base image of each stage. */
   readonly bases: ReadonlyArray<string>
 }
 
@@ -27,28 +27,31 @@ const decodeLock = Schema.decodeUnknownSync(
 
 const isThere = (path: string) => statSync(path, { throwIfNoEntry: false }) !== undefined
 
-/** As `cp -al`: nothing is copied but the tree. */
+/** Links files like `cp -al`: only the tree of directories is copied. */
 const link = (from: string, to: string) => {
   mkdirSync(dirname(to), { recursive: true })
   execFileSync("cp", ["-al", from, to])
 }
 
-/** What `npm ci --omit=dev` would install, linked from what is installed: the lockfile says which packages are which. */
-const installProduction = (directory: string) => {
+/**
+ * Links the packages that `npm ci`, perhaps with `--omit=dev`, would install from the installed ones; the lockfile says
+ * which those are.
+ */
+const install = (directory: string, production: boolean) => {
   const { packages } = decodeLock(readFileSync(join(directory, "package-lock.json"), "utf8"))
-  // Those inside another one come with it.
+  // Packages inside another package come with it.
   const own = Object.entries(packages).filter(([path]) => path.lastIndexOf("node_modules/") === 0)
   for (const [path, { dev = false }] of own)
-    if (!dev && isThere(join(root, path))) link(join(root, path), join(directory, path))
+    if (!(dev && production) && isThere(join(root, path))) link(join(root, path), join(directory, path))
 }
 
-const npm = "npm ci --omit=dev --ignore-scripts --no-audit --no-fund"
+const npm = /^npm ci( --omit=dev)? --ignore-scripts --no-audit --no-fund$/
 
-/** The patterns of `.dockerignore`, which lets through what it names with `!` only. */
+/** The patterns of `.dockerignore`, which lets only the files through that it names with `!`. */
 const context = readFileSync(join(root, ".dockerignore"), "utf8").trim().split("\n")
 if (context[0] !== "*") throw new Error(".dockerignore must leave out all that it does not name")
 
-/** Carries out the `Dockerfile` without an engine, each stage in a directory of its own, and gives the last one. */
+/** Carries out the `Dockerfile` without an engine, each stage in a directory of its own, and returns the last one. */
 export const buildImage = (directory: string): Image => {
   const text = readFileSync(join(root, "Dockerfile"), "utf8")
   const stages = new Map<string, string>()
@@ -101,7 +104,7 @@ export const buildImage = (directory: string): Image => {
         break
       }
       case "RUN":
-        if (rest === npm) installProduction(at("."))
+        if (npm.test(rest)) install(at("."), rest.includes("--omit=dev"))
         else execFileSync("sh", ["-c", rest], { cwd: at(".") })
         break
       case "USER":

@@ -1,10 +1,10 @@
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js"
 import formats from "ajv-formats"
-import { asyncApiDocument, openApiDocument } from "../../src/http/Docs.ts"
-import { isRecord } from "../../src/http/JsonSchemas.ts"
+import { asyncApiDocument, openApiDocument } from "../../src/http/documents/Docs.ts"
+import { isRecord } from "../../src/http/documents/JsonSchemas.ts"
 
-/** A copy in which no object may have a property that is not described. */
-export const closed = (schema: unknown): unknown => {
+/** A copy of the schema in which no object may have a property that is not described. */
+const closed = (schema: unknown): unknown => {
   if (Array.isArray(schema)) return schema.map(closed)
   if (!isRecord(schema)) return schema
   const open = schema.additionalProperties === undefined || schema.additionalProperties === true
@@ -21,7 +21,7 @@ const within = (value: unknown, ...keys: ReadonlyArray<string>): unknown =>
 const pointer = (keys: ReadonlyArray<string>) =>
   keys.map((key) => encodeURIComponent(key.replaceAll("~", "~0").replaceAll("/", "~1"))).join("/")
 
-/** One of the documents, whose parts are made into validators when they are first needed. */
+/** Reads one of the documents; its parts become validators when they are first needed. */
 const make = (id: string, document: () => object) => {
   let whole: unknown
   const known = new Map<string, ValidateFunction | undefined>()
@@ -51,7 +51,7 @@ const asyncApi = make("asyncapi", asyncApiDocument)
 
 let templates: ReadonlyArray<readonly [string, RegExp]> | undefined
 
-/** The path of the document which a URL's path is; one without parameters before one with. */
+/** The path of the document that matches the path of a URL; one without parameters comes before one with. */
 const templateOf = (path: string) => {
   templates ??= entries(within(openApi.get(), "paths"))
     .map(
@@ -62,21 +62,21 @@ const templateOf = (path: string) => {
   return templates.find(([, shape]) => shape.test(path))?.[0]
 }
 
-/** Where no operation is described, all that may be said is that there is none, or that it went wrong before that. */
+/** Where no operation is described, the only valid answer is a problem. */
 const anyProblem = (value: unknown) =>
   asyncApi.complaint(value, "components", "messages", "problem", "payload", "properties", "error")
 
-export interface Told {
+interface HttpAnswer {
   readonly method: string
   /** With or without a query. */
   readonly path: string
   readonly status: number
-  readonly contentType: string | null
+  readonly headers: Headers
   readonly text: string
 }
 
-const told = ({ contentType, method, path, status, text }: Told): string | undefined => {
-  const type = contentType?.split(";", 1)[0] ?? ""
+const complaintOf = ({ headers, method, path, status, text }: HttpAnswer): string | undefined => {
+  const type = headers.get("content-type")?.split(";", 1)[0] ?? ""
   const template = templateOf(path.split("?", 1)[0] ?? "")
   const operation = template && within(openApi.get(), "paths", template, method.toLowerCase())
   if (template === undefined || operation === undefined) {
@@ -89,22 +89,27 @@ const told = ({ contentType, method, path, status, text }: Told): string | undef
   const shared = within(given, "$ref")
   const keys = typeof shared === "string" ? shared.slice("#/".length).split("/") : place
   const response = within(openApi.get(), ...keys)
+  const missing = entries(within(response, "headers")).find(([name]) => /^RateLimit/.test(name) && !headers.has(name))
+  if (missing !== undefined) return `has no ${missing[0]}`
   const content = within(response, "content")
   if (text === "" && content === undefined) return undefined
+  if (within(content, "*/*") !== undefined) return undefined
   if (within(content, type) === undefined) return `has no content ${type}`
   return type.endsWith("json") && !type.endsWith("ndjson")
     ? openApi.complaint(JSON.parse(text), ...keys, "content", type, "schema")
     : undefined
 }
 
-/** Fails unless OpenAPI says that such an answer can come. */
-export const mustBeDescribed = (answer: Told): void => {
-  const complaint = told(answer)
+/** Fails unless OpenAPI describes such an answer. */
+export const mustBeDescribed = (answer: HttpAnswer): void => {
+  const complaint = complaintOf(answer)
   if (complaint !== undefined)
     throw new Error(`${answer.method} ${answer.path} → ${answer.status} against /openapi.json: ${complaint}`)
 }
 
-/** Fails unless AsyncAPI says that the server may send such a frame; `op` is what it answers, if that is known. */
+/**
+ * Fails unless AsyncAPI describes such a frame of the server. `op` is the operation that it answers, if that is known.
+ */
 export const mustBeDescribedFrame = (frame: unknown, op: string | undefined): void => {
   const name = isRecord(frame) && "event" in frame ? `event.${String(frame.event)}` : undefined
   if (name === undefined && op === undefined) return

@@ -5,11 +5,11 @@ import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { PgConnection } from "@effect/sql-pg"
 import { Effect, Schedule, Schema } from "effect"
-import type { Durability } from "../../src/layers/EmbeddedPostgresFiles.ts"
+import type { Durability } from "../../src/layers/postgres/EmbeddedPostgresFiles.ts"
 
 const Address = Schema.Struct({ host: Schema.String, port: Schema.Int, username: Schema.String })
 
-/** What the process says when it is up, or why it is not. */
+/** The line that the process prints when it is up, or why it is not. */
 const Line = Schema.fromJsonString(
   Schema.Union([
     Schema.Struct({ address: Address }),
@@ -19,7 +19,7 @@ const Line = Schema.fromJsonString(
 
 const script = fileURLToPath(new URL("./embeddedMain.ts", import.meta.url))
 
-/** The process is there, and not a zombie that nobody has waited for yet. */
+/** Whether the process runs, and is not a zombie that nobody has waited for. */
 export const isRunning = (pid: number) => {
   try {
     return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")
@@ -34,13 +34,14 @@ export const gone = (pid: number) =>
     Effect.repeat({ while: (running) => running, schedule: Schedule.spaced("10 millis") })
   )
 
+/** The process id of the server of a data directory. */
 export const postmasterOf = (dataDir: string) =>
   Number.parseInt(readFileSync(join(dataDir, "postgres/postmaster.pid"), "utf8"), 10)
 
-/** The server and all its processes. */
+/** The ids of the server and its child processes. */
 export const processesOf = (postmaster: number) => [
   postmaster,
-  // It exits with 1 where there is none.
+  // `ps` exits with 1 when there are none.
   ...spawnSync("ps", ["-o", "pid=", "--ppid", String(postmaster)], { encoding: "utf8" })
     .stdout.split(/\s+/)
     .filter((pid) => pid !== "")
@@ -95,14 +96,14 @@ export const spawnService = Effect.fnUntraced(function* (
   return { pid: child.pid ?? 0, first, exit, lines, kill: (signal: NodeJS.Signals) => child.kill(signal) }
 })
 
-/** As `spawnService`, for a start that must succeed: its address. */
+/** Starts the process, which must succeed, and returns the address of its server. */
 export const spawnStarted = Effect.fnUntraced(function* (...args: Parameters<typeof spawnService>) {
   const service = yield* spawnService(...args)
   if ("error" in service.first) return yield* Effect.die(new Error(service.first.error.message))
   return { ...service, address: service.first.address }
 })
 
-/** One statement on a connection of its own. */
+/** Runs one statement on a new connection. */
 export const query = (address: typeof Address.Type, statement: string) =>
   Effect.scoped(
     Effect.flatMap(PgConnection.make({ ...address, database: "postgres" }), (connection) =>

@@ -2,14 +2,14 @@ import { Effect, Latch, Random, Schema } from "effect"
 import { FaultSocket, type Frame, NoAnswer } from "./FaultSocket.ts"
 import type { ClientHistory, Connected, Send, View } from "./History.ts"
 
-/** A node, as clients reach it. */
-export interface Endpoint {
+/** The address of a node for clients. */
+interface Endpoint {
   readonly name: string
   readonly url: string
 }
 
-/** Somebody who is signed in. */
-export interface Someone {
+/** A user who is signed in. */
+interface Someone {
   readonly id: string
   readonly username: string
   readonly token: string
@@ -21,7 +21,7 @@ interface MutableView extends View {
   readonly events: Map<number, string>
 }
 
-/** What has come of a conversation since its reset, until it is fetched again. */
+/** The frames of a conversation since its reset, until it is fetched again. */
 interface Reset {
   readonly head: number
   readonly later: Array<readonly [seq: number, what: string]>
@@ -52,13 +52,13 @@ const decodeConversation = Schema.decodeUnknownSync(
 /** Errors after which the same command may succeed. */
 const passing = new Set(["/problems/unavailable", "/problems/rate-limited"])
 
-/** The longest wait before a client connects or asks again, in milliseconds; each wait is a random part of it. */
+/** The longest pause before a client connects or asks again, in milliseconds; each pause is a random part of it. */
 const longestBackOff = 1500
 
 /**
- * A client as the contract wants it: it keeps a cursor for each conversation, resumes with them on whatever node it
- * finds, fetches again what is reset, and repeats each send under the same id until it is acknowledged. It writes down
- * everything that it does and sees.
+ * A client as the contract describes it: it keeps a cursor for each conversation, resumes with them on any node,
+ * fetches again what is reset, and repeats each send under the same id until it is acknowledged. It records everything
+ * that it does and sees.
  */
 export class FaultClient implements ClientHistory {
   readonly userId: string
@@ -91,7 +91,7 @@ export class FaultClient implements ClientHistory {
     this.node = first
   }
 
-  /** Where it is connected, or will be next. */
+  /** The node to which it is connected, or will be next. */
   get at(): string {
     return this.node.name
   }
@@ -100,7 +100,7 @@ export class FaultClient implements ClientHistory {
     return this.ready.isOpen()
   }
 
-  /** Connects, and connects again whenever the connection is lost, until it is interrupted. */
+  /** Connects, and reconnects whenever the connection is lost, until it is interrupted. */
   get life(): Effect.Effect<never> {
     return Effect.gen({ self: this }, function* () {
       for (let failures = 0; ; ) {
@@ -116,7 +116,7 @@ export class FaultClient implements ClientHistory {
     })
   }
 
-  /** Leaves the node, with or without a word, and goes on at another one. */
+  /** Leaves the node, with or without a close frame, and continues at another one. */
   readonly move = Effect.gen({ self: this }, function* () {
     this.wantsOther = true
     this.socket?.end("moving", yield* Random.nextBoolean)
@@ -151,7 +151,7 @@ export class FaultClient implements ClientHistory {
     })
   }
 
-  /** Marks all that it has of the conversation as read. */
+  /** Marks everything that it has of the conversation as read. */
   mark(conversationId: string): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const seq = this.cursors.get(conversationId)
@@ -164,14 +164,14 @@ export class FaultClient implements ClientHistory {
     })
   }
 
-  /** The id of the DM with somebody, made when there is none. */
+  /** The id of the DM with a user, which is opened if needed. */
   dm(userId: string): Effect.Effect<string> {
     return this.persist("POST", "/v1/conversations", { kind: "dm", userId }).pipe(
       Effect.map((body) => decodeConversation(body).id)
     )
   }
 
-  /** Asks for the badges of these conversations. */
+  /** Fetches the unread counts of these conversations. */
   count(conversationIds: Iterable<string>): Effect.Effect<void> {
     return Effect.forEach(
       conversationIds,
@@ -263,7 +263,7 @@ export class FaultClient implements ClientHistory {
     }
   }
 
-  /** Shows the conversation from here on. */
+  /** Begins to show the conversation at this seq. */
   private begin(id: string, seq: number): void {
     this.cursors.set(id, seq)
     this.views.set(id, { after: seq, messagesOnlyUpTo: 0, events: new Map() })
@@ -279,7 +279,7 @@ export class FaultClient implements ClientHistory {
     }
   }
 
-  /** Drops what it has of the conversation and fetches it again; only then its cursor moves. */
+  /** Drops what it has of the conversation and fetches it again; its cursor moves only after that. */
   private refetch(id: string, reset: Reset, socket: FaultSocket): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const events = new Map<number, string>()
@@ -368,13 +368,13 @@ export class FaultClient implements ClientHistory {
         })
         const body: unknown = await response.json()
         if (response.status < 300) return body
-        // The body was too long on its way.
+        // The body took too long to arrive.
         if (response.status === 408) return undefined
         const type = typeof body === "object" && body !== null && "type" in body ? String(body.type) : "no problem"
         this.judge(`${method} ${path}`, type, JSON.stringify(body))
         return undefined
       },
-      // The node is away, or was while it answered.
+      // The node is down, or went down while it answered.
       catch: () => undefined
     }).pipe(
       Effect.timeout("15 seconds"),
@@ -382,7 +382,7 @@ export class FaultClient implements ClientHistory {
     )
   }
 
-  /** An error is only right when it will pass. */
+  /** Records a complaint, unless the error is a temporary one. */
   private judge(what: string, type: string, detail = ""): void {
     if (!passing.has(type)) this.complaints.push(`${what} is refused with ${type} ${detail}`)
   }

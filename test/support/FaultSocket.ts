@@ -39,20 +39,20 @@ export type Frame = typeof Frame.Type
 
 const decodeFrame = Schema.decodeUnknownSync(Schema.fromJsonString(Frame))
 
-/** The socket ended, or the answer did not come in time: whether the command was carried out is unknown. */
+/** The socket ended, or the answer did not come in time. It is not known whether the command was carried out. */
 export class NoAnswer extends Data.TaggedError("NoAnswer")<{ readonly reason: "lost" | "late" }> {}
 
 /** How long a client waits, in milliseconds: for the connection, for an answer, and for a sign of life when all is quiet. */
-export interface ClientPatience {
+interface ClientPatience {
   readonly connect: number
   readonly answer: number
   readonly quiet: number
   readonly ping: number
 }
 
-export const clientPatience: ClientPatience = { connect: 4000, answer: 20_000, quiet: 2500, ping: 3000 }
+const clientPatience: ClientPatience = { connect: 4000, answer: 20_000, quiet: 2500, ping: 3000 }
 
-/** One WebSocket that notices when the other side is gone: commands with answers, events to `onFrame`. */
+/** One WebSocket that notices when the other side is gone. Commands get their answers; events go to `onFrame`. */
 export class FaultSocket {
   private readonly ws: WebSocket
   private readonly patience: ClientPatience
@@ -119,7 +119,7 @@ export class FaultSocket {
     })
   }
 
-  /** Ends the connection, with a close frame or without a word. */
+  /** Ends the connection, with or without a close frame. */
   end(reason: string, politely = false): void {
     this.reason ??= reason
     if (politely) this.ws.close(1000)
@@ -134,7 +134,7 @@ export class FaultSocket {
       if (now - this.pingedAt > this.patience.ping) this.end("no answer to ping")
     } else if (now - this.heardAt > this.patience.quiet) {
       this.pingedAt = now
-      // Any frame that comes is the answer.
+      // Any frame that arrives counts as the answer.
       this.ws.send(JSON.stringify({ id: ++this.lastId, op: "ping" }))
     }
   }

@@ -3,30 +3,41 @@ import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import { Realtime, Services } from "../../src/App.ts"
 import type { Unavailable } from "../../src/domain/Problem.ts"
-import { RpcRoutes } from "../../src/http/RpcRoutes.ts"
-import { HttpRoutes, layerServer, serve } from "../../src/http/Server.ts"
-import { SocketRoute } from "../../src/http/SocketRoute.ts"
-import { makeLogger } from "../../src/layers/Logging.ts"
-import { AccessTokens } from "../../src/services/AccessTokens.ts"
-import { Conversations } from "../../src/services/Conversations.ts"
-import { Drain } from "../../src/services/Drain.ts"
-import { Limits } from "../../src/services/Limits.ts"
-import { Log } from "../../src/services/Log.ts"
-import { Nodes } from "../../src/services/Nodes.ts"
-import { Passwords } from "../../src/services/Passwords.ts"
-import { Presence } from "../../src/services/Presence.ts"
-import { type Published, PubSub, type Subject } from "../../src/services/PubSub.ts"
-import { Readiness } from "../../src/services/Readiness.ts"
-import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
+import { HttpRoutes, layerServer, serve } from "../../src/http/server/Server.ts"
+import { SocketRoute } from "../../src/http/server/SocketRoute.ts"
+import { makeLogger } from "../../src/layers/telemetry/Logging.ts"
+import { RpcRoutes } from "../../src/rpc/RpcRoutes.ts"
+import { Nodes } from "../../src/services/bus/Nodes.ts"
+import { PubSub } from "../../src/services/bus/PubSub.ts"
+import type { Published, Subject } from "../../src/services/bus/Subjects.ts"
+import { Conversations } from "../../src/services/conversations/Conversations.ts"
+import * as ConversationsSql from "../../src/services/conversations/ConversationsSql.ts"
+import { Images } from "../../src/services/files/Images.ts"
+import { AccessTokens } from "../../src/services/identity/AccessTokens.ts"
+import { ExternalTokens } from "../../src/services/identity/issuers/ExternalTokens.ts"
+import { Log } from "../../src/services/log/Log.ts"
+import * as LogSql from "../../src/services/log/LogSql.ts"
+import { StreamPositions } from "../../src/services/log/StreamPositions.ts"
+import { WrittenLogs } from "../../src/services/log/WrittenLogs.ts"
+import { Limits } from "../../src/services/platform/Limits.ts"
+import { AddressLimit } from "../../src/services/platform/load/AddressLimit.ts"
+import { HeavyReads } from "../../src/services/platform/load/HeavyReads.ts"
+import { Drain } from "../../src/services/platform/readiness/Drain.ts"
+import { Readiness } from "../../src/services/platform/readiness/Readiness.ts"
+import * as Presence from "../../src/services/presence/layer.ts"
+import * as BlobsMemory from "../../src/testing/memory/Blobs.ts"
+import * as PasswordsMemory from "../../src/testing/memory/Passwords.ts"
+import type { SettingsOverrides } from "../../src/testing/memory/Settings.ts"
+import * as SettingsMemory from "../../src/testing/memory/Settings.ts"
 import { Database } from "./Database.ts"
 
 type Hand = (events: ReadonlyArray<Published>) => void
 
-/** The bus between the services and the hub, which a test can make lose, swap or repeat what it carries. */
+/** The bus between the services and the hub. A test can make it lose, swap or repeat events. */
 export class Wire extends Context.Service<
   Wire,
   {
-    /** Gets what is published, and hands on what it likes. */
+    /** Receives the published events, and delivers those that it chooses. */
     carry: (subject: Subject, events: ReadonlyArray<Published>, hand: Hand) => void
   }
 >()("chat/test/Wire") {
@@ -50,9 +61,9 @@ const wiredPubSub = Layer.effect(
 
 type Wait = Effect.Effect<void, Unavailable>
 
-/** Where reads of the services can be made to wait, to fail or to die. */
-export class Gate extends Context.Service<Gate, { places: Wait; heads: Wait }>()("chat/test/Gate") {
-  static readonly layer = Layer.sync(Gate, () => ({ places: Effect.void, heads: Effect.void }))
+/** Lets tests delay reads of the services, or make them fail or die. */
+export class Gate extends Context.Service<Gate, { memberships: Wait; heads: Wait }>()("chat/test/Gate") {
+  static readonly layer = Layer.sync(Gate, () => ({ memberships: Effect.void, heads: Effect.void }))
 }
 
 const gated = Layer.mergeAll(
@@ -63,10 +74,10 @@ const gated = Layer.mergeAll(
       const inner = yield* Conversations
       return Conversations.of({
         ...inner,
-        places: (userId) => Effect.suspend(() => Effect.andThen(gate.places, inner.places(userId)))
+        memberships: (userId) => Effect.suspend(() => Effect.andThen(gate.memberships, inner.memberships(userId)))
       })
     })
-  ).pipe(Layer.provide(Conversations.layer)),
+  ).pipe(Layer.provide(ConversationsSql.layer)),
   Layer.effect(
     Log,
     Effect.gen(function* () {
@@ -74,10 +85,12 @@ const gated = Layer.mergeAll(
       const inner = yield* Log
       return Log.of({ ...inner, heads: (ids) => Effect.suspend(() => Effect.andThen(gate.heads, inner.heads(ids))) })
     })
-  ).pipe(Layer.provide(Log.layer))
+  ).pipe(Layer.provide(LogSql.layer)),
+  Layer.effect(WrittenLogs, WrittenLogs.use(Effect.succeed)).pipe(Layer.provide(LogSql.layer)),
+  StreamPositions.layer
 ).pipe(Layer.provideMerge(Gate.layer))
 
-/** The service in this process, as the network sees it, and what it has logged. */
+/** The service in this process as its network clients see it, and its log. */
 export class Service extends Context.Service<
   Service,
   { readonly url: string; readonly log: ReadonlyArray<Record<string, unknown>> }
@@ -85,23 +98,48 @@ export class Service extends Context.Service<
 
 const decodeLine = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
 
-/** Limits that no test of something else runs into. */
+/** Limits so high that only tests of limits reach them. */
 const generous = {
   registrationsPerMinuteAddress: 100_000,
   requestsPerMinute: 1_000_000,
+  conversationsPerMinute: 100_000,
+  firstContactsPerDay: 1_000_000,
+  additionsPerHour: 1_000_000,
+  addressRequestsPerSecond: 1_000_000,
+  addressRequestsBurst: 1_000_000,
   commandsPerSecond: 10_000,
   commandsBurst: 10_000,
   commandsInFlight: 1000
 }
 
-/** The whole gateway with all services, on a database of its own and with a bus that tests can break. */
+/** Files in memory, and nothing that decodes pictures. */
+const files = Layer.merge(BlobsMemory.layerMemory, Images.layerNone)
+
+/** The whole gateway with all services, on a new database and with a bus that tests can break. */
 export const gatewayService = (overrides: SettingsOverrides = {}) => {
   const log: Array<Record<string, unknown>> = []
   const services = Layer.merge(Services, Readiness.layer).pipe(
-    Layer.provideMerge(Layer.mergeAll(gated, Limits.layer, Presence.layer, AccessTokens.layer, Passwords.layerTest)),
-    Layer.provideMerge(Layer.merge(Nodes.layerAlone.pipe(Layer.provideMerge(wiredPubSub)), Drain.layer)),
     Layer.provideMerge(
-      Settings.layerTest({
+      Layer.mergeAll(
+        gated,
+        Presence.layer,
+        AccessTokens.layer,
+        ExternalTokens.layer,
+        PasswordsMemory.layerMemory,
+        files
+      )
+    ),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        Nodes.layerAlone.pipe(Layer.provideMerge(wiredPubSub)),
+        Drain.layer,
+        HeavyReads.layer,
+        AddressLimit.layer,
+        Limits.layer
+      )
+    ),
+    Layer.provideMerge(
+      SettingsMemory.layerMemory({
         ...overrides,
         server: { port: 0, ...overrides.server },
         limits: { ...generous, ...overrides.limits }

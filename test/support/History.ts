@@ -1,43 +1,43 @@
-/** A message that a client wants to be stored, and what it was told about it. */
+/** A message that a client wants to be stored, and the answer that it got. */
 export interface Send {
   readonly conversationId: string
   readonly clientMessageId: string
   readonly body: string
-  /** How often it was tried. */
+  /** The number of attempts. */
   attempts: number
   readonly acks: Array<{ readonly messageId: string; readonly seq: number; readonly duplicate: boolean }>
 }
 
-/** What a client was handed of one conversation's log. */
+/** A frame about one conversation that a client has received. */
 export interface Received {
   readonly event: string
   readonly conversationId: string
-  /** Undefined for what has no place in the log. */
+  /** The position in the log; undefined for a frame without one. */
   readonly seq: number | undefined
   readonly messageId: string | undefined
-  /** The seq that `conversation.reset`, `.added` and `.dirty` and the list of conversations name. */
+  /** The seq in `conversation.reset`, `.added` and `.dirty` and in the list of conversations. */
   readonly head: number | undefined
 }
 
-/** One connection from its hello on: everything of conversations in the order in which it came. */
+/** One connection: all frames about conversations from its hello on, in their order. */
 export interface Connected {
   readonly node: string
-  /** Absent from the hello: it asked for the list of conversations. */
+  /** The cursors in the hello; undefined when it asked for the list of conversations. */
   readonly cursors: ReadonlyMap<string, number> | undefined
   readonly received: Array<Received>
   /** Why it ended. */
   end: string
 }
 
-/** What a client knows of a conversation in the end: from which seq on, and what it shows at each. */
+/** The final state of a conversation in a client: from which seq on it shows the log, and what it shows at each seq. */
 export interface View {
   readonly after: number
-  /** Up to this seq it was fetched as history, which has the messages alone. */
+  /** Up to this seq the conversation was fetched as history, which has messages only. */
   readonly messagesOnlyUpTo: number
   readonly events: ReadonlyMap<number, string>
 }
 
-/** Everything that one client did and saw. */
+/** Everything that one client did and received. */
 export interface ClientHistory {
   readonly userId: string
   readonly name: string
@@ -50,13 +50,14 @@ export interface ClientHistory {
   /** The last seq that it has of each conversation. */
   readonly cursors: ReadonlyMap<string, number>
   readonly views: ReadonlyMap<string, View>
-  /** What no correct server says. */
+  /** Frames and answers that no correct server sends. */
   readonly complaints: ReadonlyArray<string>
-  /** `unreadCount` by conversation, as the service told at the end. */
+  /** `unreadCount` by conversation, as the service answered at the end. */
   readonly badges: ReadonlyMap<string, number>
 }
 
-export interface StoredMessage {
+/** A message as it is in the database. */
+interface StoredMessage {
   readonly seq: number
   readonly messageId: string
   readonly senderId: string
@@ -65,14 +66,15 @@ export interface StoredMessage {
   readonly deleted: boolean
 }
 
-export interface StoredMember {
+/** A membership as it is in the database. */
+interface StoredMember {
   readonly userId: string
   readonly visibleFromSeq: number
   readonly leftSeq: number | null
   readonly readSeq: number
 }
 
-/** A conversation as the database has it. */
+/** A conversation as it is in the database. */
 export interface Stored {
   readonly id: string
   readonly head: number
@@ -83,7 +85,7 @@ export interface Stored {
 
 type Report = (what: string) => void
 
-/** `seq` of the log is taken once each, from 1 to the head. */
+/** Checks that each seq of the log is taken once, from 1 to the head. */
 const checkLog = ({ events, head, id, messages }: Stored, report: Report) => {
   const seqs = [...messages, ...events].map(({ seq }) => seq).sort((a, b) => a - b)
   seqs.forEach((seq, index) => {
@@ -92,7 +94,10 @@ const checkLog = ({ events, head, id, messages }: Stored, report: Report) => {
   if (seqs.length !== head) report(`${id}: the head is ${head}, but there are ${seqs.length} events`)
 }
 
-/** Each acknowledged message is stored exactly once, at the seq that was told, and nothing else is stored. */
+/**
+ * Checks that each acknowledged message is stored exactly once, at the acknowledged seq, and that nothing else is
+ * stored.
+ */
 const checkSends = (clients: ReadonlyArray<ClientHistory>, stored: ReadonlyMap<string, Stored>, report: Report) => {
   const key = (conversationId: string, senderId: string, clientMessageId: string) =>
     `${conversationId} ${senderId} ${clientMessageId}`
@@ -124,7 +129,7 @@ const checkSends = (clients: ReadonlyArray<ClientHistory>, stored: ReadonlyMap<s
   for (const of of bySend.keys()) report(`${of} is stored, and nobody sent it`)
 }
 
-/** What stands at each seq of the log: the message's id, or the event's name. */
+/** The content of the log at each seq: the id of a message, or the name of an event. */
 const logOf = ({ events, messages }: Stored) =>
   new Map([
     ...messages.map(({ messageId, seq }) => [seq, messageId] as const),
@@ -133,7 +138,10 @@ const logOf = ({ events, messages }: Stored) =>
 
 type Logs = ReadonlyMap<string, ReadonlyMap<number, string>>
 
-/** Within one connection: each seq once, in order, without a hole, and what the log has there. */
+/**
+ * Checks, for one connection, that each seq came once, in order and without gaps, and that it is what the log has
+ * there.
+ */
 const checkOrder = (name: string, { cursors, node, received }: Connected, logs: Logs, report: Report) => {
   const next = new Map([...(cursors ?? [])].map(([id, seq]) => [id, seq + 1]))
   const live = new Set<string>()
@@ -206,9 +214,9 @@ const checkClient = (client: ClientHistory, stored: ReadonlyMap<string, Stored>,
 }
 
 /**
- * Everything that is wrong with a history, given what the database has in the end: acknowledged messages that are lost,
- * doubled or elsewhere, holes in logs, events out of order, repeated, missing or seen by strangers, clients that have
- * not caught up, wrong badges.
+ * Finds everything that is wrong with a history, compared with the final database: acknowledged messages that are
+ * lost, repeated or elsewhere; gaps in logs; events out of order, repeated, missing or seen by non-members; clients
+ * that have not caught up; and wrong unread counts.
  */
 export const violations = (
   clients: ReadonlyArray<ClientHistory>,

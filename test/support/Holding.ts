@@ -4,7 +4,7 @@ import type { ConversationId, UserId } from "../../src/domain/Ids.ts"
 import { until } from "./Chat.ts"
 
 /**
- * Does `work` in a transaction of another connection, which keeps its locks until it is released: then it does `last`
+ * Does `work` in a transaction of another connection, which keeps its locks until it is released. Then it does `last`
  * and commits.
  */
 export const holding = Effect.fnUntraced(function* <A, B, E>(work: Effect.Effect<A, E>, last?: Effect.Effect<B, E>) {
@@ -22,7 +22,7 @@ export const holding = Effect.fnUntraced(function* <A, B, E>(work: Effect.Effect
   return Effect.andThen(Deferred.succeed(commit, undefined), Fiber.join(fiber))
 })
 
-/** Waits until so many statements wait for a lock in this database. */
+/** Waits until `count` statements wait for a lock in this database. */
 export const blocked = (count: number) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) =>
     until(
@@ -33,11 +33,13 @@ export const blocked = (count: number) =>
     )
   )
 
+/** Holds the lock of a conversation's head until it is released. */
 export const holdHead = (...ids: ReadonlyArray<ConversationId>) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) =>
     holding(sql`SELECT FROM conversation_heads WHERE conversation_id = ANY (${ids}::uuid[]) FOR UPDATE`)
   )
 
+/** Holds the lock of a membership until it is released. */
 export const holdMember = (id: ConversationId, userId: UserId) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) =>
     holding(sql`SELECT FROM conversation_members

@@ -3,12 +3,11 @@ import { Context, Effect, Layer, Logger, References, Schema } from "effect"
 import { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import { Issue } from "../../src/domain/Problem.ts"
-import { RpcRoutes } from "../../src/http/RpcRoutes.ts"
-import * as Server from "../../src/http/Server.ts"
-import { makeLogger } from "../../src/layers/Logging.ts"
-
-import type { SettingsOverrides } from "../../src/services/Settings.ts"
+import * as Server from "../../src/http/server/Server.ts"
+import { makeLogger } from "../../src/layers/telemetry/Logging.ts"
+import { RpcRoutes } from "../../src/rpc/RpcRoutes.ts"
 import { fakeServices } from "../../src/testing/FakeServices.ts"
+import type { SettingsOverrides } from "../../src/testing/memory/Settings.ts"
 import { someone } from "./Accounts.ts"
 import { mustBeDescribed } from "./Documented.ts"
 
@@ -27,7 +26,7 @@ const ProblemBody = Schema.fromJsonString(
   })
 )
 
-/** What an answer says, its body read by what the test expects of it. */
+/** An answer, with its body decoded as the test expects it. */
 export interface Answer {
   readonly status: number
   readonly headers: Headers
@@ -36,24 +35,26 @@ export interface Answer {
   readonly problem: (typeof ProblemBody)["Type"]
 }
 
+/** A request: a GET, or a POST when it has `json`, unless it says otherwise. */
 export interface Ask {
   readonly method?: string
   readonly token?: string
   readonly json?: unknown
   readonly body?: RequestInit["body"]
   readonly headers?: Record<string, string>
-  /** The answer must be what `/openapi.json` describes, unless this is false. */
+  /** The answer must match `/openapi.json`, unless this is false. */
   readonly described?: boolean
 }
 
-/** The service as a stranger on the network finds it, and what it has written to its log. */
+/** The service as its network clients see it, and the lines of its log. */
 export class HttpService extends Context.Service<
   HttpService,
   {
     readonly port: number
     readonly url: string
+    /** Makes a request. An answer with an error status does not fail. */
     readonly ask: (path: string, ask?: Ask) => Effect.Effect<Answer>
-    /** Writes these bytes to a connection of its own, and gives all that comes back until the other side ends it. */
+    /** Writes these bytes to a new connection, and returns everything that comes back until the other side ends it. */
     readonly raw: (...parts: ReadonlyArray<string | Uint8Array>) => Effect.Effect<string>
     readonly log: ReadonlyArray<Record<string, unknown>>
   }
@@ -102,8 +103,7 @@ const make = (log: ReadonlyArray<Record<string, unknown>>) =>
           })
           const answer = await toAnswer(response)
           const { status, text } = answer
-          const contentType = answer.headers.get("content-type")
-          if (described) mustBeDescribed({ method, path, status, contentType, text })
+          if (described) mustBeDescribed({ method, path, status, headers: answer.headers, text })
           return answer
         }),
       raw: (...parts) =>
@@ -133,7 +133,7 @@ export const httpService = <A, E, R>(routes: Layer.Layer<A, E, R>) => {
   )
 }
 
-/** Every route, on the fakes. */
+/** All routes, on the fakes. */
 export const fakeService = (overrides: SettingsOverrides = {}) =>
   httpService(Layer.merge(Server.HttpRoutes, RpcRoutes)).pipe(Layer.provideMerge(fakeServices(overrides)))
 

@@ -11,7 +11,7 @@ const binary = "/usr/sbin/nats-server"
 /** Whether tests can start a NATS server of their own. */
 export const natsServerIsThere = existsSync(binary)
 
-/** Whether something listens where the shared NATS server of this machine is. */
+/** Whether the shared NATS server of this machine listens. */
 export const sharedNatsIsThere = await new Promise<boolean>((resolve) => {
   const socket = connect(4222, "127.0.0.1", () => {
     socket.destroy()
@@ -19,7 +19,7 @@ export const sharedNatsIsThere = await new Promise<boolean>((resolve) => {
   }).on("error", () => resolve(false))
 })
 
-/** A port that nothing listens on. */
+/** Finds a free port. */
 export const freePort = Effect.callback<number>((resume) => {
   const server = createServer().listen(0, "127.0.0.1", () => {
     const address = server.address()
@@ -27,7 +27,8 @@ export const freePort = Effect.callback<number>((resume) => {
   })
 })
 
-const configFile = (content: string) =>
+/** Makes a file with this content, which is removed with the scope. */
+export const fileOf = (content: string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const folder = await mkdtemp(join(tmpdir(), "chat-test-nats-"))
@@ -37,10 +38,10 @@ const configFile = (content: string) =>
     (folder) => Effect.promise(() => rm(folder, { recursive: true, force: true }))
   ).pipe(Effect.map((folder) => join(folder, "nats.conf")))
 
-/** A NATS server on a port of its own, to kill and freeze; it ends with the scope. */
+/** Starts a NATS server on a port of its own, which a test may kill and freeze; it ends with the scope. */
 export const startNatsServer = Effect.fnUntraced(function* (options: ReadonlyArray<string> = [], config = "") {
   const port = yield* freePort
-  const args = config === "" ? options : [...options, "-c", yield* configFile(config)]
+  const args = config === "" ? options : [...options, "-c", yield* fileOf(config)]
   let child: ChildProcess | undefined
 
   const start = Effect.callback<void>((resume) => {

@@ -6,6 +6,7 @@ import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { Effect, Schema } from "effect"
 import { gone, isRunning, processesOf } from "./EmbeddedService.ts"
+import { patience } from "./TimeLimits.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -15,9 +16,9 @@ const decodeLine = Schema.decodeUnknownOption(
   )
 )
 
-export type LogLine = Readonly<Record<string, unknown>>
+type LogLine = Readonly<Record<string, unknown>>
 
-/** A data directory of its own. */
+/** A new data directory, removed with the scope. */
 export const dataDirectory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "chat-e2e-"))),
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
@@ -29,7 +30,7 @@ const postmasterOf = (dataDir: string) => {
   return pid > 0 && isRunning(pid) ? pid : undefined
 }
 
-/** The embedded PostgreSQL of a data directory: its processes, the postmaster first; none when it does not run. */
+/** The process ids of the embedded PostgreSQL of a data directory, the postmaster first; none when it does not run. */
 export const postgresOf = (dataDir: string): ReadonlyArray<number> => {
   const pid = postmasterOf(dataDir)
   return pid === undefined ? [] : processesOf(pid)
@@ -39,18 +40,21 @@ const signal = (pid: number, name: NodeJS.Signals) => {
   try {
     process.kill(pid, name)
   } catch {
-    // It has gone by itself.
+    // The process has ended by itself.
   }
 }
 
-/** A test that is cut off closes no scope. */
+/** Where nodes keep files that have no data directory of their own. They share it, as nodes without S3 must. */
+const sharedFiles = mkdtempSync(join(tmpdir(), "chat-e2e-files-"))
+
+/** The processes to kill at exit, because an aborted test closes no scope. */
 const running = new Set<ChildProcess>()
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL")
+  rmSync(sharedFiles, { recursive: true, force: true })
 })
 
-/** Nothing of a start or a stop takes longer than this, in milliseconds. */
-const patience = 30_000
+/** The limit for each step of a start or a stop, in milliseconds. */
 
 /**
  * Starts the service as its users do, on a free port and with the given settings (`{ "data.dir": … }`), and waits until
@@ -63,14 +67,17 @@ export const startNode = Effect.fnUntraced(function* (
   const [command, ...args] = options.command ?? [process.execPath, "src/main.ts"]
   const dataDir = settings["data.dir"]
   const log: Array<LogLine> = []
-  /** What was said besides the log: npm, and a last word on stderr. */
+  /** The output other than the log: that of npm, and the last line on stderr. */
   const said: Array<string> = []
   let onLine: Array<() => void> = []
 
-  const given = Object.entries({ "server.port": 0, ...settings }).map(([key, value]) => [
-    `CHAT_${key.replace(".", "__").toUpperCase()}`,
-    String(value)
-  ])
+  const given = Object.entries({
+    "data.dir": sharedFiles,
+    "server.port": 0,
+    "server.web": "false",
+    "shutdown.lame_duck": 0,
+    ...settings
+  }).map(([key, value]) => [`CHAT_${key.replace(".", "__").toUpperCase()}`, String(value)])
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
       spawn(command, args, {
@@ -109,7 +116,7 @@ export const startNode = Effect.fnUntraced(function* (
     return Effect.sync(() => child.off("exit", done))
   }).pipe(Effect.timeout(patience), Effect.orDie)
 
-  /** The first line of the log that is wanted, written or still to come. */
+  /** Waits for the first line of the log that `wants` accepts, written or still to come. */
   const logged = (wants: (line: LogLine) => boolean) =>
     Effect.callback<LogLine>((resume) => {
       const look = () => {

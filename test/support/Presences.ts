@@ -2,22 +2,25 @@ import { randomUUID } from "node:crypto"
 import { Context, Effect, Exit, Layer, Schema, Scope } from "effect"
 import { ConversationId, UserId } from "../../src/domain/Ids.ts"
 import { Presence as PresenceOf } from "../../src/domain/Presence.ts"
-import { Acquaintances } from "../../src/services/Acquaintances.ts"
-import { type MembershipRow, Memory } from "../../src/services/Memory.ts"
-import { Presence } from "../../src/services/Presence.ts"
-import { type Published, PubSub } from "../../src/services/PubSub.ts"
+import { PubSub } from "../../src/services/bus/PubSub.ts"
+import type { Published } from "../../src/services/bus/Subjects.ts"
+import type { MembershipRow } from "../../src/services/conversations/ConversationRows.ts"
+import { Presence } from "../../src/services/presence/Presence.ts"
+import * as ContactsMemory from "../../src/testing/memory/Contacts.ts"
+import { Memory } from "../../src/testing/memory/State.ts"
 
-/** Short ones, so that no test waits long for them. */
+/** Short times, so that no test waits long for them. */
 export const presenceTimers = { presenceGrace: 200, presenceExpiry: 1200, presenceBatch: 40 }
 
-/** What the nodes of a test share. */
+/** The services that the nodes of a test share. */
 export const presenceShared = Layer.mergeAll(Memory.layer, PubSub.layer)
 
 const decode = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ data: PresenceOf })))
 
+/** Makes the id of a new user. */
 export const someone = Effect.sync(() => UserId.make(randomUUID()))
 
-/** A conversation of those users. */
+/** Makes a conversation of these users. */
 export const together = (...userIds: ReadonlyArray<UserId>) =>
   Effect.map(Memory, ({ conversations }) => {
     const id = ConversationId.make(randomUUID())
@@ -35,7 +38,8 @@ export const together = (...userIds: ReadonlyArray<UserId>) =>
       archived: false,
       pinned: false,
       notify: "all",
-      userSeq: 1
+      userSeq: 1,
+      shown: true
     })
     const members = new Map(userIds.map((userId) => [userId, member(userId)]))
     conversations.set(id, {
@@ -52,7 +56,8 @@ export const together = (...userIds: ReadonlyArray<UserId>) =>
       members,
       log: [],
       threads: new Map(),
-      lastActivityAt: new Date(0)
+      lastActivityAt: new Date(0),
+      empty: false
     })
     return {
       part: (userId: UserId) => {
@@ -69,32 +74,32 @@ export const friends = Effect.gen(function* () {
   return { users, group }
 })
 
-/** One more node, until the scope closes. */
+/** A further node, until the scope closes. */
 export const presenceNode = Effect.map(
-  Layer.build(Layer.fresh(Presence.layerNoDeps).pipe(Layer.provide(Acquaintances.layerTest))),
+  Layer.build(Layer.fresh(Presence.layerNoDeps).pipe(Layer.provide(ContactsMemory.layerMemory))),
   (context) => Context.get(context, Presence)
 )
 
-/** A device and what it was told. */
+/** A device, and the presences that it has received. */
 export const device = Effect.fnUntraced(function* (presence: Presence["Service"], userId: UserId) {
   const scope = yield* Scope.fork(yield* Effect.scope)
   const connectionId = randomUUID()
-  const told: Array<PresenceOf> = []
+  const received: Array<PresenceOf> = []
   const events: Array<Published> = []
   const state = { refuses: false }
-  const tell = (event: Published) => {
+  const offer = (event: Published) => {
     if (state.refuses) return false
     events.push(event)
-    told.push(decode(event.json).data)
+    received.push(decode(event.json).data)
     return true
   }
-  yield* Scope.provide(presence.connect({ userId, connectionId, tell }), scope)
+  yield* Scope.provide(presence.connect({ userId, connectionId, offer }), scope)
   return {
     connectionId,
-    told,
+    received,
     events,
     state,
-    statuses: (of: UserId) => told.filter(({ userId }) => userId === of).map(({ status }) => status),
+    statuses: (of: UserId) => received.filter(({ userId }) => userId === of).map(({ status }) => status),
     close: Scope.close(scope, Exit.void)
   }
 })

@@ -5,15 +5,17 @@ import { fileURLToPath } from "node:url"
 import { Effect, Schedule, Schema } from "effect"
 import * as Yaml from "effect/encoding/Yaml"
 import { freePort, temporaryDirectory } from "./Servers.ts"
+import { patience } from "./TimeLimits.ts"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** Where a file of the repository is. */
+/** The path of a file of the repository. */
 export const inRepository = (path: string) => join(root, path)
 
+/** Whether Prometheus and promtool are installed. */
 export const prometheusIsThere = existsSync("/usr/bin/prometheus") && existsSync("/usr/bin/promtool")
 
-/** Runs promtool: all that it says, and whether it is content. */
+/** Runs promtool, and returns its output and whether it succeeded. */
 export const promtool = (args: ReadonlyArray<string>, input = "") => {
   const { status, stderr, stdout } = spawnSync("promtool", args, { cwd: root, input, encoding: "utf8" })
   return { ok: status === 0, said: stdout + stderr }
@@ -106,7 +108,7 @@ export const startPrometheus = Effect.fnUntraced(function* (nodeUrl: string) {
       )
     ).pipe(Effect.flatMap(Schema.decodeEffect(Answer)))
 
-  /** What a PromQL expression comes to now. */
+  /** The current value of a PromQL expression. */
   const query = (expr: string) =>
     Effect.flatMap(ask("query", { query: expr }), ({ data, error }) =>
       error === undefined
@@ -122,7 +124,7 @@ export const startPrometheus = Effect.fnUntraced(function* (nodeUrl: string) {
 
   const up = query('count_over_time(up{job="chat-service"}[1m])').pipe(
     Effect.retry({ schedule: Schedule.spaced("100 millis") }),
-    Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.die(new Error(said.join("").slice(-2000))) })
+    Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.die(new Error(said.join("").slice(-2000))) })
   )
   yield* up
 

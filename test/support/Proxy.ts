@@ -2,23 +2,23 @@ import { connect, createServer, type Socket } from "node:net"
 import { Effect } from "effect"
 
 /** `up` is from the client to the server. */
-export type Way = "up" | "down"
+type Way = "up" | "down"
 
 /**
- * A TCP proxy on 127.0.0.1 that does to its connections what networks do. Bytes are never lost or swapped within a
- * living connection: TCP would not let that happen either.
+ * A TCP proxy on 127.0.0.1 that causes the faults of a network. Within a living connection no bytes are lost or
+ * swapped, because TCP prevents that too.
  */
 export interface FaultProxy {
   readonly port: number
-  /** How many connections go through. */
+  /** The number of connections through the proxy. */
   readonly connections: () => number
-  /** Everything takes `millis` longer each way, and up to `jitter` more. */
+  /** Delays each way by `millis`, and up to `jitter` more. */
   readonly delay: (millis: number, jitter?: number) => Effect.Effect<void>
-  /** Nothing gets through that way, on old and new connections, until `heal`: then what was held back goes on. */
+  /** Holds back everything in one direction, on old and new connections, until `heal`. */
   readonly hold: (way: Way) => Effect.Effect<void>
-  /** Nothing gets through either way: the links are half-open, and new ones are accepted and then silent. */
+  /** Holds back everything in both directions: the links are half-open, and new ones are accepted but silent. */
   readonly stall: Effect.Effect<void>
-  /** The server loses all connections and their clients never hear of it; new connections work. */
+  /** The server loses all connections without their clients noticing; new connections work. */
   readonly forget: Effect.Effect<void>
   /** Resets all connections; new ones work. */
   readonly reset: Effect.Effect<void>
@@ -28,7 +28,7 @@ export interface FaultProxy {
   readonly heal: Effect.Effect<void>
 }
 
-/** One way of one connection. */
+/** One direction of one connection. */
 class Pipe {
   private readonly from: Socket
   private readonly to: Socket
@@ -84,7 +84,7 @@ interface Link {
   readonly pipes: Readonly<Record<Way, Pipe>>
 }
 
-/** Stands before the server on `targetPort` until the scope closes. */
+/** Starts a proxy before the server on `targetPort`, until the scope closes. */
 export const startProxy = Effect.fnUntraced(function* (targetPort: number) {
   const links = new Set<Link>()
   const forgotten = new Set<Socket>()
@@ -94,7 +94,7 @@ export const startProxy = Effect.fnUntraced(function* (targetPort: number) {
   let refusing = false
 
   const accept = (client: Socket) => {
-    // It may be reset before anything else.
+    // The connection may be reset before anything else.
     client.on("error", () => {})
     if (refusing) return void client.resetAndDestroy()
     const server = connect(targetPort, "127.0.0.1")
@@ -112,7 +112,7 @@ export const startProxy = Effect.fnUntraced(function* (targetPort: number) {
       server.destroy()
     })
     server.on("close", (broken) => {
-      // A clean end goes the way of the bytes before it.
+      // A clean end passes after the bytes before it.
       if (links.has(link) && broken) client.resetAndDestroy()
     })
   }

@@ -6,13 +6,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Layer, Schedule } from "effect"
 import { Redis as Client } from "ioredis"
-import { Redis } from "../../src/layers/Redis.ts"
-import { Settings, type SettingsOverrides } from "../../src/services/Settings.ts"
+import { Redis } from "../../src/layers/redis/Redis.ts"
+import type { SettingsOverrides } from "../../src/testing/memory/Settings.ts"
+import * as SettingsMemory from "../../src/testing/memory/Settings.ts"
 
 const host = "127.0.0.1"
 
-/** One command on a connection of its own, or the reason why not. */
-export const command = (port: number, ...args: readonly [string, ...Array<string>]) =>
+/** Runs one command on a new connection, and returns its answer or the reason of the failure. */
+const command = (port: number, ...args: readonly [string, ...Array<string>]) =>
   Effect.acquireUseRelease(
     Effect.sync(() => {
       const client = new Client({ host, port, lazyConnect: true, retryStrategy: null, commandTimeout: 2000 })
@@ -27,15 +28,15 @@ const reachable = await Effect.runPromise(
   Effect.match(command(6379, "PING"), { onFailure: () => false, onSuccess: () => true })
 )
 
-/** The Redis that stands on this machine, under a prefix of our own that is cleared with the layer. */
+/** The shared Redis of this machine, under a prefix that is cleared with the layer. */
 export const sharedRedis = {
   name: `Redis on ${host}:6379${reachable ? "" : " (not there)"}`,
   skip: !reachable,
-  /** `prefix` names what two nodes share. */
+  /** Nodes with the same `prefix` share their data. */
   layer: (overrides: SettingsOverrides = {}, prefix = `chat-test-${randomBytes(6).toString("hex")}:`) =>
     Redis.layerPrefix(prefix).pipe(
       Layer.provideMerge(Layer.effectDiscard(Effect.acquireRelease(Effect.void, () => Effect.orDie(forget(prefix))))),
-      Layer.provideMerge(Settings.layerTest({ ...overrides, redis: { host } }))
+      Layer.provideMerge(SettingsMemory.layerMemory({ ...overrides, redis: { host } }))
     )
 }
 
@@ -52,14 +53,28 @@ const freePort = Effect.callback<number>((resume) => {
   })
 })
 
-/** A `redis-server` of the test's own, which it may kill, freeze and start again; gone with the scope. */
-export const startRedis = Effect.gen(function* () {
+/**
+ * Starts a `redis-server` with further options, which a test may kill, freeze and start again; it ends with the scope.
+ */
+export const startRedisWith = Effect.fnUntraced(function* (options: ReadonlyArray<string>) {
   const port = yield* freePort
   const directory = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "chat-redis-"))),
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
   )
-  const args = ["--port", String(port), "--bind", host, "--save", "", "--appendonly", "no", "--dir", directory]
+  const args = [
+    "--port",
+    String(port),
+    "--bind",
+    host,
+    "--save",
+    "",
+    "--appendonly",
+    "no",
+    "--dir",
+    directory,
+    ...options
+  ]
   const begin = () => spawn("redis-server", args, { stdio: "ignore" })
   let child = begin()
   yield* Effect.addFinalizer(() => Effect.sync(() => child.kill("SIGKILL")))
@@ -82,7 +97,10 @@ export const startRedis = Effect.gen(function* () {
   }
 })
 
+/** Starts a `redis-server` with default options. */
+export const startRedis = startRedisWith([])
+
 const installed = spawnSync("redis-server", ["--version"]).status === 0
 
-/** Whether `startRedis` can work here. */
+/** Whether a Redis of the test's own can be started here. */
 export const ownRedis = { name: `redis-server${installed ? "" : " (not installed)"}`, skip: !installed }

@@ -2,9 +2,9 @@ import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { Context, Effect, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { RpcClient, RpcSerialization } from "effect/rpc"
-import { AllOperations } from "../../src/rpc/Operations.ts"
+import { AllOperations } from "../../src/operations/Operations.ts"
 
-/** How calls travel. */
+/** The transports of RPC. */
 export const transports = {
   http: (url: string) =>
     RpcClient.layerProtocolHttp({ url: `${url}/rpc` }).pipe(
@@ -24,5 +24,5 @@ export const rpcClient = Effect.fnUntraced(function* (url: string, transport: ke
   )
 })
 
-/** Calls with that access token. */
+/** Adds the access token to calls. */
 export const withToken = (token: string) => RpcClient.withHeaders({ authorization: `Bearer ${token}` })

@@ -1,18 +1,18 @@
 import { Effect, Layer } from "effect"
-import * as PrometheusMetrics from "../../src/layers/PrometheusMetrics.ts"
-import { Metrics } from "../../src/services/Metrics.ts"
-import { Settings } from "../../src/services/Settings.ts"
+import * as PrometheusMetrics from "../../src/layers/telemetry/PrometheusMetrics.ts"
+import { Metrics } from "../../src/services/platform/Metrics.ts"
+import * as SettingsMemory from "../../src/testing/memory/Settings.ts"
 
-/** The value of one series, as it stands in the text; undefined when there is none. */
+/** The value of one series in the text of the metrics; undefined when it is absent. */
 export const sampleOf = (text: string, series: string): number | undefined => {
   const line = text.split("\n").find((each) => each.startsWith(`${series} `))
   return line === undefined ? undefined : Number(line.slice(series.length + 1).split(" ")[0])
 }
 
-/** Counts as the service does when metrics are on. */
-export const counting = Layer.provide(PrometheusMetrics.layer, Settings.layerTest())
+/** Provides metrics as the service has them when they are on. */
+export const counting = Layer.provide(PrometheusMetrics.layer, SettingsMemory.layerMemory())
 
-/** The value of one series now, 0 while there is none. */
+/** The current value of one series, 0 while there is none. */
 export const sample = (series: string) =>
   Effect.gen(function* () {
     const { render } = yield* Metrics

@@ -1,19 +1,21 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { appendFileSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { Data, Effect, type Scope } from "effect"
 import { Redis } from "ioredis"
 import { Client } from "pg"
+import { patience } from "./TimeLimits.ts"
 
-/** A server or a node did not do what a test needs of it. */
+/** A server or a node failed in a way that ends the test. */
 export class ServerError extends Data.TaggedError("ServerError")<{ readonly message: string }> {}
 
 const host = "127.0.0.1"
 const programs = {
   initdb: "/usr/lib/postgresql/15/bin/initdb",
   postgres: "/usr/lib/postgresql/15/bin/postgres",
+  basebackup: "/usr/lib/postgresql/15/bin/pg_basebackup",
   nats: "/usr/sbin/nats-server",
   redis: "/usr/bin/redis-server",
   setpriv: "/usr/bin/setpriv"
@@ -22,7 +24,7 @@ const programs = {
 /** Whether this machine has the programs that the tests start. */
 export const serversAreThere = Object.values(programs).every((path) => existsSync(path))
 
-/** A port that nothing listens on. */
+/** Finds a free port. */
 export const freePort = Effect.callback<number>((resume) => {
   const server = createServer().listen(0, host, () => {
     const address = server.address()
@@ -37,17 +39,17 @@ export const temporaryDirectory = (name: string) =>
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
   )
 
-/** A process of the test's own, at an address that stays the same when it is started again. */
+/** A process that a test has started, at an address that stays the same when it is started again. */
 export interface Server {
   readonly name: string
   readonly port: number
-  /** Returns when it answers. */
+  /** Starts the process, and returns when it answers. */
   readonly start: Effect.Effect<void, ServerError>
-  /** Kills it with all its processes, and returns when they are gone. */
+  /** Kills the process with all its children, and returns when they are gone. */
   readonly kill: Effect.Effect<void>
-  /** Asks it to end, and returns its exit code when it has. */
+  /** Asks the process to end, and returns its exit code when it has. */
   readonly stop: Effect.Effect<number | null>
-  /** Stops it with all its processes where they are, until `thaw`. */
+  /** Suspends the process with all its children, until `thaw`. */
   readonly freeze: Effect.Effect<void>
   readonly thaw: Effect.Effect<void>
 }
@@ -56,7 +58,7 @@ const signal = (pid: number, name: NodeJS.Signals) => {
   try {
     process.kill(pid, name)
   } catch {
-    // It has ended by itself.
+    // The process has ended by itself.
   }
 }
 
@@ -78,9 +80,6 @@ const isThere = (pid: number) => {
 
 const hasEnded = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || signalCode !== null
 
-/** Longer than any start takes on a busy machine, in milliseconds. */
-const startMs = 30_000
-
 const pollUntil = (done: () => boolean | Promise<boolean>, what: () => string) =>
   Effect.tryPromise({
     try: async (abort) => {
@@ -89,13 +88,13 @@ const pollUntil = (done: () => boolean | Promise<boolean>, what: () => string) =
     catch: (cause) => new ServerError({ message: String(cause) })
   }).pipe(
     Effect.timeoutOrElse({
-      duration: startMs,
+      duration: patience,
       orElse: () => Effect.suspend(() => Effect.fail(new ServerError({ message: what() })))
     })
   )
 
 /** Starts a program; it ends with the scope, frozen or not. */
-const makeServer = Effect.fnUntraced(function* (options: {
+export const makeServer = Effect.fnUntraced(function* (options: {
   readonly name: string
   readonly port: number
   readonly command: string
@@ -124,7 +123,7 @@ const makeServer = Effect.fnUntraced(function* (options: {
     if (child !== undefined && !hasEnded(child)) return
     onStart?.()
     const clean = Object.entries(process.env).filter(([key]) => !key.startsWith("CHAT_"))
-    // A test run that is interrupted runs no finalizers: what it started must end with it all the same.
+    // An interrupted test run runs no finalizers, so the processes that it has started must end with it.
     const started = spawn(programs.setpriv, ["--pdeathsig", "KILL", command, ...args], {
       env: { ...Object.fromEntries(clean), ...environment },
       stdio: ["ignore", "pipe", "pipe"],
@@ -193,15 +192,15 @@ interface Account {
   readonly gid: number
 }
 
-/** PostgreSQL refuses to run as root. */
+/** The user that runs PostgreSQL, which refuses to run as root. */
 const nobody: Account | undefined = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined
 
-/** Runs one statement on a connection of its own: its rows. */
+/** Runs one statement on a new connection, and returns its rows. */
 export const query = (port: number, database: string, text: string, values: ReadonlyArray<unknown> = []) =>
   Effect.tryPromise({
     try: async () => {
       const client = new Client({ host, port, database, user: "postgres", connectionTimeoutMillis: 2000 })
-      // The server may be killed under it.
+      // The server may be killed during the statement.
       client.on("error", () => {})
       try {
         await client.connect()
@@ -214,31 +213,27 @@ export const query = (port: number, database: string, text: string, values: Read
     catch: (cause) => new ServerError({ message: `${text}: ${cause}` })
   })
 
-const succeeds = <A, E>(effect: Effect.Effect<A, E>) =>
+/** Whether an effect succeeds, for `answers`. */
+export const succeeds = <A, E>(effect: Effect.Effect<A, E>) =>
   Effect.runPromise(Effect.match(effect, { onFailure: () => false, onSuccess: () => true }))
 
-/** A PostgreSQL 15 that loses nothing: `fsync` and `synchronous_commit` are on. */
-export const startPostgres = Effect.gen(function* () {
+/** A PostgreSQL, and its data directory. */
+interface PostgresServer extends Server {
+  readonly data: string
+}
+
+const runPostgres = Effect.fnUntraced(function* (data: string, extra: Readonly<Record<string, string>>) {
   const port = yield* freePort
-  const root = yield* temporaryDirectory("postgres")
-  const data = join(root, "data")
-  yield* Effect.try({
-    try: () => {
-      if (nobody !== undefined) chownSync(root, nobody.uid, nobody.gid)
-      const args = ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-      execFileSync(programs.initdb, args, { stdio: "pipe", cwd: root, ...nobody })
-    },
-    catch: (cause) => new ServerError({ message: String(cause) })
+  const settings = Object.entries({
+    listen_addresses: host,
+    unix_socket_directories: dirname(data),
+    max_connections: "60",
+    fsync: "on",
+    synchronous_commit: "on",
+    log_min_messages: "fatal",
+    ...extra
   })
-  const settings = [
-    ["listen_addresses", host],
-    ["unix_socket_directories", root],
-    ["max_connections", "60"],
-    ["fsync", "on"],
-    ["synchronous_commit", "on"],
-    ["log_min_messages", "fatal"]
-  ]
-  return yield* makeServer({
+  const server = yield* makeServer({
     name: "postgres",
     port,
     command: programs.postgres,
@@ -246,9 +241,82 @@ export const startPostgres = Effect.gen(function* () {
     account: nobody,
     answers: () => succeeds(query(port, "postgres", "SELECT 1"))
   })
+  return { ...server, data } satisfies PostgresServer
 })
 
-/** A NATS that has lost everything each time it is started. */
+const emptyData = Effect.gen(function* () {
+  const root = yield* temporaryDirectory("postgres")
+  if (nobody !== undefined) chownSync(root, nobody.uid, nobody.gid)
+  return { root, data: join(root, "data") }
+})
+
+const runProgram = (command: string, args: ReadonlyArray<string>, cwd: string) =>
+  Effect.try({
+    try: () => execFileSync(command, [...args], { stdio: "pipe", cwd, ...nobody }),
+    catch: (cause) => new ServerError({ message: String(cause) })
+  })
+
+/** Starts a PostgreSQL 15 with further settings; `fsync` and `synchronous_commit` are on. */
+export const startPostgresWith = Effect.fnUntraced(function* (settings: Readonly<Record<string, string>>) {
+  const { data, root } = yield* emptyData
+  yield* runProgram(
+    programs.initdb,
+    ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+    root
+  )
+  return yield* runPostgres(data, settings)
+})
+
+/** Makes a file system with so much space, and returns its directory. */
+export const smallDisk = Effect.fnUntraced(function* (megabytes: number) {
+  const disk = yield* temporaryDirectory("disk")
+  yield* Effect.acquireRelease(
+    Effect.sync(() => execFileSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m,mode=0777`, "tmpfs", disk])),
+    () => Effect.sync(() => execFileSync("umount", [disk]))
+  )
+  return disk
+})
+
+/** Starts a PostgreSQL 15 whose data, but not its write-ahead log, is in this directory. */
+export const startPostgresOnDisk = Effect.fnUntraced(function* (disk: string) {
+  const { root: log } = yield* emptyData
+  const data = join(disk, "data")
+  const options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-X", join(log, "wal")]
+  yield* runProgram(programs.initdb, ["-D", data, ...options], log)
+  return yield* runPostgres(data, {})
+})
+
+/** Starts a PostgreSQL 15 that loses nothing: `fsync` and `synchronous_commit` are on. */
+export const startPostgres = startPostgresWith({})
+
+/** Copies the data of a running server, without its write-ahead log, as a base backup. Returns the directory. */
+export const baseBackup = Effect.fnUntraced(function* (server: Server) {
+  const { data, root } = yield* emptyData
+  const from = ["-h", host, "-p", String(server.port), "-U", "postgres"]
+  yield* runProgram(programs.basebackup, ["-D", data, "-X", "none", "--no-sync", "-c", "fast", ...from], root)
+  return data
+})
+
+/** Writes a file into a data directory, for the user of PostgreSQL. */
+export const addToData = (data: string, name: string, content: string) =>
+  Effect.sync(() => {
+    const path = join(data, name)
+    appendFileSync(path, content)
+    if (nobody !== undefined) chownSync(path, nobody.uid, nobody.gid)
+  })
+
+/** Starts a PostgreSQL 15 on data that exists. */
+export const startPostgresOn = (data: string) => runPostgres(data, {})
+
+/** Starts a standby that follows a server and can be read. */
+export const startStandby = Effect.fnUntraced(function* (primary: Server) {
+  const { data, root } = yield* emptyData
+  const from = ["-h", host, "-p", String(primary.port), "-U", "postgres"]
+  yield* runProgram(programs.basebackup, ["-D", data, "-R", "--no-sync", "-c", "fast", ...from], root)
+  return yield* runPostgres(data, {})
+})
+
+/** Starts a NATS, which loses everything each time it is started. */
 export const startNats = Effect.gen(function* () {
   const port = yield* freePort
   const root = yield* temporaryDirectory("nats")
@@ -287,7 +355,7 @@ export const redisCommand = (port: number, ...args: readonly [string, ...Array<s
     (client) => Effect.sync(() => client.disconnect())
   )
 
-/** A Redis that keeps nothing. */
+/** Starts a Redis that stores nothing on disk. */
 export const startRedis = Effect.gen(function* () {
   const port = yield* freePort
   const root = yield* temporaryDirectory("redis")
@@ -301,7 +369,7 @@ export const startRedis = Effect.gen(function* () {
 })
 
 /** One line of a node's log. */
-export interface LogLine {
+interface LogLine {
   readonly level: string
   readonly message: string
   readonly text: string
@@ -318,7 +386,7 @@ const readLine = (text: string): LogLine => {
   }
 }
 
-/** A node of the service, and what it has logged since its first start. */
+/** A node of the service, and the lines that it has logged since its first start. */
 export interface ServiceNode extends Server {
   readonly url: string
   readonly log: ReadonlyArray<LogLine>
@@ -331,7 +399,13 @@ export const startNode = Effect.fnUntraced(function* (name: string, settings: Re
   const url = `http://${host}:${port}`
   const log: Array<LogLine> = []
   let listening = false
-  const entries = Object.entries({ SERVER__PORT: String(port), DATA__DIR: directory, ...settings })
+  const entries = Object.entries({
+    SERVER__PORT: String(port),
+    SERVER__WEB: "false",
+    DATA__DIR: directory,
+    SHUTDOWN__LAME_DUCK: "0",
+    ...settings
+  })
   const server = yield* makeServer({
     name,
     port,

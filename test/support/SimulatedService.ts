@@ -30,7 +30,7 @@ interface Room {
   title: string
   lastActivityAt: string
   members: number
-  /** Of the user under test; null while he is not a member. */
+  /** The membership of the user under test; null while the user is not a member. */
   mine: { joinedSeq: number; readSeq: number; archived: boolean; userSeq: number } | null
 }
 
@@ -43,12 +43,12 @@ interface Peer {
   following: boolean
 }
 
-/** At most this many missed events are replayed: few, so that resets happen. */
+/** At most this many missed events are replayed. The numbers are small, so that resets happen. */
 const replayLimit = { conversation: 8, hello: 25 }
 
 /**
- * The contract of the log, as small as it can be: conversations in memory, one user under test, and others who act. What
- * the network does to its frames is the caller's business.
+ * The contract of the log in its smallest form: conversations in memory, one user under test, and other users who act.
+ * The caller decides what the network does to the frames.
  */
 export class SimulatedService {
   readonly me = userId(0)
@@ -85,7 +85,7 @@ export class SimulatedService {
     }
   }
 
-  /** As everybody is shown it; with `forMe` as a fetch shows it. */
+  /** The message as all members see it, or with `forMe` as a fetch of the user shows it. */
   private shown(room: Room, message: Message, forMe = false): Message {
     const original = message.replyTo === null ? undefined : room.messages.get(message.replyTo.seq)
     const reactions = [...(room.reactions.get(message.seq) ?? [])].map(([emoji, users]) => ({
@@ -103,7 +103,7 @@ export class SimulatedService {
     }
   }
 
-  /** Writes the next entry of the log, lets it change what it is about, and tells it. */
+  /** Writes the next entry of the log, lets it change the message that it is about, and sends it to the sockets. */
   private append(room: Room, entry: Entry, change: (seq: number) => void = () => {}): number {
     room.log.push({ ...entry, data: { at: this.now(), ...entry.data } })
     const seq = room.log.length
@@ -261,7 +261,7 @@ export class SimulatedService {
     })
   }
 
-  /** Of a kind that no client of today knows. */
+  /** Appends an event of a kind that no current client knows. */
   surprise(room: Room) {
     this.append(room, { event: "message.levitated", actorId: userId(1), data: {} })
   }
@@ -282,7 +282,7 @@ export class SimulatedService {
     this.broadcast({ event: "read.marked", conversationId: room.id, data: { userId: this.me, seq: to } })
   }
 
-  /** The user under test is taken out of the conversation, or put back. */
+  /** Removes the user under test from the conversation, or adds the user again. */
   toggle(room: Room) {
     this.userSeq++
     if (room.mine !== null) {
@@ -328,7 +328,7 @@ export class SimulatedService {
     }
   }
 
-  /** As a fetch answers it now. */
+  /** The conversation as a fetch answers it now. */
   conversation(room: Room): Conversation {
     const last = this.visible(room).at(-1)
     return {
@@ -426,7 +426,7 @@ export class SimulatedService {
     }
   }
 
-  /** Takes a socket: what it is given to receive and what ends it. */
+  /** Accepts a socket, which has a function to deliver frames and one to close it. */
   accept(peer: Omit<Peer, "following">) {
     const one: Peer = { ...peer, following: false }
     this.peers.add(one)
@@ -436,7 +436,7 @@ export class SimulatedService {
         const { data = {}, id, op } = JSON.parse(text)
         if (op === "hello") return this.hello(one, id, data)
         const ok = this.answer(op, data)
-        const problem = { type: "/problems/not-found", status: 404, title: "There is no such thing" }
+        const problem = { type: "/problems/not-found", status: 404, title: "Not found" }
         one.deliver(ok === undefined ? { id, error: problem } : { id, ok })
       },
       gone: () => this.peers.delete(one)
@@ -451,16 +451,17 @@ interface SendOptions {
   readonly mentions?: ReadonlyArray<UserId>
 }
 
-/** What a network does to a connection. All by chance, from `random`; `healthy` does nothing but take its time. */
-export interface Weather {
+/** The faults of a network. They happen at random, by `random`; `healthy` only delays. */
+interface Weather {
   healthy: boolean
 }
 
 type Listener = (event: { readonly data: unknown; readonly code: number }) => void
 
 /**
- * Opens sockets to a simulated service over a network that delays, drops, repeats, reorders and cuts. One that has lost
- * or swapped something is cut within seconds, as TCP does: what no connection survives, no client has to see through.
+ * Opens sockets to a simulated service over a network that delays, drops, repeats, reorders and cuts. A connection
+ * that has lost or swapped frames is cut within seconds, as TCP does: a client need not notice faults that no
+ * connection survives.
  */
 export const simulatedNetwork = Effect.fnUntraced(function* (
   service: SimulatedService,
@@ -489,7 +490,7 @@ export const simulatedNetwork = Effect.fnUntraced(function* (
       tell("close", { code })
     }
 
-    /** In its turn, after the network's delay; a frame out of turn dooms the connection. */
+    /** Delivers in order, after the network's delay; a frame out of order dooms the connection. */
     const carry = (act: () => void) => {
       const chance = weather.healthy ? 1 : random()
       if (chance < 0.06) {
@@ -502,7 +503,7 @@ export const simulatedNetwork = Effect.fnUntraced(function* (
       later(lastDelivery - clock.now, () => !over && act())
       if (chance < 0.1) later(lastDelivery - clock.now, () => !over && act())
     }
-    // Where this connection is in time, without asking the clock: it only has to grow.
+    // The time of this connection without a clock: it only has to grow.
     const tick = () => {
       clock.now += 5
       if (!over) later(5, tick)
@@ -512,7 +513,7 @@ export const simulatedNetwork = Effect.fnUntraced(function* (
     const peer = service.accept({
       deliver: (frame) => {
         const text = JSON.stringify(frame)
-        // No list counts as complete of which a part was lost on the way.
+        // A list of which a part was lost must not count as complete.
         if (!broken || frame.event !== "ready") carry(() => tell("message", { data: text }))
       },
       close: end

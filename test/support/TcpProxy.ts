@@ -2,11 +2,13 @@ import { connect, createServer, type Socket } from "node:net"
 import { Effect } from "effect"
 
 /**
- * Stands between a client and a server on 127.0.0.1. `stall` stops taking bytes, in both directions and on later
- * connections too, so that links are half-open; `cut` ends all connections and refuses more; `delay` slows each way.
+ * Starts a proxy between a client and a server on 127.0.0.1. `stall` accepts no more bytes, in both directions and on
+ * later connections too, so that links are half-open. `cut` ends all connections and refuses further ones. `delay`
+ * slows each way. `point` leads later connections to another port.
  */
 export const startProxy = Effect.fnUntraced(function* (targetPort: number) {
   const sockets = new Set<Socket>()
+  let target = targetPort
   let delayMs = 0
   let stalled = false
   let refusing = false
@@ -24,7 +26,7 @@ export const startProxy = Effect.fnUntraced(function* (targetPort: number) {
 
   const server = createServer((client) => {
     if (refusing) return client.destroy()
-    const upstream = connect(targetPort, "127.0.0.1")
+    const upstream = connect(target, "127.0.0.1")
     pipe(client, upstream)
     pipe(upstream, client)
   })
@@ -48,6 +50,10 @@ export const startProxy = Effect.fnUntraced(function* (targetPort: number) {
   return {
     port,
     connections: () => sockets.size / 2,
+    point: (port: number) =>
+      Effect.sync(() => {
+        target = port
+      }),
     delay: (millis: number) =>
       Effect.sync(() => {
         delayMs = millis

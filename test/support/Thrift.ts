@@ -1,5 +1,6 @@
-/** What a struct of Thrift's binary protocol holds, by the ids of its fields. */
+/** A struct of Thrift's binary protocol: the values by the ids of its fields. */
 export type Struct = ReadonlyMap<number, Value>
+/** A value of Thrift's binary protocol. */
 export type Value = boolean | number | bigint | Buffer | Struct | ReadonlyArray<Value>
 
 /** Reads one struct of Thrift's binary protocol (thrift-binary-protocol.md of the specification). */

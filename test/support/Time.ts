@@ -2,18 +2,18 @@ import { Clock, Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 
-/** The clock by which things become due. */
+/** The clock that decides what is due. */
 export class Time extends Context.Service<
   Time,
   { readonly now: Effect.Effect<Date>; readonly pass: (minutes: number) => Effect.Effect<void> }
 >()("chat/test/Time") {
-  /** Of the fakes. */
-  static readonly layerTest = Layer.succeed(Time, {
+  /** The clock of the fakes, which is the test clock. */
+  static readonly layerMemory = Layer.succeed(Time, {
     now: Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis)),
     pass: (minutes) => TestClock.adjust(`${minutes} minutes`)
   })
 
-  /** The clock of PostgreSQL cannot be moved, so everything that waits for it is. */
+  /** The clock of PostgreSQL cannot be moved, so the rows that wait for it are moved into the past. */
   static readonly layer = Layer.effect(
     Time,
     Effect.map(SqlClient.SqlClient, (sql) => ({

@@ -1,11 +1,11 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Console, Effect, Logger } from "effect"
-import { startEmbeddedPostgres } from "../../src/layers/EmbeddedPostgres.ts"
+import { Console, Effect, Logger, References } from "effect"
+import { startEmbeddedPostgres } from "../../src/layers/postgres/EmbeddedPostgres.ts"
 
 /** A stand-in for the service: `node embeddedMain.ts <dataDir> <durability> [<native>]`, one JSON line when it is up. */
 const [, , dataDir = "", durability, native] = process.argv
 
-// An exit that runs no finalizers, as a second signal makes it.
+// Exits without finalizers, as a second signal makes the service do.
 process.once("SIGUSR2", () => process.exit(3))
 
 startEmbeddedPostgres({ dataDir, durability: durability === "full" ? "full" : "test", native }).pipe(
@@ -14,5 +14,6 @@ startEmbeddedPostgres({ dataDir, durability: durability === "full" ? "full" : "t
   Effect.tapError((error) => Console.log(JSON.stringify({ error }))),
   Effect.scoped,
   Effect.provide(Logger.layer([Logger.consoleJson])),
+  Effect.provideService(References.MinimumLogLevel, "Debug"),
   NodeRuntime.runMain({ disableErrorReporting: true })
 )

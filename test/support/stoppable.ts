@@ -1,5 +1,5 @@
 import { Console, Effect } from "effect"
-import { runMain, stopWithin } from "../../src/layers/Process.ts"
+import { runMain, stopWithin } from "../../src/layers/settings/Process.ts"
 
 /** A program for Process.test.ts: runs until it is interrupted, and then stops in the way that its argument names. */
 const stop = {

@@ -4,13 +4,13 @@ import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { Chat } from "../../src/client/Client.ts"
+import { Chat, type Tokens } from "../../src/client/Client.ts"
 import { TestService } from "../../src/testing/TestService.ts"
 import { bundle } from "../support/Bundle.ts"
 
 const root = new URL("../..", import.meta.url).pathname
 
-/** What a person does to the page of examples/browser. */
+/** A script that does what a user does to the page of examples/browser. */
 const hand = (url: string, login: string) => `<script type="module">
   const byId = (id) => document.getElementById(id)
   const until = async (holds) => { while (!holds()) await new Promise((go) => setTimeout(go, 20)) }
@@ -25,6 +25,46 @@ const hand = (url: string, login: string) => `<script type="module">
   byId("write").elements.body.value = "I see: " + byId("messages").textContent
   byId("write").requestSubmit()
 </script>`
+
+/**
+ * A page that is loaded three times. Online, it opens a conversation. Offline, it shows what it had and writes. Online
+ * again, it says what it had offline, and how many sockets it has together with a second page of the origin. It closes
+ * its client before it goes, since a browser need not finish what a page stores while it is unloaded.
+ */
+const stored = (options: { readonly url: string; readonly tokens: Tokens; readonly id: string }) => `<!doctype html>
+<script type="module">
+  import { Chat, indexedDatabase } from "./client.js"
+  const { id, ...options } = ${JSON.stringify(options)}
+  const step = location.search
+  let sockets = 0
+  const openSocket = (url, protocols) => {
+    sockets++
+    return new WebSocket(step === "?offline" ? "ws://127.0.0.1:9" : url, protocols)
+  }
+  const chat = new Chat({ ...options, openSocket, database: indexedDatabase() })
+  const conversation = chat.conversation(id)
+  const bodies = () => (conversation.state?.messages ?? []).map(({ body }) => body)
+  const until = (holds) => new Promise((go) => chat.subscribe(() => holds() && go()))
+  if (step === "") {
+    await conversation.open()
+    await until(() => bodies().includes("Hello browser"))
+    await chat.close()
+    location.search = "?offline"
+  } else if (step === "?offline") {
+    await until(() => bodies().length > 0)
+    for (const body of ["offline I had: " + bodies(), "two", "three"]) conversation.send(body).catch(() => {})
+    await until(() => chat.state.sending.length === 3)
+    await chat.close()
+    location.search = "?online"
+  } else if (step === "?online") {
+    await until(() => chat.state.connection.status === "online" && bodies().includes("three"))
+    addEventListener("message", ({ data }) => conversation.send("sockets: " + (sockets + data.sockets) + ", pages: " + data.bodies))
+    document.body.append(Object.assign(document.createElement("iframe"), { src: "?second" }))
+  } else {
+    await until(() => chat.state.connection.status === "online" && bodies().includes("three"))
+    parent.postMessage({ sockets, bodies: bodies().join() }, "*")
+  }
+</script><body></body>`
 
 describe("the client in Chromium", () => {
   const stops: Array<() => void | Promise<void>> = []
@@ -49,19 +89,8 @@ describe("the client in Chromium", () => {
     for (const stop of stops.reverse()) await stop()
   })
 
-  it("shows what comes live, and sends", { timeout: 90_000 }, async () => {
-    const service = await TestService.start({ server: { allowedOrigins: [origin] } })
-    stops.push(() => service.stop())
-    const bob = await service.signIn("bob")
-    const ann = new Chat({ url: service.url, tokens: await service.signIn("ann") })
-    stops.push(() => ann.close())
-    const { id } = await ann.ask("conversation.create", { kind: "dm", userId: bob.user.id })
-    await ann.open(id)
-    page = readFileSync(`${root}examples/browser/index.html`, "utf8").replace(
-      "</html>",
-      `${hand(service.url, "bob")}</html>`
-    )
-
+  /** Opens the page in Chromium until the tests have ended. */
+  const browse = () => {
     const profile = mkdtempSync(join(tmpdir(), "chromium-"))
     const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     const chromium = spawn("chromium", [...flags, `--user-data-dir=${profile}`, origin], {
@@ -78,6 +107,22 @@ describe("the client in Chromium", () => {
           if (chromium.pid !== undefined) process.kill(-chromium.pid, "SIGKILL")
         })
     )
+  }
+
+  it("shows new messages live, and sends", async () => {
+    const service = await TestService.start({ server: { allowedOrigins: [origin] } })
+    stops.push(() => service.stop())
+    const bob = await service.signIn("bob")
+    const ann = new Chat({ url: service.url, tokens: await service.signIn("ann") })
+    stops.push(() => ann.close())
+    const { id } = await ann.ask("conversation.create", { kind: "dm", userId: bob.user.id })
+    await ann.open(id)
+    page = readFileSync(`${root}examples/browser/index.html`, "utf8").replace(
+      "</html>",
+      `${hand(service.url, "bob")}</html>`
+    )
+
+    browse()
     await ann.send(id, "Hello browser")
     const answer = await new Promise<string>((resolve) => {
       ann.subscribe(({ conversations }) => {
@@ -86,5 +131,26 @@ describe("the client in Chromium", () => {
       })
     })
     assert.strictEqual(answer, "I see: Hello browser")
+  })
+
+  it("keeps its state and unsent messages when its page is closed, and has one socket for two pages", async () => {
+    const service = await TestService.start({ server: { allowedOrigins: [origin] } })
+    stops.push(() => service.stop())
+    const tokens = await service.signIn("bob")
+    const ann = new Chat({ url: service.url, tokens: await service.signIn("ann") })
+    stops.push(() => ann.close())
+    const { id } = await ann.ask("conversation.create", { kind: "dm", userId: tokens.user.id })
+    await ann.open(id)
+    await ann.send(id, "Hello browser")
+    page = stored({ url: service.url, tokens, id })
+    browse()
+    const bodies = await new Promise<ReadonlyArray<string>>((resolve) => {
+      ann.subscribe(({ conversations }) => {
+        const messages = conversations.get(id)?.messages ?? []
+        if (messages.some(({ body }) => body.startsWith("sockets"))) resolve(messages.map(({ body }) => body))
+      })
+    })
+    const before = ["Hello browser", "offline I had: Hello browser", "two", "three"]
+    assert.deepStrictEqual(bodies, [...before, `sockets: 1, pages: ${before}`])
   })
 })

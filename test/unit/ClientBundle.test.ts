@@ -4,16 +4,16 @@ import { bundle } from "../support/Bundle.ts"
 
 const root = new URL("../..", import.meta.url).pathname
 
-/** What docs/client.md says of the size, with some room. */
+/** The size in docs/client.md, with some room. */
 const mostKilobytes = 150
 
 describe("chat-service/client in a browser", () => {
-  it("is made of the domain, the definitions and effect, and of nothing that a server needs", async () => {
+  it("is made of the domain, the declarations and effect, and of nothing that a server needs", async () => {
     const { code, imports, modules } = await bundle(`${root}src/client/Client.ts`)
     assert.deepStrictEqual(imports, [])
     const own = modules.filter((id) => id.startsWith(`${root}src/`)).map((id) => id.slice(root.length + 4))
     assert.deepStrictEqual(
-      own.filter((id) => !/^(client|domain|http|rpc)\//.test(id) || /Handlers\.ts$|Server\.ts$/.test(id)),
+      own.filter((id) => !/^(client|domain|operations)\//.test(id) || /Handlers\.ts$/.test(id)),
       []
     )
     const packages = modules.filter((id) => id.includes("/node_modules/") && !id.includes("/node_modules/effect/"))

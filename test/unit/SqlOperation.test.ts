@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { operationOf } from "../../src/layers/SqlOperation.ts"
+import { operationOf } from "../../src/layers/postgres/SqlOperation.ts"
 
 describe("the operation of a statement", () => {
   for (const [sql, operation] of [

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConversationId } from "../../src/domain/Ids.ts"
-import { Position, parsePosition } from "../../src/http/StreamPosition.ts"
-import type { Vector } from "../../src/services/EventCursors.ts"
+import { parsePosition, StreamPosition } from "../../src/realtime/StreamPosition.ts"
+import type { Vector } from "../../src/services/log/StreamPositions.ts"
 
 const id = (n: number) => ConversationId.make(`01a20000-0000-7000-8000-${n.toString(16).padStart(12, "0")}`)
 const base = "01a2ffff-0000-7000-8000-000000000000"
@@ -11,7 +11,7 @@ const read = (text: string) => parsePosition(text)?.apply(stored)
 
 describe("the position of a stream", () => {
   it("is read back from its id: what went on, what is new, what was left, and the user's own state", () => {
-    const position = new Position(base, stored)
+    const position = new StreamPosition(base, stored)
     position.set(id(0), 100)
     position.set(id(30), 2 ** 53 - 1)
     position.set(id(99), 5)
@@ -27,8 +27,8 @@ describe("the position of a stream", () => {
     assert.strictEqual(seqs.size, 40)
   })
 
-  it("says the same after a new base, with what came since in the delta", () => {
-    const position = new Position(base, stored)
+  it("is the same after a new base, with later events in the delta", () => {
+    const position = new StreamPosition(base, stored)
     position.set(id(0), 100)
     const { vector } = position
     position.set(id(2), 50)
@@ -39,13 +39,14 @@ describe("the position of a stream", () => {
     assert.deepStrictEqual([seqs.get(id(0)), seqs.get(id(2)), seqs.get(id(3))], [100, 50, 4])
   })
 
-  it("is nothing when the id is not one of ours", () => {
+  it("is undefined for an id that is not ours", () => {
     for (const text of [
       "",
       "x.",
       "no-base.0:1",
       `${base}.not-a-uuid-at-all:5`,
       `${base}.*:!`,
+      `${base}.*:-`,
       `${base}.0:!!`,
       `${base}.0:-5`,
       `${base}.0:${"z".repeat(11)}`,

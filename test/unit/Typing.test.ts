@@ -1,8 +1,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { conversationSubject } from "../../src/services/PubSub.ts"
-import { Typing } from "../../src/services/Typing.ts"
+import { conversationSubject } from "../../src/services/bus/Subjects.ts"
+import { Typing } from "../../src/services/presence/Typing.ts"
 import { Backstage, chat, dmOf, listen, nowhere, person, problem, twoOfUs } from "../support/Chat.ts"
 
 const started = "typing.started"
@@ -74,7 +74,34 @@ layer(Typing.layer.pipe(Layer.provideMerge(chat.fake)))("Typing", (it) => {
     })
   )
 
-  it.effect("is nobody's who is no member, also when he was one", () =>
+  it.effect("starts and stops again and again are damped", () =>
+    Effect.gen(function* () {
+      const typing = yield* Typing
+      const { a, b, id } = yield* twoOfUs
+      const heard = yield* listen(conversationSubject(id))
+      const events = () => heard.map(({ event }) => event)
+      for (let i = 0; i < 50; i++) {
+        yield* typing.start(a, id)
+        yield* typing.stop(a, id)
+      }
+      assert.deepStrictEqual(events(), [started, stopped, started, stopped, stopped, stopped])
+      yield* TestClock.adjust("3 seconds")
+      for (let i = 0; i < 50; i++) {
+        yield* typing.start(a, id)
+        yield* typing.stop(a, id)
+      }
+      assert.deepStrictEqual(events().slice(6), [started, stopped, stopped])
+      for (let i = 0; i < 50; i++) yield* typing.stop(b, id)
+      assert.deepStrictEqual(events().slice(9), [stopped, stopped], "which need no start")
+      const stranger = yield* person
+      for (let i = 0; i < 4; i++) {
+        assert.strictEqual((yield* Effect.flip(typing.start(stranger, id)))._tag, "NotFound")
+        assert.strictEqual((yield* Effect.flip(typing.stop(stranger, id)))._tag, "NotFound")
+      }
+    })
+  )
+
+  it.effect("is not seen by non-members and former members", () =>
     Effect.gen(function* () {
       const typing = yield* Typing
       const { a, b, id } = yield* twoOfUs

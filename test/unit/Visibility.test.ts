@@ -3,8 +3,8 @@ import type { Event } from "../../src/domain/Event.ts"
 import { ClientMessageId, ConversationId, MessageId, UserId } from "../../src/domain/Ids.ts"
 import type { Message } from "../../src/domain/Message.ts"
 import { seenFrom } from "../../src/domain/Visibility.ts"
-import { encodeEvent } from "../../src/services/PubSub.ts"
-import { Frame } from "../../src/ws/Frame.ts"
+import { Frame } from "../../src/realtime/Frame.ts"
+import { encodeEvent } from "../../src/services/bus/PubSub.ts"
 
 const id = (n: number) => `00000000-0000-7000-8000-${`${n}`.padStart(12, "0")}`
 const conversationId = ConversationId.make(id(0))
@@ -57,14 +57,14 @@ const concealed = (seq: number) => ({
   hidden: true
 })
 
-describe("what of an event is before what a member sees", () => {
-  it("is nothing of a plain message, of a membership or of what he sees", () => {
+describe("the part of an event that is hidden from a later member", () => {
+  it("is nothing of a plain message, a membership or visible messages", () => {
     const role: Event = { ...at, event: "member.role-changed", seq: 20, data: { userId: actorId, role: "admin" } }
     for (const event of [created(9), created(9, 7), edited(messageAt(7)), role])
       assert.strictEqual(seenFrom(event, 7), event)
   })
 
-  it("is an earlier original that a message replies to", () => {
+  it("is an earlier message that is replied to", () => {
     const shown = seenFrom(created(9, 6), 7)
     assert.deepStrictEqual<unknown>(shown, {
       ...created(9),
@@ -79,7 +79,7 @@ describe("what of an event is before what a member sees", () => {
     assert.strictEqual(seenFrom(reply, 3), reply)
   })
 
-  it("is all but the place of an edit, a reaction or a vote on an earlier message", () => {
+  it("is everything but the place of an edit, a reaction or a vote on an earlier message", () => {
     const rest = { messageId: messageId(6), messageSeq: 6 }
     const reaction: Event = {
       ...at,
@@ -97,7 +97,7 @@ describe("Frame", () => {
   const frame = new Frame(encodeEvent(edited(messageAt(8, 6))))
   const read = (json: string): unknown => JSON.parse(json)
 
-  it("is shared by all from whom nothing is hidden, and encoded once more for each part that is", () => {
+  it("is shared by all members who see everything, and encoded once more for each hidden part", () => {
     assert.strictEqual(frame.seenFrom(6), frame)
     const withoutReply = frame.seenFrom(7)
     assert.strictEqual(frame.seenFrom(8), withoutReply)
@@ -108,8 +108,8 @@ describe("Frame", () => {
     assert.deepInclude(place, { event: "message.edited", conversationId, seq: 20 })
   })
 
-  it("shows nothing of an event of a later release to who must not see all of it", () => {
-    const event = { event: "message.starred", conversationId, seq: 21, except: null, refers: 6 }
+  it("shows nothing of an event of a later release to members who may not see all of it", () => {
+    const event = { event: "message.starred", conversationId, seq: 21, except: null, refersTo: 6 }
     const later = new Frame({ ...event, json: JSON.stringify({ event: "message.starred", data: { body: "secret" } }) })
     assert.strictEqual(later.seenFrom(6), later)
     assert.deepStrictEqual(read(later.seenFrom(7).json), {

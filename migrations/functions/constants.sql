@@ -1,0 +1,46 @@
+-- Constants that several functions or statements share. The planner replaces a call of these functions by its value.
+
+-- The id that stands for all members among the mentions of a message: see domain/Mentions.ts.
+CREATE OR REPLACE FUNCTION mentions_everybody() RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT '00000000-0000-0000-0000-000000000000'::uuid
+$$;
+
+-- The part of a message's body that is shown with a reply to it: excerptLength of domain/Message.ts.
+CREATE OR REPLACE FUNCTION excerpt(p_body text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT left(p_body, 140)
+$$;
+
+-- A retry with the same Idempotency-Key gets the first answer for this long.
+CREATE OR REPLACE FUNCTION idempotency_window() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT interval '24 hours'
+$$;
+
+-- Ended sessions and unused positions of event streams are kept for this long.
+CREATE OR REPLACE FUNCTION retention_period() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT interval '30 days'
+$$;
+
+-- A message can be scheduled at most this far ahead.
+CREATE OR REPLACE FUNCTION scheduling_horizon() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT interval '1 year'
+$$;
+
+-- A message can be edited so often: maxEdits of domain/Message.ts.
+CREATE OR REPLACE FUNCTION max_edits() RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT 100
+$$;
+
+-- One member can give a message so many reactions: maxReactionsOfMember of domain/Message.ts.
+CREATE OR REPLACE FUNCTION max_reactions_of_member() RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT 10
+$$;
+
+-- While an account is being closed, nobody can add its user to anything for this long.
+CREATE OR REPLACE FUNCTION closing_period() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT interval '15 minutes'
+$$;
+
+-- An attachment that belongs to no message is deleted after this long: unboundPeriod of services/files/Attachments.ts.
+CREATE OR REPLACE FUNCTION unbound_period() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT interval '24 hours'
+$$;

@@ -1,0 +1,10 @@
+/** The exports of `chat-service/client/effect`: the client as services with Layers, and the HTTP client. Ids are branded. */
+export { Credentials, type CredentialsOptions, login, register } from "./Credentials.ts"
+export { ConnectionLost, Refused } from "./Failures.ts"
+export { type ChatHttp, makeHttp } from "./Http.ts"
+export type { Ask, CommandError } from "./Operations.ts"
+export type { SendError } from "./Outbox.ts"
+export { Realtime, type RealtimeOptions } from "./Realtime.ts"
+export type { ChatEvent } from "./Session.ts"
+export type { ChatState, ConversationState, PendingMessage, Sending } from "./state/State.ts"
+export { type SharedOptions, sharedRealtime } from "./tabs/Tabs.ts"

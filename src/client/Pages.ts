@@ -1,0 +1,82 @@
+import { Effect, Semaphore, Stream } from "effect"
+import type { ConversationId } from "../domain/Ids.ts"
+import { NotFound, type Problem } from "../domain/Problem.ts"
+import type { Refused } from "./Failures.ts"
+import type { Ask, CommandError } from "./Operations.ts"
+import type { ChatState } from "./state/State.ts"
+import type { Store } from "./state/Store.ts"
+
+/** Repeats a request until it is answered, on as many connections as that takes. */
+const persistently = <A>(effect: Effect.Effect<A, CommandError>): Effect.Effect<A, Problem | Refused> =>
+  Effect.catchTag(effect, "ConnectionLost", () => persistently(effect))
+
+/** Fetches pages of the histories that are open in the state, one page at a time. */
+export const makePages = Effect.fnUntraced(function* (
+  store: Store,
+  changes: Stream.Stream<ChatState>,
+  {
+    ask,
+    connected,
+    publish
+  }: {
+    readonly ask: Ask<CommandError>
+    readonly connected: Effect.Effect<unknown, Refused>
+    readonly publish: Effect.Effect<void>
+  }
+) {
+  const paging = yield* Semaphore.make(1)
+
+  /** A DM without messages shows only to the users who have opened it, so it is opened here as well. */
+  const show = (conversationId: ConversationId) =>
+    ask("conversation.get", { conversationId }).pipe(
+      Effect.flatMap(({ peer }) =>
+        peer === null ? Effect.void : ask("conversation.create", { kind: "dm", userId: peer.id })
+      ),
+      persistently
+    )
+
+  /** Waits for the conversation to be in the state: one that was created just now may still be on its way. */
+  const known = (id: ConversationId): Effect.Effect<unknown, Problem | Refused> =>
+    Effect.andThen(
+      connected,
+      Effect.suspend(() => (store.get(id) === undefined ? show(id) : Effect.void))
+    ).pipe(
+      Effect.andThen(
+        changes.pipe(
+          Stream.filter(({ conversations }) => conversations.has(id)),
+          Stream.runHead,
+          Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.fail(new NotFound({})) })
+        )
+      )
+    )
+
+  const page = (conversationId: ConversationId, before: () => { readonly before?: number } | undefined) =>
+    Effect.suspend(() => {
+      const place = before()
+      if (place === undefined) return Effect.succeed(true)
+      store.asking(conversationId)
+      return Effect.map(ask("message.list", { conversationId, ...place }), (found) =>
+        store.paged(conversationId, found)
+      )
+    }).pipe(
+      // The events that arrived meanwhile are lost with the connection; the page is then asked for again.
+      Effect.repeat({ until: (done) => done }),
+      persistently,
+      Effect.andThen(publish),
+      paging.withPermit
+    )
+
+  return {
+    open: (id: ConversationId) =>
+      Effect.andThen(
+        known(id),
+        page(id, () => (store.get(id)?.messages === null ? {} : undefined))
+      ),
+    loadOlder: (id: ConversationId) =>
+      page(id, () => {
+        const conversation = store.get(id)
+        const first = conversation?.messages?.[0]
+        return first !== undefined && conversation?.hasBefore === true ? { before: first.seq } : undefined
+      })
+  }
+})

@@ -1,0 +1,125 @@
+"use client"
+import {
+  createContext,
+  createElement,
+  type ReactNode,
+  useCallback,
+  useContext,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore
+} from "react"
+import type { Chat } from "./Chat.ts"
+import type { ChatState, ConversationState, Message, Presence, Sending } from "./Plain.ts"
+import type { ConnectionState } from "./state/State.ts"
+
+const ChatContext = createContext<Chat | null>(null)
+
+/** Gives the client to the hooks below it. The app makes the `Chat` once, outside of rendering, and closes it. */
+export const ChatProvider = ({ chat, children }: { readonly chat: Chat; readonly children?: ReactNode }) =>
+  createElement(ChatContext.Provider, { value: chat }, children)
+
+/** The client of the `ChatProvider` above. It never changes with the state, so that it renders nothing again. */
+export const useChat = (): Chat => {
+  const chat = useContext(ChatContext)
+  if (chat === null) throw new Error("useChat and the other hooks of the chat need a ChatProvider above")
+  return chat
+}
+
+/**
+ * A part of the state. The component renders again only when the part is no longer equal to the one before; the default
+ * compares by identity, so select what the state already holds, or pass `isEqual`.
+ */
+export const useChatState = <A>(
+  select: (state: ChatState) => A,
+  isEqual: (one: A, other: A) => boolean = Object.is
+): A => {
+  const chat = useChat()
+  const held = useRef<{ readonly part: A } | null>(null)
+  const subscribe = useCallback((onChange: () => void) => chat.subscribe(onChange), [chat])
+  const snapshot = () => {
+    const part = select(chat.state)
+    if (held.current === null || !isEqual(held.current.part, part)) held.current = { part }
+    return held.current.part
+  }
+  return useSyncExternalStore(subscribe, snapshot, snapshot)
+}
+
+const sameItems = <A>(one: ReadonlyArray<A>, other: ReadonlyArray<A>) =>
+  one.length === other.length && one.every((item, index) => item === other[index])
+
+const sameEntries = <A>(one: ReadonlyMap<string, A>, other: ReadonlyMap<string, A>) =>
+  one.size === other.size && [...one].every(([key, value]) => other.get(key) === value)
+
+/** The state of the connection. */
+export const useConnection = (): ConnectionState => useChatState(({ connection }) => connection)
+
+const byActivity = ({ conversations }: ChatState): ReadonlyArray<ConversationState> =>
+  [...conversations.values()].sort((one, other) =>
+    one.conversation.lastActivityAt < other.conversation.lastActivityAt ? 1 : -1
+  )
+
+/** All conversations, those with the latest activity first. */
+export const useConversations = (): ReadonlyArray<ConversationState> => useChatState(byActivity, sameItems)
+
+/** A conversation; undefined when the user is not a member, or it has not arrived yet. */
+export const useConversation = (id: string): ConversationState | undefined =>
+  useChatState(({ conversations }) => conversations.get(id))
+
+/** The history of a conversation, with what is being sent into it. */
+export interface Messages {
+  /** The newest part of the history, ascending; null until it has arrived. */
+  readonly messages: ReadonlyArray<Message> | null
+  /** My messages that are not in the history yet, in the order in which they were written. */
+  readonly sending: ReadonlyArray<Sending>
+  /** Whether `loadOlder` can add older messages. */
+  readonly hasBefore: boolean
+  /** Adds the page of the history before the oldest message. */
+  readonly loadOlder: () => Promise<void>
+  /** Why the history cannot be had: a problem, or `Refused`. */
+  readonly error: unknown
+}
+
+/** Opens a conversation, and returns its history as it changes. */
+export const useMessages = (id: string): Messages => {
+  const chat = useChat()
+  const [failure, setFailure] = useState<{ readonly id: string; readonly error: unknown } | null>(null)
+  useEffect(() => {
+    let isShown = true
+    setFailure(null)
+    chat.open(id).catch((error: unknown) => {
+      if (isShown) setFailure({ id, error })
+    })
+    return () => {
+      isShown = false
+    }
+  }, [chat, id])
+  const conversation = useConversation(id)
+  const messages = conversation?.messages ?? null
+  const hasBefore = conversation?.hasBefore ?? false
+  const sending = useChatState(
+    (state) => state.sending.filter(({ message }) => message.conversationId === id),
+    sameItems
+  )
+  const error = failure?.id === id ? failure.error : undefined
+  return useMemo(
+    () => ({ messages, sending, hasBefore, loadOlder: () => chat.loadOlder(id), error }),
+    [chat, id, messages, sending, hasBefore, error]
+  )
+}
+
+/** The presence of these users, by their ids, as far as it is known. */
+export const usePresence = (userIds: ReadonlyArray<string>): ReadonlyMap<string, Presence> => {
+  const chat = useChat()
+  const key = [...userIds].sort().join(" ")
+  useEffect(() => {
+    // Without a connection, the next render with other users tries again; the state then simply has no presence.
+    chat.watch(key === "" ? [] : key.split(" ")).catch(() => {})
+  }, [chat, key])
+  return useChatState(
+    ({ presence }) => new Map([...presence].filter(([userId]) => userIds.includes(userId))),
+    sameEntries
+  )
+}

@@ -1,0 +1,256 @@
+import type { Conversation, Membership } from "../../domain/Conversation.ts"
+import type { Ephemeral, Event } from "../../domain/Event.ts"
+import type { ConversationId, UserId } from "../../domain/Ids.ts"
+import type { MessagePage } from "../../domain/Message.ts"
+import type { LoggedFrame } from "../Frames.ts"
+import type { SavedConversation } from "../storage/Saved.ts"
+import { deliveredMarked, merge, readMarked, starUpdated, withMe, withPage } from "./Merge.ts"
+import { type ConversationState, newConversation } from "./State.ts"
+
+/** A conversation with what is needed to keep it up to date. */
+interface Held {
+  state: ConversationState
+  /** The `seq` of the last event that was published: behind the state for a while after a fetch, never ahead of it. */
+  published: number
+  /** Set while the conversation is fetched again: the frames that arrived since, and the `seq` that comes next. */
+  reset: { readonly head: number; next: number; readonly frames: Array<LoggedFrame> } | null
+  /** The events since a page of the history was asked for; null when none is asked for. */
+  sinceAsked: Array<Event> | null
+  /** It is not known at which `seq` my counts are right, so no event can be added to them. */
+  unsure: boolean
+  /** My counts must be fetched. */
+  recount: boolean
+  /** The conversation is open, and its history must be fetched. */
+  hollow: boolean
+}
+
+/**
+ * The work that must be done after a frame. `gap` means that the order was broken, so that the connection cannot be
+ * trusted.
+ */
+export type Todo = "gap" | "refetch" | "recount" | undefined
+
+const held = (state: ConversationState): Held => ({
+  state,
+  published: state.conversation.seq,
+  reset: null,
+  sinceAsked: null,
+  unsure: false,
+  recount: false,
+  hollow: false
+})
+
+/**
+ * The conversations of a user, merged from lists, events and fetches by the rules for cursors in docs/realtime.md. Each
+ * method applies its input at once, so that no frame is half applied.
+ */
+export class Store {
+  private readonly me: UserId
+  private readonly all = new Map<ConversationId, Held>()
+
+  constructor(me: UserId) {
+    this.me = me
+  }
+
+  /** The state of each conversation. */
+  get conversations(): ReadonlyMap<ConversationId, ConversationState> {
+    return new Map([...this.all].map(([id, { state }]) => [id, state]))
+  }
+
+  /** The state of a conversation; undefined when the user is not a member of it. */
+  get(id: ConversationId): ConversationState | undefined {
+    return this.all.get(id)?.state
+  }
+
+  /** The conversations as they are stored, each with its cursor. What the state shares with an earlier one is the same. */
+  saved(): ReadonlyArray<SavedConversation> {
+    return [...this.all.values()].map(({ hollow, published, recount, state, unsure }) => ({
+      state,
+      published,
+      unsure,
+      recount,
+      hollow
+    }))
+  }
+
+  /** Takes a conversation that was stored, and returns it as it is held now. */
+  restore(saved: SavedConversation): SavedConversation {
+    const { state, ...cursor } = saved
+    const one = { ...held({ ...state, typing: new Set() }), ...cursor }
+    this.all.set(state.conversation.id, one)
+    return { ...cursor, state: one.state }
+  }
+
+  /** The cursors of at most `most` conversations, those with the latest activity. */
+  cursors(most: number): Record<string, number> {
+    return Object.fromEntries(
+      [...this.all.values()]
+        .sort((a, b) => (a.state.conversation.lastActivityAt < b.state.conversation.lastActivityAt ? 1 : -1))
+        .slice(0, most)
+        .map(({ state, published }) => [state.conversation.id, published])
+    )
+  }
+
+  /** Must be called when a connection begins: it gives up the fetches of the previous connection. */
+  connected(): void {
+    for (const one of this.all.values()) {
+      one.reset = null
+      one.sinceAsked = null
+    }
+  }
+
+  /** Takes a part of the list that the first connection gets. */
+  listed(conversations: ReadonlyArray<Conversation>): void {
+    for (const conversation of conversations)
+      if (!this.isHere(conversation)) this.all.set(conversation.id, held(newConversation(conversation)))
+  }
+
+  /** Applies a durable event. Returns the events to publish: none for an event that was known before. */
+  log(frame: LoggedFrame): { readonly events: ReadonlyArray<Event>; readonly todo: Todo } {
+    const one = this.all.get(frame.conversationId)
+    if (one === undefined) return { events: [], todo: "gap" }
+    const next = one.reset?.next ?? one.published + 1
+    if (frame.seq < next) return { events: [], todo: undefined }
+    if (frame.seq > next) return { events: [], todo: "gap" }
+    if (one.reset !== null) {
+      one.reset.next++
+      one.reset.frames.push(frame)
+      return { events: [], todo: undefined }
+    }
+    one.published = frame.seq
+    const todo = frame.seq > one.state.conversation.seq ? this.apply(one, frame) : undefined
+    return { events: frame.event === null ? [] : [frame.event], todo }
+  }
+
+  private apply(one: Held, { event, seq }: LoggedFrame): Todo {
+    const before = one.state.conversation.me.unreadCount
+    const { recount, state } = merge(one.state, seq, event, this.me)
+    one.state = state
+    if (event !== null) one.sinceAsked?.push(event)
+    return this.doubt(one, recount || (one.unsure && state.conversation.me.unreadCount !== before))
+  }
+
+  /** Asks for a recount, once: the counts are fetched until they fit the state. */
+  private doubt(one: Held, recount: boolean): Todo {
+    if (!recount || one.recount) return
+    one.recount = true
+    return "recount"
+  }
+
+  /** Applies an event without a position in a log. */
+  aside(event: Ephemeral): Todo {
+    if (event.conversationId === undefined) return
+    if (event.event === "conversation.added") return this.added(event.data.conversation)
+    const one = this.all.get(event.conversationId)
+    if (one === undefined) return
+    switch (event.event) {
+      case "conversation.removed":
+        this.all.delete(event.conversationId)
+        return
+      case "conversation.reset":
+        return this.reset(one, event.data.seq)
+      case "conversation.settings":
+        return this.settings(one, event.data.me)
+      case "read.marked": {
+        const { recount, state } = readMarked(one.state, event.data.userId, event.data.seq, this.me)
+        one.state = state
+        return this.doubt(one, recount)
+      }
+      case "delivered.marked":
+        one.state = deliveredMarked(one.state, event.data.userId, event.data.seq, this.me)
+        return
+      case "star.updated":
+        one.state = starUpdated(one.state, event.data)
+        return
+      case "typing.started":
+        one.state = { ...one.state, typing: new Set(one.state.typing).add(event.data.userId) }
+        return
+      case "typing.stopped":
+        one.state = {
+          ...one.state,
+          typing: new Set([...one.state.typing].filter((userId) => userId !== event.data.userId))
+        }
+    }
+  }
+
+  private reset(one: Held, head: number): Todo {
+    one.reset = { head, next: head + 1, frames: [] }
+    return "refetch"
+  }
+
+  private isHere({ id, seq }: Conversation) {
+    return (this.all.get(id)?.published ?? 0) >= seq
+  }
+
+  private added(conversation: Conversation): Todo {
+    if (this.isHere(conversation)) return
+    const isOpen = (this.all.get(conversation.id)?.state.messages ?? null) !== null
+    const one = held({ ...newConversation(conversation), messages: isOpen ? [] : null })
+    one.hollow = isOpen
+    this.all.set(conversation.id, one)
+    return isOpen ? this.reset(one, conversation.seq) : undefined
+  }
+
+  private settings(one: Held, me: Membership): Todo {
+    one.state = withMe(one.state, me)
+    one.unsure = true
+    return
+  }
+
+  /** The work that the last connection left undone. */
+  unfinished(): ReadonlyArray<readonly [ConversationId, Todo]> {
+    return [...this.all].flatMap(([id, one]) => {
+      if (one.hollow && one.reset === null) return [[id, this.reset(one, one.state.conversation.seq)] as const]
+      return one.recount ? [[id, "recount"] as const] : []
+    })
+  }
+
+  /** Takes my fetched counts; false when the state is not at the `seq` of the fetch, so that it must be repeated. */
+  recounted(conversation: Conversation): boolean {
+    const one = this.all.get(conversation.id)
+    if (one === undefined) return true
+    if (one.reset !== null || one.state.conversation.seq !== conversation.seq) return false
+    one.state = withMe(one.state, conversation.me)
+    one.unsure = false
+    one.recount = false
+    return true
+  }
+
+  /** Continues from the conversation as it was fetched after a reset, with its newest page if it is open. */
+  refetched(
+    conversation: Conversation,
+    page: MessagePage | undefined
+  ): { readonly events: ReadonlyArray<Event>; readonly todo: Todo } {
+    const one = this.all.get(conversation.id)
+    // This fetch belongs to an earlier reset; the fetch of the last one is on its way.
+    if (one === undefined || one.reset === null || conversation.seq < one.reset.head)
+      return { events: [], todo: undefined }
+    const { frames: waiting, next: notPublished } = one.reset
+    const events = waiting.flatMap(({ event }) => event ?? [])
+    const { delivered, read, starred, typing } = one.state
+    const fresh = { ...newConversation(conversation), delivered, read, starred, typing }
+    const known = events.filter(({ seq }) => seq <= conversation.seq)
+    const next = held(page === undefined ? fresh : withPage(fresh, page, known, this.me))
+    next.published = notPublished - 1
+    this.all.set(conversation.id, next)
+    let todo: Todo
+    for (const frame of waiting) if (frame.seq > next.state.conversation.seq) todo = this.apply(next, frame) ?? todo
+    return { events, todo }
+  }
+
+  /** Must be called before a page of the history is asked for: events are kept from now on. */
+  asking(id: ConversationId): void {
+    const one = this.all.get(id)
+    if (one !== undefined) one.sinceAsked = []
+  }
+
+  /** Merges the page that was asked for; false when it must be asked for again, since events were missed. */
+  paged(id: ConversationId, page: MessagePage): boolean {
+    const one = this.all.get(id)
+    if (one === undefined) return true
+    if (one.sinceAsked === null) return false
+    one.state = withPage(one.state, page, one.sinceAsked, this.me)
+    one.sinceAsked = null
+    return true
+  }
+}

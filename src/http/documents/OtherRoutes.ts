@@ -1,0 +1,251 @@
+import type { Schema } from "effect"
+import { Attachment } from "../../domain/Attachment.ts"
+import {
+  Conflict,
+  Forbidden,
+  Internal,
+  InvalidRequest,
+  NotFound,
+  RateLimited,
+  TooLarge,
+  Unauthenticated,
+  Unavailable,
+  UnsupportedMediaType,
+  UpgradeRequired
+} from "../../domain/Problem.ts"
+import type { Json } from "./JsonSchemas.ts"
+
+type Describe = (schema: Schema.Top) => unknown
+
+const problem = (description: string, schema: Schema.Top, describe: Describe) => ({
+  description,
+  content: { "application/problem+json": { schema: describe(schema) } }
+})
+
+/** A file that anybody may read, in one of several types. One that browsers keep is `cached`. */
+const file = (operationId: string, summary: string, type: string, cached: boolean, ...contentTypes: Array<string>) => ({
+  get: {
+    tags: ["system"],
+    operationId,
+    summary,
+    description: "Needs no session.",
+    security: [],
+    responses: {
+      200: {
+        description: summary,
+        content: Object.fromEntries(contentTypes.map((contentType) => [contentType, { schema: { type } }]))
+      },
+      ...(cached && { 304: { description: "What the client has is still true" } })
+    }
+  }
+})
+const page = (operationId: string, summary: string) => file(operationId, summary, "string", true, "text/html")
+const document = (operationId: string, summary: string) =>
+  file(operationId, summary, "object", true, "application/json")
+
+/** A file of the chat page, which there is only with the page. */
+const optionalFile = (operationId: string, summary: string, contentType: string, describe: Describe) => {
+  const { get } = file(operationId, summary, "string", true, contentType)
+  return {
+    get: {
+      ...get,
+      responses: { ...get.responses, 404: problem("The page is off or not built", NotFound, describe) }
+    }
+  }
+}
+
+const socket = (operationId: string, summary: string, description: string, describe: Describe) => ({
+  get: {
+    tags: ["system"],
+    operationId,
+    summary,
+    description,
+    security: [],
+    responses: {
+      101: { description: "The connection becomes a WebSocket" },
+      400: problem("The handshake is not valid", InvalidRequest, describe),
+      403: problem("Pages of that origin may not connect", Forbidden, describe),
+      426: problem("The request is not a WebSocket handshake", UpgradeRequired, describe),
+      429: problem("There are too many sockets", RateLimited, describe),
+      503: problem("The node is shutting down", Unavailable, describe)
+    }
+  }
+})
+
+/** Describes the paths of the chat page. */
+const pagePaths = (describe: Describe) => ({
+  "/": {
+    get: {
+      tags: ["system"],
+      operationId: "root",
+      summary: "The chat page",
+      description: "Needs no session. Leads to `/docs` when `server.web` is off or the page is not built.",
+      security: [],
+      responses: {
+        200: { description: "The chat page", content: { "text/html": { schema: { type: "string" } } } },
+        302: { description: "There is no chat page; `/docs` can be read instead" },
+        304: { description: "What the client has is still true" }
+      }
+    }
+  },
+  "/assets/{name}": {
+    get: {
+      tags: ["system"],
+      operationId: "web.asset",
+      summary: "A part of the chat page",
+      description: "Needs no session. Its name has a hash of its content, so it never changes.",
+      security: [],
+      parameters: [{ name: "name", in: "path", required: true, schema: { type: "string" } }],
+      responses: {
+        200: {
+          description: "The part",
+          content: {
+            "text/javascript": { schema: { type: "string" } },
+            "text/css": { schema: { type: "string" } },
+            "image/svg+xml": { schema: { type: "string" } },
+            "image/png": { schema: { type: "string" } }
+          }
+        },
+        304: { description: "What the client has is still true" },
+        404: problem("There is no such part", NotFound, describe)
+      }
+    }
+  },
+  "/manifest.webmanifest": optionalFile(
+    "web.manifest",
+    "How the chat page is installed",
+    "application/manifest+json",
+    describe
+  ),
+  "/service-worker.js": optionalFile(
+    "web.worker",
+    "What starts the chat page without a connection",
+    "text/javascript",
+    describe
+  )
+})
+
+const signedIn = [{ bearer: [] }, { cookie: [] }]
+const refusedCaller = (describe: Describe) => ({
+  401: problem("There is no valid access token", Unauthenticated, describe),
+  403: problem("With the cookie, a change must come from a page of an allowed origin", Forbidden, describe),
+  429: problem("There are too many requests or uploads", RateLimited, describe),
+  500: problem("There is a fault in the service", Internal, describe),
+  503: problem("The store of files or the database does not answer", Unavailable, describe)
+})
+
+const upload = (describe: Describe) => ({
+  post: {
+    tags: ["attachment"],
+    operationId: "attachment.upload",
+    summary: "Upload a file",
+    description:
+      "Stores the field `file` of a form, to be sent with a message within a day. Its type follows from its content. At most `limits.attachment_bytes`; 409 `storage-full` when my files would have more than `limits.storage_bytes`.",
+    security: signedIn,
+    requestBody: {
+      required: true,
+      content: {
+        "multipart/form-data": {
+          schema: { type: "object", required: ["file"], properties: { file: { type: "string", format: "binary" } } }
+        }
+      }
+    },
+    responses: {
+      201: { description: "The attachment", content: { "application/json": { schema: describe(Attachment) } } },
+      400: problem("The form has no file, or an empty one, or is cut short", InvalidRequest, describe),
+      404: problem("The account was closed meanwhile", NotFound, describe),
+      409: problem("My files have as many bytes as they may have", Conflict, describe),
+      413: problem("The file is too large", TooLarge, describe),
+      415: problem("The body is no form", UnsupportedMediaType, describe),
+      ...refusedCaller(describe)
+    }
+  }
+})
+
+const bytes = { "*/*": { schema: { type: "string", format: "binary" } } }
+
+const download = (describe: Describe) => {
+  const query = (name: string, description: string, schema: object) => ({ name, in: "query", description, schema })
+  return {
+    get: {
+      tags: ["attachment"],
+      operationId: "attachment.get",
+      summary: "Download a file",
+      description:
+        "For whoever may see the message that the attachment belongs to, and for its uploader until it is sent. `HEAD`, `Range`, `If-Range` and `If-None-Match` work as in RFC 9110. Types that could have scripts are always to be saved, and never shown.",
+      security: [...signedIn, {}],
+      parameters: [
+        { name: "attachmentId", in: "path", required: true, schema: { type: "string" } },
+        query("download", "With `1`, browsers save the file", { type: "string", enum: ["0", "1"] }),
+        query("thumbnail", "A thumbnail that the attachment has, by its size", {
+          type: "string",
+          enum: ["320", "1280"]
+        }),
+        query("link", "What a link has in place of an access token", { type: "string" })
+      ],
+      responses: {
+        200: { description: "The file", content: bytes },
+        206: { description: "A part of the file", content: bytes },
+        304: { description: "What the client has is still true" },
+        400: problem("A parameter is not valid", InvalidRequest, describe),
+        404: problem("There is no such attachment, or I may not see it, or the link is over", NotFound, describe),
+        416: { description: "The file has no such part" },
+        ...refusedCaller(describe)
+      }
+    }
+  }
+}
+
+/** Describes the paths that are no part of `Api`, as OpenAPI does. */
+export const otherPaths = (describe: Describe): Json => ({
+  "/v1/ws": socket(
+    "socket",
+    "The WebSocket",
+    "Commands and live events, as `/asyncapi.json` describes them.",
+    describe
+  ),
+  "/ws": socket("socket.short", "The WebSocket, by its short path", "The same as `/v1/ws`.", describe),
+  "/rpc/ws": socket("rpc.socket", "RPC over a WebSocket", "The operations for Effect's RPC client, as JSON.", describe),
+  "/v1/attachments": upload(describe),
+  "/v1/attachments/{attachmentId}": download(describe),
+  "/rpc": {
+    post: {
+      tags: ["system"],
+      operationId: "rpc",
+      summary: "RPC",
+      description:
+        "The operations for Effect's RPC client, under the same names, with one JSON object per line. The access token is the header `Authorization` of the request, or of a single call.",
+      security: [{ bearer: [] }, {}],
+      requestBody: { required: true, content: { "application/x-ndjson": { schema: { type: "string" } } } },
+      responses: {
+        200: { description: "Answers", content: { "application/x-ndjson": { schema: { type: "string" } } } },
+        400: problem("The body is not valid", InvalidRequest, describe),
+        413: problem("The body is too large", TooLarge, describe),
+        415: problem("The body is not JSON", UnsupportedMediaType, describe)
+      }
+    }
+  },
+  ...pagePaths(describe),
+  "/problems/{name}": {
+    get: {
+      tags: ["system"],
+      operationId: "problem",
+      summary: "What a type of problem means",
+      description: "Needs no session. The path is the `type` of the problem.",
+      security: [],
+      parameters: [{ name: "name", in: "path", required: true, schema: { type: "string" } }],
+      responses: {
+        200: {
+          description: "What the type means",
+          content: { "text/html": { schema: { type: "string" } }, "application/json": { schema: { type: "object" } } }
+        },
+        404: problem("There is no such type", NotFound, describe)
+      }
+    }
+  },
+  "/metrics": file("metrics", "Metrics for Prometheus", "string", false, "text/plain", "application/openmetrics-text"),
+  "/docs": page("docs", "A page to read and try this API"),
+  "/docs/events": page("docs.events", "A page that shows the protocol of the WebSocket"),
+  "/openapi.json": document("openapi", "This document (OpenAPI 3.1)"),
+  "/asyncapi.json": document("asyncapi", "The protocol of the WebSocket (AsyncAPI 3.1)")
+})

@@ -1,0 +1,158 @@
+import { randomUUID } from "node:crypto"
+import { Clock, Context, Effect, Layer, References, type Types } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { clientAddressOf } from "../../services/platform/Address.ts"
+import { CurrentAllowances, type NamedAllowance } from "../../services/platform/Limits.ts"
+import { Shedding } from "../../services/platform/load/Shedding.ts"
+import { traceOf } from "../../services/platform/Metrics.ts"
+import { allowsPage, makeForeignPageLog } from "../../services/platform/Origins.ts"
+import { Settings } from "../../services/platform/Settings.ts"
+import { currentTraceparent, sampledSpan, Tracing } from "../../services/platform/Tracing.ts"
+import { corsOf } from "./Cors.ts"
+import { CurrentRequest, type RequestInfo } from "./CurrentRequest.ts"
+import { type Answer, answerTo } from "./ProblemOfCause.ts"
+import { rateLimitHeaders } from "./RateLimitHeaders.ts"
+import { hasSemicolon, makeAnswerCheck, makeRequestCheck, type Refusal, wantsSocket } from "./RequestCheck.ts"
+import { makeRequestLog } from "./RequestLog.ts"
+import { makeRequestMetrics, type RequestMetrics } from "./RequestMetrics.ts"
+import { describeAnswer, isTraced, requestSpan } from "./RequestTrace.ts"
+import { recordRoutes } from "./RouteTable.ts"
+
+type Request = HttpServerRequest.HttpServerRequest
+type Response = HttpServerResponse.HttpServerResponse
+
+const visible = /^[\x21-\x7e]{1,128}$/
+
+const requestIdOf = ({ headers }: Request) => {
+  const given = headers["x-request-id"]
+  return given !== undefined && visible.test(given) ? given : randomUUID()
+}
+
+/** The gateway logs the sockets itself. */
+const isSocket = (request: Request, { interrupted, response }: Answer) =>
+  wantsSocket(request) && (interrupted === true || response.status < 400)
+
+const securityHeaders = (origin: string): Record<string, string> => ({
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cache-control": "no-store",
+  ...(origin.startsWith("https:") && { "strict-transport-security": "max-age=31536000" })
+})
+
+/** Makes the function that adds to a response the headers that every response has. */
+const makeComplete = Effect.map(Settings, ({ server }) => {
+  const cors = corsOf(allowsPage(server))
+  const security = securityHeaders(server.origin)
+  return (request: Request, info: RequestInfo, traceresponse: string | undefined, response: Response): Response =>
+    HttpServerResponse.setHeaders(response, {
+      ...security,
+      ...cors.answer(request.headers),
+      ...(request.method === "OPTIONS" && cors.preflight(request.headers)),
+      ...rateLimitHeaders(info.allowances),
+      ...response.headers,
+      // A proxy that collects an answer before it passes it on would hold back live events.
+      ...(/^(text\/event-stream|application\/x-ndjson)/.test(response.headers["content-type"] ?? "") && {
+        "x-accel-buffering": "no"
+      }),
+      // After a refused upgrade, the connection carries no further request.
+      ...(wantsSocket(request) && { connection: "close" }),
+      // A W3C draft header, with which the caller finds the trace of the request.
+      ...(traceresponse !== undefined && { traceresponse }),
+      "x-request-id": info.id
+    })
+})
+
+/** Makes the function that ends a request: it completes, counts, traces and logs the answer, and may hold it back. */
+const makeConclude = Effect.fnUntraced(function* (counts: RequestMetrics) {
+  const complete = yield* makeComplete
+  const checkAnswer = yield* makeAnswerCheck
+  const logForeignPage = yield* makeForeignPageLog
+  const logRequest = makeRequestLog(yield* Settings)
+
+  return (toAnswer: (request: Request, requestId: string) => Answer) =>
+    Effect.withFiber<Response>((fiber) => {
+      const info = fiber.getRef(CurrentRequest)
+      const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+      const { answer, holdMs } = checkAnswer(request, info, toAnswer(request, info.id))
+      logForeignPage(request.headers)
+      describeAnswer(sampledSpan(fiber), info, answer)
+      const response = complete(request, info, currentTraceparent(fiber), answer.response)
+      if (!wantsSocket(request)) counts.ended(info.route)
+      if (isSocket(request, answer)) return Effect.succeed(response)
+      const nanos = Number(fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe() - info.since)
+      const { route } = info
+      counts.answered(request.method, route, response.status, nanos / 1e9, traceOf(fiber))
+      const logged = Effect.as(logRequest(request, info, nanos / 1e6, answer), response)
+      return holdMs === 0 ? logged : Effect.delay(logged, holdMs)
+    })
+})
+
+/**
+ * Does what every request needs on any route: it sets the id, CORS and security headers, turns every failure into a
+ * problem, and writes one line to the log. Routes must be added through this `HttpRouter` to be known for a 405.
+ */
+export const layer = Layer.effect(
+  HttpRouter.HttpRouter,
+  Effect.gen(function* () {
+    const settings = yield* Settings
+    const { noteWork } = yield* Shedding
+    const counts = yield* makeRequestMetrics
+    const conclude = yield* makeConclude(counts)
+    const tracing = yield* Tracing
+    const traced = isTraced(settings)
+    const inner = yield* HttpRouter.HttpRouter
+    const { router, ...table } = recordRoutes(inner)
+    const addressOf = clientAddressOf(settings.server.trustedProxies)
+    const check = yield* makeRequestCheck
+
+    /** Passes a request to its route, unless it must be refused, and ends it. */
+    const serve = (route: Effect.Effect<Response, Types.unhandled>) =>
+      Effect.matchCauseEffect(
+        Effect.withFiber<Response, Types.unhandled | Refusal>((fiber) => {
+          const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+          const refusal = check(request, fiber.getRef(CurrentRequest))
+          return refusal === undefined ? route : Effect.fail(refusal)
+        }),
+        {
+          onSuccess: (response) => conclude(() => ({ response })),
+          onFailure: (cause) => conclude((request, requestId) => answerTo(cause, request, table, requestId))
+        }
+      )
+
+    const describe = (request: Request, since: bigint, allowances: RequestInfo["allowances"]): RequestInfo => ({
+      id: requestIdOf(request),
+      route: hasSemicolon(request) ? "none" : (table.template(request.url) ?? "none"),
+      get address() {
+        return addressOf(request)
+      },
+      since,
+      userId: undefined,
+      serviceTokenId: undefined,
+      allowances
+    })
+
+    yield* inner.addGlobalMiddleware((route): Effect.Effect<Response, Types.unhandled> => {
+      const served = serve(route)
+      return Effect.withFiber((fiber) => {
+        noteWork()
+        const request = Context.getUnsafe(fiber.context, HttpServerRequest.HttpServerRequest)
+        const allowances = new Map<string, NamedAllowance>()
+        const info = describe(request, fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe(), allowances)
+        if (!wantsSocket(request)) counts.began(info.route)
+        const annotations = { ...fiber.getRef(References.CurrentLogAnnotations), requestId: info.id }
+        // Added one by one: merging contexts would copy every service of the program for each request.
+        const annotated = Effect.updateContext(served, (context: Context.Context<never>) =>
+          context.pipe(
+            Context.add(CurrentRequest, info),
+            Context.add(CurrentAllowances, allowances),
+            Context.add(References.CurrentLogAnnotations, annotations)
+          )
+        )
+        if (!traced(request)) return annotated
+        return tracing.incoming(annotated, request.headers.traceparent, () => requestSpan(request, info))
+      })
+    })
+    return router
+  })
+)

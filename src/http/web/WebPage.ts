@@ -1,0 +1,105 @@
+import { Context, Effect, Layer } from "effect"
+import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
+import { NotFound } from "../../domain/Problem.ts"
+import { Settings } from "../../services/platform/Settings.ts"
+import { buildPage, builtFolder, canBuild, isStale } from "./WebBuild.ts"
+import { formOf, readWebFiles, type WebFile, type WebFiles } from "./WebFiles.ts"
+
+/**
+ * The page that people chat on. `state` says how it is at the start: `off` by the setting, `missing` when it is not built
+ * and cannot be built here, `building` while the background does that.
+ */
+export class WebPage extends Context.Service<
+  WebPage,
+  {
+    readonly state: "off" | "missing" | "building" | "ready"
+    /** The file at a path, such as `/index.html`; undefined when there is none, or no page. */
+    readonly file: (path: string) => WebFile | undefined
+  }
+>()("chat/http/WebPage") {
+  /** Reads the page of `server.web`, and builds that of this release in the background when it is missing or stale. */
+  static readonly layer = Layer.effect(
+    WebPage,
+    Effect.gen(function* () {
+      const { web } = (yield* Settings).server
+      if (web === false) return { state: "off", file: () => undefined }
+      const folder = web === true ? builtFolder : web
+      const read = Effect.promise(() => readWebFiles(folder))
+      let files: WebFiles | undefined = yield* read
+      const stale = web === true && canBuild() && (yield* Effect.promise(isStale))
+      if (stale) {
+        yield* buildPage.pipe(
+          Effect.andThen(read),
+          Effect.flatMap((built) => {
+            files = built
+            return Effect.logInfo("the chat page is built")
+          }),
+          Effect.catchTag("BuildFailed", ({ message }) =>
+            Effect.logWarning("the chat page could not be built", { reason: message })
+          ),
+          Effect.forkScoped
+        )
+      }
+      return {
+        state: files !== undefined ? "ready" : stale ? "building" : "missing",
+        file: (path) => files?.get(path)
+      }
+    })
+  )
+}
+
+/** Everything comes from the service itself, no markup can run anything, and no script can make markup of text. */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data: blob:",
+  "media-src 'self' blob:",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "manifest-src 'self'",
+  "worker-src 'self'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+  "base-uri 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types service-worker"
+].join("; ")
+
+const answer = (file: WebFile, { headers }: HttpServerRequest.HttpServerRequest) => {
+  const { body, encoding } = formOf(file, headers["accept-encoding"] ?? "")
+  const etag = `"${file.etag}-${encoding}"`
+  const shared = {
+    etag,
+    vary: "accept-encoding",
+    "cache-control": file.immutable ? "public, max-age=31536000, immutable" : "no-cache",
+    "content-security-policy": contentSecurityPolicy,
+    "cross-origin-opener-policy": "same-origin"
+  }
+  const known = (headers["if-none-match"] ?? "").split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag)
+  if (known) return HttpServerResponse.empty({ status: 304, headers: shared })
+  return HttpServerResponse.uint8Array(body, {
+    contentType: file.contentType,
+    headers: { ...shared, ...(encoding !== "identity" && { "content-encoding": encoding }) }
+  })
+}
+
+const pathOf = ({ url }: HttpServerRequest.HttpServerRequest) => url.split("?", 1)[0] ?? ""
+
+/** Serves the page at `/`. Without one, the address of the service leads to what can be read about it. */
+export const layer = Layer.unwrap(
+  Effect.map(WebPage, ({ file }) => {
+    const serve = (path: `/${string}`) =>
+      HttpRouter.add("GET", path, (request) => {
+        const found = file(pathOf(request))
+        return found === undefined ? Effect.fail(new NotFound({})) : Effect.succeed(answer(found, request))
+      })
+    const root = HttpRouter.add("GET", "/", (request) => {
+      const index = file("/index.html")
+      return Effect.succeed(
+        index === undefined ? HttpServerResponse.redirect("/docs", { status: 302 }) : answer(index, request)
+      )
+    })
+    return Layer.mergeAll(root, serve("/assets/:name"), serve("/manifest.webmanifest"), serve("/service-worker.js"))
+  })
+)

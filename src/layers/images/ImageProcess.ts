@@ -1,0 +1,142 @@
+import { type ChildProcess, fork } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { Data, Effect, FileSystem, Layer, Schema, Semaphore, Stream } from "effect"
+import { Unavailable } from "../../domain/Problem.ts"
+import { Images, NoPicture, type Picture, thumbnailSizes } from "../../services/files/Images.ts"
+
+const program = fileURLToPath(new URL("./imageWorker.ts", import.meta.url))
+
+/** How long a picture may take, before the process is killed. */
+const patience = "15 seconds"
+
+const Answer = Schema.Union([
+  Schema.Struct({ failure: Schema.String }),
+  Schema.Struct({
+    picture: Schema.Struct({
+      width: Schema.Int,
+      height: Schema.Int,
+      placeholder: Schema.String,
+      thumbnails: Schema.Array(
+        Schema.Struct({
+          size: Schema.Literals(thumbnailSizes),
+          width: Schema.Int,
+          height: Schema.Int,
+          bytes: Schema.Int
+        })
+      )
+    })
+  })
+])
+const decodeAnswer = Schema.decodeUnknownEffect(Answer)
+
+const crashed = new NoPicture({ reason: "the decoder has crashed" })
+const unavailable = new Unavailable({ detail: "Pictures cannot be decoded right now" })
+
+/** The process ended before it had looked at the picture. */
+class NotBegun extends Data.TaggedError("NotBegun") {}
+
+/** Sends a job to the process, and waits for its answer or its end. Kills the process when nobody waits any more. */
+const ask = (child: ChildProcess, job: object) =>
+  Effect.callback<unknown, NoPicture | NotBegun>((resume) => {
+    let hasBegun = false
+    const forget = () => {
+      child.off("message", onMessage)
+      child.off("exit", onExit)
+    }
+    const onMessage = (answer: unknown) => {
+      if (answer === "begun") {
+        hasBegun = true
+        return
+      }
+      forget()
+      resume(Effect.succeed(answer))
+    }
+    const onExit = () => {
+      forget()
+      resume(Effect.fail(hasBegun ? crashed : new NotBegun()))
+    }
+    child.on("message", onMessage)
+    child.on("exit", onExit)
+    child.send(job, (error) => {
+      if (error !== null) onExit()
+    })
+    return Effect.sync(() => {
+      forget()
+      child.kill("SIGKILL")
+    })
+  })
+
+/**
+ * Decodes pictures with sharp in one process of its own, one after the other. It is started with the first picture, and
+ * again after it has crashed or was killed. It knows no settings and no secrets.
+ */
+export const layer = Layer.effect(
+  Images,
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const turns = yield* Semaphore.make(1)
+    let current: ChildProcess | undefined
+    const start = () => {
+      current = fork(program, { env: {}, execArgv: ["--max-old-space-size=256"], stdio: "ignore" })
+      // An error is followed by the end of the process.
+      current.on("error", () => {})
+      return current
+    }
+    const living = () => {
+      if (current === undefined) return start()
+      // One that was killed has not ended yet.
+      const { connected, exitCode, killed, signalCode } = current
+      return connected && !killed && exitCode === null && signalCode === null ? current : start()
+    }
+    yield* Effect.addFinalizer(() => Effect.sync(() => current?.kill("SIGKILL")))
+
+    const decode = (job: object) =>
+      Effect.suspend(() => ask(living(), job)).pipe(
+        // It may have ended while it was idle. One that ends again has a fault of its own.
+        Effect.catchTag("NotBegun", () => Effect.suspend(() => ask(start(), job))),
+        Effect.catchTag("NotBegun", () =>
+          Effect.andThen(
+            Effect.logError("the decoder of pictures does not start: is sharp installed for this system?"),
+            Effect.fail(unavailable)
+          )
+        ),
+        Effect.timeoutOrElse({
+          duration: patience,
+          orElse: () => Effect.fail(new NoPicture({ reason: "it takes too long" }))
+        }),
+        Effect.tapError((error) =>
+          error._tag === "NoPicture"
+            ? Effect.logWarning("a picture was not decoded", { reason: error.reason })
+            : Effect.void
+        ),
+        turns.withPermits(1),
+        Effect.flatMap((answer) => Effect.orDie(decodeAnswer(answer)))
+      )
+
+    return Images.of({
+      examine: Effect.fnUntraced(function* (content) {
+        const directory = yield* fs
+          .makeTempDirectoryScoped({ prefix: "chat-picture-" })
+          .pipe(Effect.catch(() => Effect.fail(unavailable)))
+        const file = `${directory}/original`
+        const opened = yield* fs
+          .open(file, { flag: "wx", mode: 0o600 })
+          .pipe(Effect.catch(() => Effect.fail(unavailable)))
+        yield* Stream.runForEach(content, (chunk) =>
+          Effect.catch(opened.writeAll(chunk), () => Effect.fail(unavailable))
+        )
+        const answer = yield* decode({ file, directory, sizes: thumbnailSizes })
+        if ("failure" in answer) return yield* new NoPicture({ reason: answer.failure })
+        const { thumbnails, ...rest } = answer.picture
+        const picture: Picture = {
+          ...rest,
+          thumbnails: thumbnails.map((thumbnail) => ({
+            ...thumbnail,
+            content: Stream.catch(fs.stream(`${directory}/${thumbnail.size}`), () => Stream.fail(unavailable))
+          }))
+        }
+        return picture
+      })
+    })
+  })
+)

@@ -1,0 +1,192 @@
+import { randomUUID } from "node:crypto"
+import { lstat, mkdir, readdir, rename, rm, stat } from "node:fs/promises"
+import { join, resolve } from "node:path"
+import { PgConnection } from "@effect/sql-pg"
+import { Effect, Schema } from "effect"
+import type { SqlError } from "effect/sql/SqlError"
+import { Settings, SettingsError } from "../../services/platform/Settings.ts"
+import { wordsOf } from "../../services/platform/Sql.ts"
+import { type ArchiveWriter, readArchive, writeArchive } from "./EmbeddedArchive.ts"
+import { startEmbeddedPostgres } from "./EmbeddedPostgres.ts"
+import { attempt, EmbeddedPostgresError, failed, restoreDraft } from "./EmbeddedPostgresFiles.ts"
+import { clearPredecessor, runningServer } from "./EmbeddedPostgresPredecessor.ts"
+import { epochParameter } from "./ServerState.ts"
+
+/** A name in the archive. `label` comes last, so that an archive which has it is complete. */
+const names = { cluster: "postgres", key: "jwt.secret", label: "postgres/backup_label" }
+
+/** Directories whose contents the server makes again, and what only a running server has. */
+const emptied = /^postgres\/(pg_wal|pg_replslot|pg_dynshmem|pg_notify|pg_serial|pg_snapshots|pg_stat_tmp|pg_subtrans)\//
+const passing =
+  /\/(postmaster\.(pid|opts)|backup_(label|manifest).*|tablespace_map.*|pg_internal\.init.*|pgsql_tmp.*|t\d+_\d+.*)$/
+
+/** Which file must be newer than all others. */
+const control = "postgres/global/pg_control"
+
+const isWanted = (name: string) => !emptied.test(name) && !passing.test(name) && name !== control
+
+const isThere = (path: string) =>
+  lstat(path).then(
+    () => true,
+    () => false
+  )
+
+const decodeStart = Schema.decodeUnknownSync(Schema.Struct({ first: Schema.String }))
+const decodeStop = Schema.decodeUnknownSync(Schema.Struct({ label: Schema.String, last: Schema.String }))
+
+const cannot = (what: string) => (error: SqlError) =>
+  failed(`embedded PostgreSQL: cannot ${what}: ${wordsOf(error.reason)}`)
+
+/** Copies the files of a running server: those of its data as they are, and the log by which they become consistent. */
+const copyCluster = Effect.fnUntraced(function* (
+  connection: PgConnection.PgConnection,
+  cluster: string,
+  archive: ArchiveWriter
+) {
+  const ask = (statement: string) =>
+    Effect.mapError(connection.query(statement, [], false), cannot("make a backup of its data"))
+  const write = (step: () => Promise<void>) => attempt("write the backup", step)
+  // The slot keeps the log from being removed. It ends with the connection, as the backup itself does.
+  yield* ask(`SELECT pg_create_physical_replication_slot('chat_backup_${process.pid}', true, true)::text`)
+  const started = yield* ask(`SELECT pg_walfile_name(pg_backup_start('chat-service', true)) AS first`)
+  const { first } = decodeStart(started.rows[0])
+  yield* write(() => archive.directory(names.cluster, cluster, isWanted))
+  yield* write(() => archive.file(control, join(cluster, "global/pg_control")))
+  const stopped = yield* ask(`SELECT labelfile AS label, pg_walfile_name(lsn) AS last FROM pg_backup_stop(false)`)
+  const { label, last } = decodeStop(stopped.rows[0])
+  yield* write(async () => {
+    const log = (await readdir(join(cluster, "pg_wal"))).filter((name) => /^[\dA-F]{24}$/.test(name))
+    for (const name of log.filter((name) => name >= first && name <= last).sort()) {
+      await archive.file(`postgres/pg_wal/${name}`, join(cluster, "pg_wal", name))
+    }
+    await archive.text(names.label, label)
+  })
+})
+
+/**
+ * Writes everything in `dataDir` to one file, while the service runs or not: the database as it is at the end of the
+ * copy, with everything that was committed before its beginning, and the generated signing key. Fails when the file is
+ * there already, when there is no database, and when the copy fails; then no file is left.
+ */
+export const backUp = Effect.fn("EmbeddedPostgres.backUp")(function* (dataDir: string, file: string) {
+  const cluster = join(dataDir, "postgres")
+  if (!(yield* attempt("read data.dir", () => isThere(join(cluster, "PG_VERSION"))))) {
+    return yield* failed(`data.dir: there is no embedded database in ${dataDir}`)
+  }
+  const refuseFile = Effect.flatMap(
+    attempt("look for the file", () => isThere(file)),
+    (there) => (there ? Effect.fail(failed(`${file} is there already; choose another name`)) : Effect.void)
+  )
+  yield* refuseFile
+  const address = (yield* runningServer(cluster)) ?? (yield* startEmbeddedPostgres({ dataDir, durability: "full" }))
+  const connection = yield* Effect.mapError(
+    PgConnection.make({ ...address, database: "postgres" }),
+    cannot("connect to its server")
+  )
+  const archive = yield* Effect.acquireRelease(
+    Effect.sync(() => writeArchive(file)),
+    ({ abandon }) => Effect.promise(abandon)
+  )
+  const key = join(dataDir, names.key)
+  yield* attempt("write the backup", () => archive.file(names.key, key))
+  yield* copyCluster(connection, cluster, archive)
+  yield* refuseFile
+  yield* attempt("write the backup", archive.end)
+  const { size } = yield* attempt("look at the backup", () => stat(file))
+  yield* Effect.logInfo("the backup is complete", { file, bytes: size })
+}, Effect.scoped)
+
+/** What every backup has: the version of PostgreSQL, the control file, and the label. */
+const essential = [`${names.cluster}/PG_VERSION`, control, names.label]
+
+const isRunning = (pid: number) => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Removes what restores that were killed have left behind: copies of the data, a server on them, and the key. A key next
+ * to such remains is from that restore, or from a start that was refused because of it.
+ */
+const clearRemains = Effect.fnUntraced(function* (dataDir: string) {
+  for (const name of yield* attempt("read data.dir", () => readdir(dataDir))) {
+    const pid = Number(restoreDraft.exec(name)?.[1])
+    // After a restart of a container, another restore may have had the id of this process.
+    if (!(pid > 0) || (pid !== process.pid && isRunning(pid))) continue
+    yield* clearPredecessor(join(dataDir, name, names.cluster))
+    yield* attempt("remove the rest of an earlier restore", async () => {
+      // The directory goes last: if this is interrupted as well, the key is still known not to be used.
+      await rm(join(dataDir, names.key), { force: true })
+      await rm(join(dataDir, name), { recursive: true })
+    })
+  }
+})
+
+const refuseExisting = Effect.fnUntraced(function* (dataDir: string, name: string) {
+  const path = join(dataDir, name)
+  if (yield* attempt("read data.dir", () => isThere(path))) {
+    return yield* new EmbeddedPostgresError({
+      reason: "in-use",
+      message: `data.dir: ${path} is there already, and a backup is restored to an empty directory only; move it away, or choose another data.dir`
+    })
+  }
+})
+
+/** Makes clients that have seen the log before the backup, or a later one, take this one for another. */
+const beginEpoch = Effect.fnUntraced(function* (dataDir: string) {
+  const address = yield* startEmbeddedPostgres({ dataDir, durability: "full" })
+  const connection = yield* PgConnection.make({ ...address, database: "postgres" })
+  yield* connection.query(`ALTER DATABASE postgres SET ${epochParameter} = '${randomUUID()}'`, [], false)
+}, Effect.scoped)
+
+/**
+ * Makes the data of `dataDir` from a backup. The log gets another epoch, so that clients fetch everything again. Fails
+ * when `dataDir` holds a database or a signing key, and when the backup is damaged or incomplete; then nothing is changed.
+ * What a restore that was killed has left in `dataDir` is removed first.
+ */
+export const restore = Effect.fn("EmbeddedPostgres.restore")(function* (dataDir: string, file: string) {
+  yield* refuseExisting(dataDir, names.cluster)
+  yield* attempt("write to data.dir", () => mkdir(dataDir, { recursive: true }))
+  yield* clearRemains(dataDir)
+  yield* refuseExisting(dataDir, names.key)
+  const draft = yield* Effect.acquireRelease(
+    attempt("write to data.dir", async () => {
+      const path = join(dataDir, `restore.${process.pid}`)
+      await mkdir(path)
+      return path
+    }),
+    (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
+  )
+  const damaged = failed(`${file} is not a complete backup of the embedded database`)
+  yield* Effect.mapError(
+    attempt("read the backup", () => readArchive(file, draft)),
+    ({ message }) => failed(`${damaged.message} (${message})`)
+  )
+  for (const name of essential) {
+    if (!(yield* attempt("read the backup", () => isThere(join(draft, name))))) return yield* damaged
+  }
+  yield* beginEpoch(draft).pipe(Effect.catchTag("SqlError", (error) => Effect.fail(cannot("begin a new epoch")(error))))
+  yield* attempt("write to data.dir", async () => {
+    if (await isThere(join(draft, names.key))) await rename(join(draft, names.key), join(dataDir, names.key))
+    await rename(join(draft, names.cluster), join(dataDir, names.cluster))
+  })
+  yield* Effect.logInfo("the backup is restored; the service can be started", { dataDir })
+}, Effect.scoped)
+
+/** Does it for the embedded database of the settings. Fails when they name a server, which has means of its own. */
+export const ofSettings = Effect.fnUntraced(function* <E>(
+  act: (dataDir: string, file: string) => Effect.Effect<void, E>,
+  file: string
+) {
+  const { data, postgres } = yield* Settings
+  if (postgres !== undefined) {
+    return yield* new SettingsError({
+      message:
+        "backup and restore copy the embedded database, and the settings name a PostgreSQL server (postgres.host): use pg_basebackup or pg_dump"
+    })
+  }
+  return yield* act(data.dir, resolve(file))
+})

@@ -1,0 +1,19 @@
+import { Effect } from "effect"
+import { toPage } from "../domain/Page.ts"
+import { Blocks } from "../services/conversations/Blocks.ts"
+import { Settings } from "../services/platform/Settings.ts"
+import { Blocks as Declared } from "./Blocks.ts"
+import { asUser } from "./Callers.ts"
+
+/** Serves the operations of `Blocks`. */
+export const layer = Declared.rpcs.toLayer(
+  Effect.gen(function* () {
+    const blocks = yield* Blocks
+    const { pageSize } = (yield* Settings).limits
+    return Declared.rpcs.of({
+      "block.add": asUser((userId, blocked) => blocks.add(userId, blocked.userId)),
+      "block.remove": asUser((userId, blocked) => blocks.remove(userId, blocked.userId)),
+      "block.list": asUser((userId, page) => blocks.list(userId, toPage(page, pageSize)))
+    })
+  })
+)

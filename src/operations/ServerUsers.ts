@@ -1,0 +1,72 @@
+import { Schema } from "effect"
+import { ExternalId } from "../domain/ExternalId.ts"
+import { Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { NewServerUsers, NewUserToken, ServerProfile, ServerUser, UserToken } from "../domain/ServerUser.ts"
+import { feature, operation } from "./Operation.ts"
+
+const user = { externalId: ExternalId }
+
+/** The operations of an application on its own users. */
+export const ServerUsers = feature(
+  { server: "For applications: their users and conversations" },
+  operation("server.upsertUser", {
+    http: "PUT /v1/server/users/:externalId",
+    params: user,
+    payload: ServerProfile,
+    success: ServerUser,
+    problems: [InvalidRequest, Unavailable],
+    scope: "users",
+    summary: "Make or update a user",
+    description:
+      "`externalId` is the id of the user at the application. The first request makes the user, whoever asks at the same time, and a later one changes the fields that it has. A user who was deleted is made anew."
+  }),
+  operation("server.upsertUsers", {
+    http: "POST /v1/server/users/batch",
+    payload: NewServerUsers,
+    success: Schema.Struct({ items: Schema.Array(ServerUser) }),
+    problems: [InvalidRequest, Unavailable],
+    scope: "users",
+    summary: "Make or update up to 100 users",
+    description:
+      "Does for each of the users what `server.upsertUser` does, all of them or none. The answer has their order."
+  }),
+  operation("server.getUser", {
+    http: "GET /v1/server/users/:externalId",
+    params: user,
+    success: ServerUser,
+    problems: [NotFound, Unavailable],
+    scope: "users",
+    summary: "Get a user",
+    description: "404 for a user who was never made, and for one who is deleted."
+  }),
+  operation("server.deleteUser", {
+    http: "DELETE /v1/server/users/:externalId",
+    params: user,
+    problems: [NotFound, Unavailable],
+    scope: "users",
+    summary: "Delete a user",
+    description:
+      "This cannot be undone. It does what `user.delete` does: the messages stay, under a deleted user. After a 503 the user may have left some of the groups already: ask again."
+  }),
+  operation("server.createToken", {
+    http: "POST /v1/server/users/:externalId/tokens",
+    params: user,
+    payload: NewUserToken,
+    success: UserToken,
+    status: 201,
+    problems: [InvalidRequest, Forbidden, NotFound, Unavailable],
+    scope: "users",
+    summary: "Make an access token for a user",
+    description:
+      "For applications that sign no tokens themselves: hand the token to the client of the user. It is a session of its own, which ends with the token. 403 `account-disabled` for a disabled account."
+  }),
+  operation("server.revokeUser", {
+    http: "POST /v1/server/users/:externalId/revoke",
+    params: user,
+    problems: [NotFound, Unavailable],
+    scope: "users",
+    summary: "Sign a user out everywhere",
+    description:
+      "Ends all sessions of the user within a second on every node, and refuses tokens of an issuer from before. The user may get new ones."
+  })
+)

@@ -1,0 +1,25 @@
+import { Effect } from "effect"
+import { ServerUsers } from "../services/admin/ServerUsers.ts"
+import { asService } from "./Callers.ts"
+import { ServerUsers as Declared } from "./ServerUsers.ts"
+
+/** Serves the operations of `ServerUsers`. */
+export const layer = Declared.rpcs.toLayer(
+  Effect.gen(function* () {
+    const users = yield* ServerUsers
+    return Declared.rpcs.of({
+      "server.upsertUser": asService(({ tokenId }, user) =>
+        Effect.flatMap(users.upsert(tokenId, [user]), ([made]) => Effect.fromNullishOr(made).pipe(Effect.orDie))
+      ),
+      "server.upsertUsers": asService(({ tokenId }, { users: wanted }) =>
+        Effect.map(users.upsert(tokenId, wanted), (items) => ({ items }))
+      ),
+      "server.getUser": asService((_, { externalId }) => users.get(externalId)),
+      "server.deleteUser": asService(({ tokenId }, { externalId }) => users.delete(tokenId, externalId)),
+      "server.createToken": asService(({ tokenId }, { externalId, ...token }) =>
+        users.createToken(tokenId, externalId, token)
+      ),
+      "server.revokeUser": asService(({ tokenId }, { externalId }) => users.revoke(tokenId, externalId))
+    })
+  })
+)

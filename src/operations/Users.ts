@@ -1,0 +1,61 @@
+import { Unread } from "../domain/Conversation.ts"
+import { UserId } from "../domain/Ids.ts"
+import { Page, pageFields } from "../domain/Page.ts"
+import { Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
+import { AccountDeletion, Me, ProfileChange, User, UserQuery } from "../domain/User.ts"
+import { feature, operation } from "./Operation.ts"
+
+/** The operations on profiles, and on the caller's own account. */
+export const Users = feature(
+  { user: "Profiles" },
+  operation("user.me", {
+    http: "GET /v1/users/me",
+    success: Me,
+    problems: [NotFound, Unavailable],
+    summary: "Get my profile",
+    description: "It includes my e-mail address and `whoMayAddMe`, which nobody else sees."
+  }),
+  operation("user.update", {
+    http: "PATCH /v1/users/me",
+    payload: ProfileChange,
+    success: Me,
+    problems: [InvalidRequest, NotFound, Unavailable],
+    summary: "Change my profile",
+    description:
+      "Changes the fields that are given; `avatarUrl: null` removes the picture. `whoMayAddMe` decides who may add me to groups and open a direct conversation: `everybody`, or `contacts`, with whom I share a conversation in which both have written. Others get a 403 `contacts-only`."
+  }),
+  operation("user.delete", {
+    http: "DELETE /v1/users/me",
+    payload: AccountDeletion,
+    problems: [InvalidRequest, Forbidden, RateLimited, Unavailable],
+    summary: "Delete my account",
+    description:
+      "This cannot be undone. I leave all groups (if I am the last owner of one, the ownership passes on as when I leave), my sessions end and my sockets are closed with 4504. My messages stay, under a user of whom nothing else is left; my e-mail address and username become free again. 403 when the password is wrong. After a 503 I may have left some of the groups already: ask again."
+  }),
+  operation("user.unread", {
+    http: "GET /v1/users/me/unread",
+    success: Unread,
+    problems: [Unavailable],
+    summary: "Count my unread messages",
+    description: "Counts over all conversations; each conversation counts at most 100."
+  }),
+  operation("user.search", {
+    http: "GET /v1/users",
+    query: {
+      ...pageFields,
+      query: UserQuery.annotate({ description: "How the username or the display name begins, in any case" })
+    },
+    success: Page(User),
+    problems: [InvalidRequest, Unavailable],
+    summary: "Search users",
+    description: "Users whose username begins with `query` come first, then those whose display name begins with it."
+  }),
+  operation("user.get", {
+    http: "GET /v1/users/:userId",
+    params: { userId: UserId },
+    success: User,
+    problems: [NotFound, Unavailable],
+    summary: "Get a user's profile",
+    description: "Returns what everybody may know about the user."
+  })
+)

@@ -1,0 +1,26 @@
+import { Effect } from "effect"
+import { toPage } from "../domain/Page.ts"
+import { AccountClosing } from "../services/conversations/AccountClosing.ts"
+import { ReadMarkers } from "../services/conversations/ReadMarkers.ts"
+import { Users } from "../services/identity/Users.ts"
+import { Settings } from "../services/platform/Settings.ts"
+import { asPrincipal, asUser } from "./Callers.ts"
+import { Users as Declared } from "./Users.ts"
+
+/** Serves the operations of `Users`. */
+export const layer = Declared.rpcs.toLayer(
+  Effect.gen(function* () {
+    const accounts = yield* AccountClosing
+    const markers = yield* ReadMarkers
+    const users = yield* Users
+    const { pageSize } = (yield* Settings).limits
+    return Declared.rpcs.of({
+      "user.me": asUser((userId) => users.me(userId)),
+      "user.update": asUser((userId, change) => users.update(userId, change)),
+      "user.delete": asPrincipal((principal, { password }) => accounts.delete(principal, password)),
+      "user.unread": asUser((userId) => markers.unread(userId)),
+      "user.search": asUser((_, { query, ...page }) => users.search({ query, ...toPage(page, pageSize) })),
+      "user.get": asUser((_, { userId }) => users.get(userId))
+    })
+  })
+)

@@ -1,0 +1,44 @@
+import { Context, Effect, Layer, Schema, type Scope, type Stream } from "effect"
+import type { Unavailable } from "../../domain/Problem.ts"
+
+/** The content is no picture that can be decoded within the limits. */
+export class NoPicture extends Schema.TaggedError<NoPicture>()("NoPicture", { reason: Schema.String }) {}
+
+/** The sizes of thumbnails, in pixels of the longer side. A picture has those that are smaller than itself. */
+export const thumbnailSizes = [320, 1280] as const
+export type ThumbnailSize = (typeof thumbnailSizes)[number]
+
+/** What a picture looks like, upright. The content of the thumbnails is there until the scope closes. */
+export interface Picture {
+  readonly width: number
+  readonly height: number
+  /** A thumbhash in Base64. */
+  readonly placeholder: string
+  readonly thumbnails: ReadonlyArray<{
+    readonly size: ThumbnailSize
+    readonly width: number
+    readonly height: number
+    readonly bytes: number
+    readonly content: Stream.Stream<Uint8Array, Unavailable>
+  }>
+}
+
+/** Decodes pictures, apart from the service: a decoder that crashes ends nothing but its own work. */
+export class Images extends Context.Service<
+  Images,
+  {
+    /**
+     * Decodes a picture and makes its thumbnails, as WebP without metadata. Undefined where nothing can decode pictures.
+     * `NoPicture` for content that is damaged, has too many pixels, takes too long, or crashes the decoder.
+     */
+    readonly examine: <E>(
+      content: Stream.Stream<Uint8Array, E>
+    ) => Effect.Effect<Picture | undefined, E | NoPicture | Unavailable, Scope.Scope>
+  }
+>()("chat/services/Images") {
+  /** Decodes nothing. */
+  static readonly layerNone = Layer.succeed(
+    Images,
+    Images.of({ examine: () => Effect.void.pipe(Effect.as(undefined)) })
+  )
+}

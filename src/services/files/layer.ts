@@ -1,0 +1,17 @@
+import { Effect, Layer } from "effect"
+import { every } from "../platform/Background.ts"
+import { Attachments } from "./Attachments.ts"
+import * as AttachmentsSql from "./AttachmentsSql.ts"
+
+/** Attachments on PostgreSQL and any `Blobs`. */
+export const layer = AttachmentsSql.layer
+
+/** The job that deletes files to which nothing refers any more: with their last message, or a day after their upload. */
+export const background = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { clean } = yield* Attachments
+    const all = Effect.repeat(clean, { while: (more) => more })
+    // A node that starts has more urgent things to do.
+    yield* Effect.forkScoped(Effect.delay(every("10 minutes", "the deletion of files", all), "1 minute"))
+  })
+)

@@ -1,0 +1,176 @@
+import { randomUUIDv7 } from "node:crypto"
+import { Clock, Context, Effect, Layer, Schema } from "effect"
+import { UserId } from "../../domain/Ids.ts"
+import type { Page, PageRequest } from "../../domain/Page.ts"
+import {
+  type Conflict,
+  InvalidRequest,
+  invalid,
+  NotFound,
+  type RateLimited,
+  type Unavailable
+} from "../../domain/Problem.ts"
+import { Text } from "../../domain/Text.ts"
+import type { Me, ProfileChange, Registration, User } from "../../domain/User.ts"
+import { addressKey } from "../platform/Address.ts"
+import { Limits } from "../platform/Limits.ts"
+import { usersRegistered } from "../platform/MetricDefinitions.ts"
+import { Metrics } from "../platform/Metrics.ts"
+import { checkLimit, cursorOf } from "../platform/Paging.ts"
+import { Settings } from "../platform/Settings.ts"
+import { newPasswordIssue, Passwords } from "./Passwords.ts"
+import type { UserRow } from "./Rows.ts"
+import { type FoundAt, start, UserStorage } from "./UserStorage.ts"
+
+/** The part of a row that every user may see. */
+export const toUser = (row: Pick<UserRow, "id" | "username" | "displayName" | "avatarUrl" | "createdAt">): User => ({
+  id: row.id,
+  username: row.username,
+  displayName: row.displayName,
+  avatarUrl: row.avatarUrl,
+  createdAt: row.createdAt.toISOString()
+})
+
+/** The part of a row that the user may see. */
+export const toMe = (row: UserRow): Me => ({ ...toUser(row), email: row.email, whoMayAddMe: row.whoMayAddMe })
+
+/** The form of a text that is compared without regard to case, the same in every database. */
+export const folded = (text: string) => text.normalize("NFKC").toLowerCase()
+
+/** Names that would be mistaken for everybody in a conversation, for oneself or for the service. */
+const reservedUsernames: ReadonlySet<string> = new Set(["all", "channel", "everyone", "here", "me", "system"])
+
+/** Whether nobody may have this name. */
+export const isReservedUsername = (username: string): boolean => reservedUsernames.has(username)
+
+/** Fails with everything that is wrong with the name and the password of a registration. */
+const checkRegistration = (
+  { password, username }: Pick<Registration, "password" | "username">,
+  limits: Settings["Service"]["limits"]
+) => {
+  const { max, min } = limits.usernameLength
+  const issues = [
+    {
+      path: "username",
+      message:
+        username.length < min || username.length > max
+          ? `must have ${min} to ${max} characters`
+          : isReservedUsername(username)
+            ? "is reserved"
+            : undefined
+    },
+    { path: "password", message: newPasswordIssue(password, limits.passwordLength) }
+  ].flatMap(({ message, path }) => (message === undefined ? [] : [{ path, message }]))
+  const [first] = issues
+  return first === undefined
+    ? Effect.void
+    : Effect.fail(new InvalidRequest({ detail: `${first.path} ${first.message}`, errors: issues }))
+}
+
+const cursor = cursorOf<FoundAt>(Schema.Struct({ byName: Schema.Literals([0, 1]), name: Text, username: Text }))
+
+/** Accounts and their profiles. */
+export class Users extends Context.Service<
+  Users,
+  {
+    /**
+     * Makes an account. It counts against the registrations of the address `ip`. Repeating it is a `Conflict`.
+     * `insert` stores the row of the new user, and may do more in the same transaction.
+     */
+    readonly register: <E = never>(
+      registration: Omit<Registration, "inviteCode"> & { readonly ip: string },
+      insert?: (user: UserRow) => Effect.Effect<void, E | Conflict | Unavailable>
+    ) => Effect.Effect<Me, InvalidRequest | Conflict | RateLimited | Unavailable | E>
+    /** A profile. A deleted user has one too, because the messages stay, but it no longer identifies the person. */
+    readonly get: (id: UserId) => Effect.Effect<User, NotFound | Unavailable>
+    /** The caller's own profile; `NotFound` once the account is deleted. */
+    readonly me: (id: UserId) => Effect.Effect<Me, NotFound | Unavailable>
+    /** Changes the fields that the change names, and no others. Repeating it changes nothing. */
+    readonly update: (id: UserId, change: ProfileChange) => Effect.Effect<Me, NotFound | Unavailable>
+    /** The users whose username begins with `query` in any case, then those whose display name does. */
+    readonly search: (
+      request: PageRequest & { readonly query: string }
+    ) => Effect.Effect<Page<User>, InvalidRequest | Unavailable>
+    /** The users with these ids, in the order of the ids. Unknown and deleted users are left out. */
+    readonly getMany: (ids: ReadonlyArray<UserId>) => Effect.Effect<ReadonlyArray<User>, Unavailable>
+  }
+>()("chat/services/Users") {
+  /** The rules, on any `UserStorage`. */
+  static readonly layerNoDeps = Layer.effect(
+    Users,
+    Effect.gen(function* () {
+      const storage = yield* UserStorage
+      const limits = yield* Limits
+      const passwords = yield* Passwords
+      const settings = yield* Settings
+      const registered = (yield* Metrics).counter(usersRegistered)
+
+      const find = (id: UserId) =>
+        Effect.flatMap(storage.find([id]), ([row]) =>
+          row === undefined ? Effect.fail(new NotFound({})) : Effect.succeed(row)
+        )
+
+      return Users.of({
+        register: Effect.fn("Users.register")(function* <E = never>(
+          { ip, ...registration }: Omit<Registration, "inviteCode"> & { readonly ip: string },
+          insert: (user: UserRow) => Effect.Effect<void, E | Conflict | Unavailable> = storage.insert
+        ) {
+          yield* checkRegistration(registration, settings.limits)
+          yield* limits.consume(`register:${addressKey(ip)}`, settings.limits.registrationsPerMinuteAddress, "1 minute")
+          const passwordHash = yield* passwords.hash(registration.password, {
+            account: registration.username,
+            address: addressKey(ip)
+          })
+          const row: UserRow = {
+            id: UserId.make(randomUUIDv7()),
+            email: registration.email,
+            emailKey: folded(registration.email),
+            username: registration.username,
+            displayName: registration.displayName,
+            searchName: folded(registration.displayName),
+            avatarUrl: registration.avatarUrl ?? null,
+            passwordHash,
+            createdAt: new Date(yield* Clock.currentTimeMillis),
+            deletedAt: null,
+            disabledAt: null,
+            whoMayAddMe: "everybody",
+            closingAt: null
+          }
+          yield* insert(row)
+          registered()
+          return toMe(row)
+        }),
+        get: Effect.fn("Users.get")((id) => Effect.map(find(id), toUser)),
+        me: Effect.fn("Users.me")(function* (id) {
+          const row = yield* find(id)
+          return row.deletedAt === null ? toMe(row) : yield* new NotFound({})
+        }),
+        update: Effect.fn("Users.update")(function* (id, { avatarUrl, displayName, whoMayAddMe }) {
+          const row = yield* storage.update(id, {
+            ...(displayName !== undefined && { displayName, searchName: folded(displayName) }),
+            ...(avatarUrl !== undefined && { avatarUrl }),
+            ...(whoMayAddMe !== undefined && { whoMayAddMe })
+          })
+          return row === undefined ? yield* new NotFound({}) : toMe(row)
+        }),
+        search: Effect.fn("Users.search")(function* (request) {
+          if (!Schema.is(Text)(request.query)) return yield* invalid("query", "must be well-formed text without NUL")
+          yield* checkLimit(request, settings.limits.pageSize)
+          const after = request.cursor === undefined ? start : yield* cursor.decode(request.cursor)
+          const found = yield* storage.search(folded(request.query), after, request.limit + 1)
+          const page = found.slice(0, request.limit)
+          const last = page.at(-1)
+          return {
+            items: page.map(toUser),
+            ...(found.length > page.length && last !== undefined && { nextCursor: cursor.encode(last) })
+          }
+        }),
+        getMany: Effect.fn("Users.getMany")(function* (ids) {
+          const found = yield* storage.find(ids)
+          const rows = new Map(found.flatMap((row) => (row.deletedAt === null ? [[row.id, row]] : [])))
+          return ids.flatMap((id) => rows.get(id) ?? []).map(toUser)
+        })
+      })
+    })
+  )
+}

@@ -1,0 +1,69 @@
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { SqlError } from "effect/sql/SqlError"
+import { orUnavailable } from "../platform/Sql.ts"
+import type { UserRow } from "./Rows.ts"
+import { type FoundAt, taken, UserStorage } from "./UserStorage.ts"
+import { Users } from "./Users.ts"
+
+/** Greater than every text that begins with the prefix: nothing comes after Unicode's last code point. */
+export const endOf = (prefix: string) => `${prefix}\u{10FFFF}`
+
+/** Turns the violation of an index of users into the `Conflict` that it stands for. */
+export const orTaken = <A, E, R>(self: Effect.Effect<A, E | SqlError, R>) =>
+  Effect.mapError(self, (error) =>
+    !(error instanceof SqlError) || error.reason._tag !== "UniqueViolation"
+      ? error
+      : error.reason.constraint === "users_email"
+        ? taken("email-taken")
+        : error.reason.constraint === "users_username"
+          ? taken("username-taken")
+          : error
+  )
+
+const makeStorage = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  return UserStorage.of({
+    insert: (user) =>
+      sql`INSERT INTO users (id, email, email_key, username, display_name, search_name, avatar_url, password_hash,
+          created_at)
+        VALUES (${user.id}, ${user.email}, ${user.emailKey}, ${user.username}, ${user.displayName}, ${user.searchName},
+          ${user.avatarUrl}, ${user.passwordHash}, ${user.createdAt})`.pipe(orTaken, Effect.asVoid, orUnavailable),
+    find: (ids) => sql<UserRow>`SELECT * FROM users WHERE id = ANY (${ids}::uuid[])`.pipe(orUnavailable),
+    update: (id, change) =>
+      sql<UserRow>`UPDATE users SET display_name = COALESCE(${change.displayName ?? null}::text, display_name),
+          search_name = COALESCE(${change.searchName ?? null}::text, search_name),
+          who_may_add_me = COALESCE(${change.whoMayAddMe ?? null}::text, who_may_add_me),
+          avatar_url = CASE WHEN ${change.avatarUrl === undefined} THEN avatar_url ELSE ${change.avatarUrl ?? null}::text END
+        WHERE id = ${id} AND deleted_at IS NULL
+        RETURNING *`.pipe(
+        Effect.map((rows) => rows[0]),
+        orUnavailable
+      ),
+    // Two ranges of an index each; no LIKE, so there is nothing to escape. The second one begins at the prefix, and is
+    // only read for what the first one leaves of the page.
+    search: (prefix, after, limit) => {
+      const from = after.byName === 1 ? after : { name: prefix, username: "" }
+      return sql<UserRow & FoundAt>`
+        WITH named AS MATERIALIZED (
+          SELECT 0 AS by_name, username AS name, * FROM users
+          WHERE ${after.byName === 0} AND deleted_at IS NULL
+            AND username >= ${prefix} AND username < ${endOf(prefix)} AND username > ${after.username}
+          ORDER BY username LIMIT ${limit}
+        )
+        SELECT * FROM named
+        UNION ALL
+        (SELECT 1 AS by_name, search_name AS name, * FROM users
+          WHERE deleted_at IS NULL
+            AND search_name >= ${prefix} AND search_name < ${endOf(prefix)}
+            AND (search_name, username) > (${from.name}, ${from.username})
+            AND NOT (username >= ${prefix} AND username < ${endOf(prefix)})
+          ORDER BY search_name, username LIMIT ${limit}::bigint - (SELECT count(*) FROM named))
+        ORDER BY by_name, name, username LIMIT ${limit}`.pipe(orUnavailable)
+    }
+  })
+})
+
+/** Users on PostgreSQL. */
+export const layer = Users.layerNoDeps.pipe(Layer.provide(Layer.effect(UserStorage, makeStorage)))

@@ -1,0 +1,19 @@
+import { Effect, Layer } from "effect"
+import { Log } from "./Log.ts"
+import { makeLogReader } from "./LogReader.ts"
+import { type LogOptions, makeLogWriter } from "./LogWriter.ts"
+import { WrittenLogs } from "./WrittenLogs.ts"
+
+/** The log on PostgreSQL, with the writer's sizes and times as given. */
+export const layerWith = (options: LogOptions) =>
+  Layer.effect(
+    Log,
+    Effect.gen(function* () {
+      const reader = yield* makeLogReader
+      const writer = yield* makeLogWriter(reader, options)
+      return Log.of({ ...reader, ...writer })
+    })
+  ).pipe(Layer.provideMerge(Layer.sync(WrittenLogs, WrittenLogs.make)))
+
+/** The log on PostgreSQL. */
+export const layer = layerWith({})

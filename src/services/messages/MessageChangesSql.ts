@@ -1,0 +1,94 @@
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { namesIn } from "../../domain/Mentions.ts"
+import { makeDeviceSync } from "../conversations/DeviceSync.ts"
+import { type Changed, makeChanges } from "../log/Changes.ts"
+import { Log } from "../log/Log.ts"
+import { checkLimit, pageOf } from "../platform/Paging.ts"
+import { Settings } from "../platform/Settings.ts"
+import { orUnavailable } from "../platform/Sql.ts"
+import { makeForward } from "./Forwards.ts"
+import { MessageChanges } from "./MessageChanges.ts"
+import {
+  editProblems,
+  isBlank,
+  messageProblems,
+  type RevisionRow,
+  revisionCursor,
+  tooLong,
+  toRevision
+} from "./MessageRules.ts"
+
+const { forbidden, "no-message": noMessage } = messageProblems
+
+const make = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const log = yield* Log
+  const { limits } = yield* Settings
+  const { change } = yield* makeChanges
+  const notifyDevices = yield* makeDeviceSync
+
+  const edit: MessageChanges["Service"]["edit"] = Effect.fn("MessageChanges.edit")(function* (
+    userId,
+    conversationId,
+    messageId,
+    { body }
+  ) {
+    const wrong = tooLong(body, limits)
+    if (wrong !== undefined) return yield* wrong
+    yield* change(
+      conversationId,
+      sql<Changed>`SELECT * FROM edit_body(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid,
+        ${body}::text, ${isBlank(body)}::boolean, ${JSON.stringify(namesIn(body))}::json, ${limits.editWindow}::bigint)`,
+      editProblems
+    )
+    return yield* log.message(userId, conversationId, messageId)
+  })
+
+  const deleteMessage: MessageChanges["Service"]["delete"] = (userId, conversationId, messageId) =>
+    Effect.asVoid(
+      change(
+        conversationId,
+        sql<Changed>`SELECT * FROM delete_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid)`,
+        { "no-message": noMessage, forbidden }
+      )
+    )
+
+  const hide: MessageChanges["Service"]["hide"] = Effect.fn("MessageChanges.hide")(
+    function* (userId, conversationId, messageId) {
+      const { outcome } = yield* change(
+        conversationId,
+        sql<Changed>`SELECT * FROM hide_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid)`,
+        { "no-message": noMessage }
+      )
+      if (outcome === "changed") yield* notifyDevices(userId, conversationId)
+    }
+  )
+
+  const revisions: MessageChanges["Service"]["revisions"] = Effect.fn("MessageChanges.revisions")(function* (
+    userId,
+    conversationId,
+    messageId,
+    page
+  ) {
+    yield* checkLimit(page, limits.pageSize)
+    const before = page.cursor === undefined ? null : (yield* revisionCursor.decode(page.cursor)).revision
+    const { deletedAt, seq } = yield* log.message(userId, conversationId, messageId)
+    if (deletedAt !== null) return { items: [] }
+    const rows = yield* sql<RevisionRow>`
+      SELECT revision, body, COALESCE(edited_at, created_at) AS created_at FROM messages
+      WHERE conversation_id = ${conversationId}::uuid AND seq = ${seq} AND deleted_at IS NULL
+        AND (${before}::int IS NULL OR revision < ${before}::int)
+      UNION ALL
+      SELECT revision, body, created_at FROM message_revisions
+      WHERE conversation_id = ${conversationId}::uuid AND message_seq = ${seq}
+        AND (${before}::int IS NULL OR revision < ${before}::int)
+      ORDER BY revision DESC LIMIT ${page.limit + 1}`
+    return pageOf(rows, page.limit, rows.slice(0, page.limit).map(toRevision), revisionCursor.encode)
+  }, orUnavailable)
+
+  return MessageChanges.of({ delete: deleteMessage, edit, forward: yield* makeForward, hide, revisions })
+})
+
+/** Changes of messages on PostgreSQL: migrations/functions/message_changes.sql has the rules. */
+export const layer = Layer.effect(MessageChanges, make)

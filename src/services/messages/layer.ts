@@ -1,0 +1,31 @@
+import { Layer } from "effect"
+import { DisappearingMessages } from "./DisappearingMessages.ts"
+import * as DraftsSql from "./DraftsSql.ts"
+import * as DueWork from "./DueWork.ts"
+import * as MessageChangesSql from "./MessageChangesSql.ts"
+import { Messages } from "./Messages.ts"
+import { Pins } from "./Pins.ts"
+import { Polls } from "./Polls.ts"
+import { Reactions } from "./Reactions.ts"
+import * as ScheduledMessagesSql from "./ScheduledMessagesSql.ts"
+import { Stars } from "./Stars.ts"
+import { Sync } from "./Sync.ts"
+import * as SearchIndex from "./search/SearchIndex.ts"
+import * as SearchSql from "./search/SearchSql.ts"
+import * as ThreadsSql from "./ThreadsSql.ts"
+
+/** The services of this folder on PostgreSQL. */
+export const layer = Layer.mergeAll(
+  DisappearingMessages.layer,
+  MessageChangesSql.layer,
+  Pins.layer,
+  Polls.layer,
+  Reactions.layer,
+  ScheduledMessagesSql.layer,
+  SearchSql.layer,
+  Sync.layer,
+  ThreadsSql.layer
+).pipe(Layer.provideMerge(Layer.mergeAll(Messages.layer, DraftsSql.layer, Stars.layer)))
+
+/** The jobs that run next to the requests: the search index, the scheduler, and the deletion of expired messages. */
+export const background = Layer.merge(DueWork.background, SearchIndex.background)

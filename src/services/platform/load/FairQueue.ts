@@ -1,0 +1,120 @@
+import { Effect } from "effect"
+import { RateLimited, Unavailable } from "../../../domain/Problem.ts"
+
+interface Bounds {
+  /** How much work is done at a time, in total and for one key. */
+  readonly atATime: number
+  readonly atATimePerKey: number
+  /** How much work may wait, in total and for one key. */
+  readonly waiting: number
+  readonly waitingPerKey: number
+  /** What the refusals say there is too much of. */
+  readonly detail: string
+}
+
+interface Lane {
+  running: number
+  readonly waiting: Set<() => void>
+}
+
+/** How long a refused caller should wait, in milliseconds. */
+const retryAfterMs = 1000
+
+/**
+ * A queue for work that takes much of what all users share. Each key (a user, an account) has a lane, and the lanes take
+ * turns: work waits for what came before in its own lane, and for one piece of each other lane, however long these are.
+ */
+export class FairQueue {
+  private readonly bounds: Bounds
+  private readonly tooMuch: Effect.Effect<never, RateLimited>
+  private readonly full: Effect.Effect<never, Unavailable>
+  private readonly lanes = new Map<string, Lane>()
+  private running = 0
+  private waiting = 0
+
+  constructor(bounds: Bounds) {
+    this.bounds = bounds
+    this.tooMuch = Effect.fail(new RateLimited({ retryAfterMs, detail: bounds.detail }))
+    this.full = Effect.fail(new Unavailable({ detail: bounds.detail }))
+  }
+
+  /**
+   * Does the work in the turn of its key. Fails with `RateLimited` when too much of the same key waits, and with
+   * `Unavailable` when too much waits in total.
+   */
+  run<A, E, R>(key: string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E | RateLimited | Unavailable, R> {
+    return Effect.suspend(
+      (): Effect.Effect<A, E | RateLimited | Unavailable, R> => this.refusal(key) ?? this.patient(key, work)
+    )
+  }
+
+  /** Does the work in the turn of its key, however much waits. The caller must bound how much it asks for. */
+  patient<A, E, R>(key: string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(restore(this.take(key)), (lane) =>
+        Effect.ensuring(
+          restore(work),
+          Effect.sync(() => this.release(key, lane))
+        )
+      )
+    )
+  }
+
+  private startsNow(lane: Lane | undefined): boolean {
+    return this.running < this.bounds.atATime && (lane?.running ?? 0) < this.bounds.atATimePerKey
+  }
+
+  private refusal(key: string) {
+    const lane = this.lanes.get(key)
+    if (this.startsNow(lane)) return undefined
+    if (lane !== undefined && lane.waiting.size >= this.bounds.waitingPerKey) return this.tooMuch
+    return this.waiting >= this.bounds.waiting ? this.full : undefined
+  }
+
+  /** Waits for the turn of a key, and begins. */
+  private take(key: string): Effect.Effect<Lane> {
+    return Effect.callback<Lane>((resume) => {
+      const lane = this.lanes.get(key) ?? { running: 0, waiting: new Set() }
+      this.lanes.set(key, lane)
+      const begin = () => {
+        lane.running++
+        this.running++
+        resume(Effect.succeed(lane))
+      }
+      if (this.startsNow(lane)) return begin()
+      const leave = () => {
+        if (lane.waiting.delete(start)) this.waiting--
+      }
+      const start = () => {
+        leave()
+        begin()
+      }
+      lane.waiting.add(start)
+      this.waiting++
+      return Effect.sync(() => {
+        leave()
+        if (lane.running === 0 && lane.waiting.size === 0) this.lanes.delete(key)
+      })
+    })
+  }
+
+  private release(key: string, lane: Lane): void {
+    lane.running--
+    this.running--
+    this.lanes.delete(key)
+    if (lane.running > 0 || lane.waiting.size > 0) this.lanes.set(key, lane)
+    this.startNext()
+  }
+
+  /** Starts what may start. A lane goes to the end when its work starts, and when it ends. */
+  private startNext(): void {
+    for (const [key, lane] of this.lanes) {
+      if (this.running >= this.bounds.atATime) return
+      const [start] = lane.running < this.bounds.atATimePerKey ? lane.waiting : []
+      if (start === undefined) continue
+      this.lanes.delete(key)
+      this.lanes.set(key, lane)
+      start()
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import { Clock, Context, Effect, Layer } from "effect"
+import type { UserId } from "../../../domain/Ids.ts"
+import { RateLimited, type Unavailable } from "../../../domain/Problem.ts"
+import { limitHits } from "../MetricDefinitions.ts"
+import { Metrics } from "../Metrics.ts"
+import { monotonicMillis } from "../Monotonic.ts"
+import { Settings } from "../Settings.ts"
+import { makeBuckets } from "../TokenBucket.ts"
+import { FairQueue } from "./FairQueue.ts"
+import { Shedding } from "./Shedding.ts"
+
+/** The share of the connections to PostgreSQL that may be busy with heavy reads, and with searches. */
+const shares = { reads: 0.6, searches: 0.2 }
+
+/** How many of them one user may have at a time, and how many may wait. */
+const perUser = { reads: { atATime: 2, waiting: 64 }, searches: { atATime: 1, waiting: 16 } }
+
+/** How many may wait in total. */
+const waiting = 2000
+
+/** The bytes that parts of an answer are counted with: an item of a list beside its text, a conversation, a membership. */
+export const bytesPer = { item: 500, conversation: 1500, membership: 100 }
+
+const detail = "Too much is being read at once"
+
+/**
+ * The queue of reads with big answers. The users take turns, so that whoever reads much keeps nobody else waiting. What an
+ * answer has is paid by its user afterwards: `limits.readBytesPerSecond`, and `limits.readBytesBurst` ahead, on each node.
+ * The bytes are estimates.
+ */
+export class HeavyReads extends Context.Service<
+  HeavyReads,
+  {
+    /**
+     * Does a read in the turn of the user. Fails with `RateLimited` while earlier answers are not paid or too many reads of
+     * the user wait, and with `Unavailable` when too many wait in total or the node is too busy.
+     */
+    readonly read: <A, E, R>(
+      userId: UserId,
+      read: Effect.Effect<A, E, R>,
+      bytesOf: (answer: A) => number
+    ) => Effect.Effect<A, E | RateLimited | Unavailable, R>
+    /** Does the same for a search, of which fewer are done at a time. */
+    readonly search: <A, E, R>(
+      userId: UserId,
+      search: Effect.Effect<A, E, R>,
+      bytesOf: (answer: A) => number
+    ) => Effect.Effect<A, E | RateLimited | Unavailable, R>
+    /**
+     * Does a read of a connection that is being brought up to date, which has one read at a time. It waits until earlier
+     * answers are paid and its turn has come, and is never refused.
+     */
+    readonly inTime: <A, E, R>(
+      userId: UserId,
+      read: Effect.Effect<A, E, R>,
+      bytesOf: (answer: A) => number
+    ) => Effect.Effect<A, E, R>
+  }
+>()("chat/services/HeavyReads") {
+  static readonly layer = Layer.effect(
+    HeavyReads,
+    Effect.gen(function* () {
+      const { limits, postgres } = yield* Settings
+      const shedding = yield* Shedding
+      const clock = yield* Clock.Clock
+      const limited = (yield* Metrics).counter(limitHits, { limit: "reads" })
+      const connections = postgres?.maxConnections ?? 10
+      const queueOf = (kind: keyof typeof shares) =>
+        new FairQueue({
+          atATime: Math.max(1, Math.floor(connections * shares[kind])),
+          atATimePerKey: perUser[kind].atATime,
+          waiting,
+          waitingPerKey: perUser[kind].waiting,
+          detail
+        })
+      const reads = queueOf("reads")
+      const searches = queueOf("searches")
+      const bucketOf = makeBuckets(limits.readBytesPerSecond, limits.readBytesBurst)
+      const now = () => monotonicMillis(clock)
+
+      const debtOf = (userId: UserId) => bucketOf(userId, now()).wait(now())
+      const paid = <A, E, R>(userId: UserId, read: Effect.Effect<A, E, R>, bytesOf: (answer: A) => number) =>
+        Effect.tap(read, (answer) => Effect.sync(() => bucketOf(userId, now()).spend(bytesOf(answer), now())))
+
+      const limitedBy =
+        (queue: typeof reads): HeavyReads["Service"]["read"] =>
+        (userId, read, bytesOf) =>
+          Effect.suspend(() => {
+            const retryAfterMs = debtOf(userId)
+            if (retryAfterMs > 0) {
+              limited()
+              return Effect.fail(new RateLimited({ retryAfterMs, detail: "Too much was read in a short time" }))
+            }
+            const turn = queue.run(userId, paid(userId, read, bytesOf))
+            return Effect.andThen(shedding.check("reads"), turn)
+          })
+
+      return HeavyReads.of({
+        read: limitedBy(reads),
+        search: limitedBy(searches),
+        inTime: (userId, read, bytesOf) =>
+          Effect.suspend(() => {
+            const debt = debtOf(userId)
+            const turn = reads.patient(userId, paid(userId, read, bytesOf))
+            return debt === 0 ? turn : Effect.andThen(Effect.sleep(debt), turn)
+          })
+      })
+    })
+  )
+}

@@ -1,0 +1,108 @@
+import { Clock, Duration, Effect, Layer } from "effect"
+import type { Attachment } from "../../domain/Attachment.ts"
+import type { AttachmentId, UserId } from "../../domain/Ids.ts"
+import { noAttachment } from "../../domain/Refusals.ts"
+import { AttachmentStorage, Attachments } from "../../services/files/Attachments.ts"
+import { type AttachmentRow, Memory, useOf } from "./State.ts"
+
+/** An attachment that belongs to no message is deleted after this long: `unbound_period` in SQL. */
+const unboundPeriod = Duration.toMillis("24 hours")
+
+/** Binds attachments to a message: `bind_attachments` in SQL. */
+export const bindAttachments = Effect.fnUntraced(function* (
+  { attachments: rows }: Memory["Service"],
+  bound: NonNullable<AttachmentRow["bound"]>,
+  senderId: UserId,
+  attachments: ReadonlyArray<Attachment>,
+  sources: ReadonlyArray<AttachmentId> | undefined
+) {
+  const found = attachments.flatMap(({ id }, index) => {
+    const row = rows.get(sources?.[index] ?? id)
+    const fits =
+      sources === undefined
+        ? row?.ownerId === senderId && row.bound === null && row.attachment !== null
+        : row !== undefined && row.bound !== null
+    return row !== undefined && fits ? [row] : []
+  })
+  if (found.length < attachments.length) return yield* noAttachment
+  for (const [index, row] of found.entries()) {
+    const attachment = attachments[index]
+    if (attachment === undefined) continue
+    const copied = sources === undefined ? {} : { ownerId: senderId, attachment, bytes: 0 }
+    rows.set(attachment.id, { ...row, ...copied, bound })
+  }
+})
+
+/** The rows of attachments in `Memory`. */
+export const storage = Layer.effect(
+  AttachmentStorage,
+  Effect.gen(function* () {
+    const memory = yield* Memory
+    const { attachments, conversations, users } = memory
+    /** The blobs to which an attachment refers or did. */
+    const blobIds = new Set<string>()
+    const isSeenBy = (row: AttachmentRow, userId: string) => {
+      if (row.bound === null) return row.ownerId === userId
+      const { conversationId, seq } = row.bound
+      const me = Array.from(conversations.get(conversationId)?.members.values() ?? []).find(
+        (member) => member.userId === userId
+      )
+      return me?.leftSeq === null && me.visibleFromSeq <= seq
+    }
+    return AttachmentStorage.of({
+      begin: Effect.fnUntraced(function* (userId, id, blobId, limit) {
+        if (useOf(memory, userId).bytes >= limit) return false
+        blobIds.add(blobId)
+        const createdAt = yield* Clock.currentTimeMillis
+        attachments.set(id, { blobId, ownerId: userId, createdAt, attachment: null, sha256: "", bytes: 0, bound: null })
+        return true
+      }, memory.atomically),
+      complete: ({ attachment, sha256 }, limit) =>
+        Effect.sync(() => {
+          const row = attachments.get(attachment.id)
+          if (row === undefined) return "gone"
+          if (useOf(memory, row.ownerId).bytes + attachment.size > limit) return "full"
+          attachments.set(attachment.id, { ...row, attachment, sha256, bytes: attachment.size })
+          return "stored"
+        }).pipe(memory.atomically),
+      drop: (userId, id) =>
+        Effect.sync(() => {
+          const row = attachments.get(id)
+          return row?.ownerId === userId && row.bound === null && attachments.delete(id)
+        }),
+      unsent: (userId, ids) =>
+        Effect.sync(
+          () =>
+            new Map(
+              ids.flatMap((id) => {
+                const row = attachments.get(id)
+                return row?.ownerId === userId && row.bound === null ? [[id, row.attachment] as const] : []
+              })
+            )
+        ),
+      seenBy: (userId, id) =>
+        Effect.sync(() => {
+          const row = attachments.get(id)
+          const user = users.get(userId)
+          if (row === undefined || row.attachment === null || user?.deletedAt !== null || user.disabledAt !== null)
+            return
+          return isSeenBy(row, userId) ? { ...row, attachment: row.attachment } : undefined
+        }),
+      use: (userId) => Effect.sync(() => useOf(memory, userId)),
+      unused: Effect.fnUntraced(function* (limit) {
+        const now = yield* Clock.currentTimeMillis
+        for (const [id, { bound, createdAt }] of attachments)
+          if (bound === null && createdAt <= now - unboundPeriod) attachments.delete(id)
+        const used = new Set(Array.from(attachments.values(), ({ blobId }) => blobId))
+        return [...blobIds].filter((id) => !used.has(id)).slice(0, limit)
+      }, memory.atomically),
+      forget: (ids) =>
+        Effect.sync(() => {
+          for (const id of ids) blobIds.delete(id)
+        })
+    })
+  })
+)
+
+/** Attachments in `Memory`, on any `Blobs`. */
+export const layerMemory = Attachments.layerNoDeps.pipe(Layer.provide(storage))

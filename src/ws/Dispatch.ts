@@ -1,0 +1,173 @@
+import { Clock, Effect, Predicate, Result, Schema } from "effect"
+import type { RawData } from "ws"
+import { deeperThan, parseJson, withoutByteOrderMark } from "../domain/Json.ts"
+import { invalid, invalidData, type Problem } from "../domain/Problem.ts"
+import { CloseCode, Command, CommandId } from "../domain/Protocol.ts"
+import { tooManyAtOnce } from "../domain/Refusals.ts"
+import type { Principal } from "../domain/Session.ts"
+import { makeActing } from "../operations/AuditHandlers.ts"
+import { Shedding } from "../services/platform/load/Shedding.ts"
+import { monotonicMillis } from "../services/platform/Monotonic.ts"
+import { Settings } from "../services/platform/Settings.ts"
+import { markFault, Tracing } from "../services/platform/Tracing.ts"
+import { hideCommandDefects } from "./CommandDefects.ts"
+import { Commands, type DecodedCommand } from "./Commands.ts"
+import { commandSpan } from "./CommandTrace.ts"
+import type { Connection } from "./Connection.ts"
+import type { Dispatch, Handshake } from "./Handshake.ts"
+import type { SocketMetrics } from "./SocketMetrics.ts"
+
+const decodeCommand = Schema.decodeUnknownResult(Command)
+const isId = Schema.is(CommandId)
+
+/**
+ * Runs a command when there is room for its answer. A large answer waits in its place among the commands in flight,
+ * so that asking for it does not make the client a slow consumer.
+ */
+const runInRoom = (connection: Connection, { kind }: DecodedCommand, answer: Effect.Effect<unknown, Problem>) => {
+  if (kind === "send") return answer
+  const room = Effect.suspend(() => (connection.hasRoom ? Effect.void : connection.room))
+  return room.pipe(
+    Effect.andThen(answer),
+    Effect.tap(() => room)
+  )
+}
+
+/** The operations that can end the session of the socket that asks for them. */
+const mayEndSession: ReadonlySet<string> = new Set(["auth.logout", "session.end", "user.delete"])
+
+/** Made once, because an error takes longer to make than to send. */
+const tooManyBefore = tooManyAtOnce("Too many before hello")
+
+/** What the audit log is told of the data of a command, if it is about programs: nothing that was not decoded. */
+const audited = ({ serviceTokenId }: Principal, { conversationId, data }: DecodedCommand) =>
+  serviceTokenId === undefined ? undefined : { ...data, conversationId }
+
+/** Makes the function that takes one command of a connection, runs it in its turn and answers it. */
+const makeCommand = Effect.fnUntraced(function* (handshake: Handshake, metrics: SocketMetrics) {
+  const { limits } = yield* Settings
+  const acting = yield* makeActing
+  const commands = yield* Commands
+  const tracing = yield* Tracing
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+
+  const run = (connection: Connection, principal: Principal, { data, op }: Command) => {
+    if (op === "auth.token") return handshake.renew(connection, data)
+    if (op === "hello") return Effect.fail(invalid("op", "must not be hello: this socket has said it"))
+    return Effect.flatMap(commands.decode(op, data), (operation) =>
+      Effect.callback<unknown, Problem>((resume) =>
+        connection.inTurn(operation.conversationId, operation.kind, (done) =>
+          resume(
+            Effect.ensuring(
+              runInRoom(
+                connection,
+                operation,
+                acting(
+                  principal,
+                  op,
+                  audited(principal, operation),
+                  operation.run({ ...principal, connectionId: connection.id })
+                )
+              ),
+              Effect.sync(done)
+            )
+          )
+        )
+      )
+    )
+  }
+
+  /** Takes a command of a connection that is not open yet. */
+  const beforeOpen = (connection: Connection, command: Command) => {
+    if (connection.state !== "greeting") return handshake.hello(connection, command, dispatch)
+    // A client need not wait for the answer to its hello.
+    if (connection.early.length >= limits.commandsInFlight) {
+      return connection.refuse(command.id, connection.overLimit() ?? tooManyBefore)
+    }
+    connection.early.push(command)
+  }
+
+  const dispatch: Dispatch = (connection, command) => {
+    if (connection.isClosing) return
+    const { principal } = connection
+    if (principal === undefined || connection.state !== "open") return beforeOpen(connection, command)
+    const { id, op, traceparent } = command
+    const limited = connection.overLimit()
+    if (limited !== undefined) {
+      metrics.limited("commands")
+      return connection.refuse(id, limited)
+    }
+    const name = op === "auth.token" || commands.knows(op) ? op : "unknown"
+    // A success takes one step; the steps that only a failure needs are built when there is one.
+    const answered = Effect.matchCauseEffect(metrics.timed(name, run(connection, principal, command)), {
+      onFailure: (cause) =>
+        hideCommandDefects(connection, name, Effect.failCause(cause)).pipe(
+          Effect.tapError(markFault),
+          Effect.catch((error) => Effect.sync(() => connection.refuse(id, error)))
+        ),
+      onSuccess: (ok) => Effect.sync(() => connection.answer(id, ok))
+    })
+    const whole = mayEndSession.has(op) ? Effect.ensuring(answered, Effect.sync(connection.beginEnding())) : answered
+    fork(tracing.incoming(whole, traceparent, () => commandSpan(name, connection)))
+  }
+  return dispatch
+})
+
+/** A command that cannot be understood, and the id under which its problem is answered. */
+interface Misunderstood {
+  readonly id: CommandId | null
+  readonly problem: Problem
+}
+
+const inexactId = invalid("id", "must be an integer of at most 2^53 - 1 or a text of at most 64 characters")
+
+/** Says why a value is not a command. Undefined when it has nothing like an id, and so is not even meant as one. */
+const misunderstood = (value: unknown, error: Schema.SchemaError): Misunderstood | undefined => {
+  if (!Predicate.hasProperty(value, "id")) return undefined
+  if (isId(value.id)) return { id: value.id, problem: invalidData(error) }
+  return typeof value.id === "number" || typeof value.id === "string" ? { id: null, problem: inexactId } : undefined
+}
+
+/** Reads the commands of a frame. Undefined when the frame is not made of commands. */
+const readFrame = (text: string): ReadonlyArray<Command | Misunderstood> | undefined => {
+  const json = parseJson(text)
+  const commands: Array<Command | Misunderstood> = []
+  for (const each of Array.isArray(json) ? json : [json]) {
+    const command = decodeCommand(each)
+    const read = Result.isSuccess(command) ? command.success : misunderstood(each, command.failure)
+    if (read === undefined) return undefined
+    commands.push(read)
+  }
+  return commands.length === 0 ? undefined : commands
+}
+
+/**
+ * Makes the function that takes each frame of a client: it checks form, size and depth, and runs the commands in the
+ * frame. A command that cannot be understood is answered with its problem, once the socket is open. A frame that breaks the
+ * protocol closes the socket.
+ */
+export const makeReceive = Effect.fnUntraced(function* (handshake: Handshake, metrics: SocketMetrics) {
+  const { limits } = yield* Settings
+  const clock = yield* Clock.Clock
+  const { noteWork } = yield* Shedding
+  const dispatch = yield* makeCommand(handshake, metrics)
+
+  return (connection: Connection, data: RawData, isBinary: boolean) => {
+    if (connection.isClosing) return
+    noteWork()
+    connection.heard(monotonicMillis(clock))
+    const opening = connection.principal === undefined
+    const text = withoutByteOrderMark(data.toString())
+    if (isBinary) return connection.close(CloseCode.badFrame, "frames must be text")
+    if (Buffer.byteLength(text) > (opening ? limits.helloBytes : limits.frameBytes))
+      return connection.close(CloseCode.frameTooLarge, "frame too large")
+    if (deeperThan(text, limits.jsonDepth)) return connection.close(CloseCode.badFrame, "nested too deep")
+    const commands = readFrame(text)
+    if (commands === undefined || (opening && commands.some((command) => "problem" in command)))
+      return connection.close(CloseCode.badFrame, "not a command")
+    for (const each of commands) {
+      if ("problem" in each) connection.refuse(each.id, connection.overLimit() ?? each.problem)
+      else dispatch(connection, each)
+    }
+  }
+})

@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "@effect/vitest"
+import { Array as Arr, Effect, Option } from "effect"
+import { api } from "../support/Client.ts"
+import { dataDirectory, startNode } from "../support/Node.ts"
+import { type Measured, makeBystander } from "./Bystander.ts"
+import { attacks, type Known } from "./generator.ts"
+
+/** How long the bystander is watched, without an attack and under it, in milliseconds. */
+const phase = Number(process.env.ATTACK_SECONDS ?? 6) * 1000
+/** Only attacks whose names match. */
+const wanted = new RegExp(process.env.ATTACK_NAMES ?? "")
+
+const script = fileURLToPath(new URL("./generator.ts", import.meta.url))
+
+/** Sends an attack, or drops what others send, until the scope closes. */
+const generator = (port: number, name: string, known?: Known) =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(process.execPath, [script, String(port), name], {
+        stdio: ["ignore", "pipe", "inherit"],
+        env: { PATH: process.env.PATH, ATTACK: JSON.stringify(known ?? {}) }
+      })
+    ),
+    (child) =>
+      Effect.callback<void>((resume) => {
+        child.once("exit", () => resume(Effect.void))
+        child.kill("SIGKILL")
+      })
+  )
+
+const portOf = (child: ChildProcess) =>
+  Effect.callback<number>((resume) => void child.stdout?.once("data", (data) => resume(Effect.succeed(Number(data)))))
+
+const number = (value: number) => value.toFixed(value < 10 ? 1 : 0)
+const row = (name: string, base: Measured, under: Measured, recovered: boolean, complaints: ReadonlyArray<string>) =>
+  `| ${name} | ${number(base.p50)} / ${number(base.p99)} | ${number(under.p50)} / ${number(under.p99)} | ${number(base.memory)} → ${number(under.memory)} | ${under.failed.length} of ${under.samples} | ${recovered ? "yes" : "no"} | ${complaints.length === 0 ? "kept" : complaints.join("; ")} |`
+
+describe("a node under attack", () => {
+  it.live(
+    "serves a bystander as the bounds say, and loses nothing",
+    () =>
+      Effect.gen(function* () {
+        const node = yield* startNode({
+          "data.dir": yield* dataDirectory,
+          "logging.format": "json"
+        })
+        const port = Number(new URL(node.url).port)
+        const http = api(node.url)
+        const [me, attacker, ...others] = [
+          yield* http.register("by"),
+          yield* http.register("bad"),
+          yield* http.register("worse"),
+          yield* http.register("worst"),
+          yield* http.register("fourth")
+        ]
+        const conversationId = yield* http.group(me, attacker, ...others)
+        const large = yield* http.group(attacker)
+        for (const i of Arr.range(1, 200)) yield* http.post(attacker, large, `m${i}`, "word text ".repeat(800))
+        const known: Known = {
+          ...attacker,
+          tokens: [attacker, ...others].map(({ token }) => token),
+          conversationId: large
+        }
+        const bystander = yield* makeBystander(node.url, node.pid, me, conversationId)
+        const dropper = yield* portOf(yield* generator(0, "drop"))
+        yield* bystander.measure(phase)
+
+        const rows: Array<string> = []
+        const complaints: Array<string> = []
+        for (const name of Object.keys(attacks).filter((name) => wanted.test(name))) {
+          const base = yield* Effect.scoped(Effect.andThen(generator(dropper, name, known), bystander.measure(phase)))
+          const under = yield* Effect.scoped(Effect.andThen(generator(port, name, known), bystander.measure(phase)))
+          const recovered = yield* bystander
+            .measure(500)
+            .pipe(
+              Effect.repeat({ until: ({ failed, p99 }) => failed.length === 0 && p99 <= 3 * base.p99 }),
+              Effect.timeoutOption(10_000)
+            )
+          const own = [
+            ...(under.p99 > 3 * base.p99 ? [`p99 ${number(under.p99 / base.p99)} ×`] : []),
+            ...(under.memory > 1.5 * base.memory ? [`memory ${number(under.memory / base.memory)} ×`] : []),
+            ...(under.failed.length > 0 ? [String(under.failed[0])] : []),
+            ...(Option.isNone(recovered) ? ["not recovered in 10 s"] : [])
+          ]
+          rows.push(row(name, base, under, Option.isSome(recovered), own))
+          yield* Effect.logInfo(rows.at(-1))
+          complaints.push(...own.map((each) => `${name}: ${each}`))
+        }
+        const table = [
+          "| attack | p50 / p99 while it hits a server that drops it, ms | under attack, ms | memory, MB | failed | recovered in 10 s | bounds |",
+          "| --- | --- | --- | --- | --- | --- | --- |",
+          ...rows
+        ].join("\n")
+        if (process.env.ATTACK_REPORT !== undefined) writeFileSync(process.env.ATTACK_REPORT, `${table}\n`)
+        assert.deepStrictEqual(yield* bystander.lost, [], "acknowledged, and lost")
+        assert.deepStrictEqual(complaints, [])
+      }),
+    60 * 60_000
+  )
+})

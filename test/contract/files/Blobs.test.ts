@@ -1,0 +1,75 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Redacted, Stream } from "effect"
+import * as DiskBlobs from "../../../src/layers/blobs/DiskBlobs.ts"
+import * as S3Blobs from "../../../src/layers/blobs/S3Blobs.ts"
+import { Blobs } from "../../../src/services/files/Blobs.ts"
+import * as BlobsMemory from "../../../src/testing/memory/Blobs.ts"
+import * as SettingsMemory from "../../../src/testing/memory/Settings.ts"
+import { outcome } from "../../support/Chat.ts"
+import { startS3 } from "../../support/S3.ts"
+import { blobsContract } from "./Blobs.contract.ts"
+
+const directory = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "chat-files-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+const onDisk = (dir: string) =>
+  DiskBlobs.layer.pipe(Layer.provide([SettingsMemory.layerMemory({ data: { dir } }), NodeServices.layer]))
+
+describe("fake", () => blobsContract(BlobsMemory.layerMemory))
+describe("local disk", () => blobsContract(Layer.unwrap(Effect.map(directory, onDisk))))
+describe("S3", () => blobsContract(Layer.unwrap(Effect.map(startS3, S3Blobs.layer))))
+
+const write = Blobs.use((blobs) => blobs.write("ab", Stream.make(Buffer.from("x"))))
+const place = Blobs.use(({ place }) => Effect.succeed(place))
+
+describe("the local disk", () => {
+  it.live("has the same place for all nodes that share the directory, also after a restart", () =>
+    Effect.gen(function* () {
+      const [one, other] = [yield* directory, yield* directory]
+      const first = yield* Effect.provide(place, onDisk(one))
+      assert.strictEqual(yield* Effect.provide(place, onDisk(one)), first)
+      assert.notStrictEqual(yield* Effect.provide(place, onDisk(other)), first)
+    })
+  )
+
+  it.live("that cannot be used makes writes Unavailable and has a reason, and the node starts", () =>
+    Effect.gen(function* () {
+      const dir = join(yield* directory, "file")
+      writeFileSync(dir, "in the way")
+      const { probe, written } = yield* Effect.gen(function* () {
+        const blobs = yield* Blobs
+        return { probe: yield* Effect.flip(blobs.probe), written: yield* outcome(write) }
+      }).pipe(Effect.provide(onDisk(dir)))
+      assert.match(probe.message, /cannot be written to/)
+      assert.strictEqual(written, "Unavailable")
+    })
+  )
+})
+
+describe("an S3", () => {
+  it.live("that does not answer makes everything Unavailable and has a reason", () =>
+    Effect.gen(function* () {
+      const nobody = {
+        bucket: "chat",
+        endpoint: "http://127.0.0.1:1",
+        region: "us-east-1",
+        accessKeyId: "x",
+        secretAccessKey: Redacted.make("x"),
+        forcePathStyle: true
+      }
+      const answers = yield* Effect.gen(function* () {
+        const { probe, read, remove } = yield* Blobs
+        const { message } = yield* Effect.flip(probe)
+        return [message, yield* outcome(write), yield* outcome(read("ab")), yield* outcome(remove(["ab"]))]
+      }).pipe(Effect.provide(S3Blobs.layer(nobody)))
+      assert.match(answers[0] ?? "", /does not answer/)
+      assert.deepStrictEqual(answers.slice(1), ["Unavailable", "Unavailable", "Unavailable"])
+    })
+  )
+})

@@ -1,0 +1,23 @@
+import { describe } from "@effect/vitest"
+import { Layer } from "effect"
+import * as DraftsSql from "../../../src/services/messages/DraftsSql.ts"
+import { Sync } from "../../../src/services/messages/Sync.ts"
+import * as DraftsMemory from "../../../src/testing/memory/Drafts.ts"
+import { chat } from "../../support/Chat.ts"
+import { databases } from "../../support/Database.ts"
+import { draftsContract } from "./Drafts.contract.ts"
+
+describe("fake", () =>
+  draftsContract(Sync.layer.pipe(Layer.provideMerge(DraftsMemory.layerMemory), Layer.provideMerge(chat.fake))))
+
+for (const database of databases) {
+  describe.skipIf(database.skip)(database.name, () =>
+    draftsContract(
+      Sync.layer.pipe(
+        Layer.provideMerge(DraftsSql.layer),
+        Layer.provideMerge(chat.sql),
+        Layer.provideMerge(database.layer)
+      )
+    )
+  )
+}

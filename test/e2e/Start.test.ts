@@ -1,0 +1,82 @@
+import { spawnSync } from "node:child_process"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { api } from "../support/Client.ts"
+import { freePort } from "../support/NatsServer.ts"
+import { dataDirectory, startNode } from "../support/Node.ts"
+
+describe("a start", () => {
+  it.live("on an empty directory, and its stop, log a handful of lines that frighten nobody", () =>
+    Effect.gen(function* () {
+      const node = yield* startNode({ "data.dir": yield* dataDirectory, "shutdown.lame_duck": 0, "timers.drain": 0 })
+      const last = yield* node.logged(({ message }) => String(message).startsWith("open http"))
+      assert.strictEqual(node.log.at(-1), last)
+      assert.isAtMost(node.log.length, 6)
+      node.kill("SIGTERM")
+      assert.strictEqual(yield* node.exit, 0)
+      assert.isAtMost(node.log.length, 10)
+      assert.deepStrictEqual(
+        node.log.filter(
+          ({ level, message }) => level !== "INFO" || /fail|error|abort|terminat|exit/i.test(String(message))
+        ),
+        []
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("without NATS and Redis is degraded, logs one line for each, and last the URL to open", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* dataDirectory
+      const [nats, redis] = [yield* freePort, yield* freePort]
+      const node = yield* startNode({
+        "data.dir": dataDir,
+        "server.host": "127.0.0.1",
+        "nats.address": `nats://127.0.0.1:${nats}`,
+        "redis.port": redis,
+        "redis.host": "127.0.0.1"
+      })
+      const ready = yield* api(node.url).ask("GET", "/ready")
+      assert.strictEqual(ready.status, 200)
+      assert.propertyVal(ready.body, "status", "degraded")
+      const warnings = node.log.filter(({ level }) => level === "WARN" || level === "ERROR")
+      assert.deepStrictEqual(warnings.map(({ dependency, level }) => [level, dependency]).sort(), [
+        ["WARN", "nats"],
+        ["WARN", "redis"]
+      ])
+      assert.match(String(warnings.find(({ dependency }) => dependency === "nats")?.reason), /^nats\.address: /)
+      assert.match(String(warnings.find(({ dependency }) => dependency === "redis")?.reason), /^redis\.host, /)
+      const last = yield* node.logged(({ message }) => String(message).startsWith("open http"))
+      assert.strictEqual(
+        last.message,
+        `open ${node.url}/docs to read about the API and to try it; the chat page is off (server.web)`
+      )
+      const listening = node.log.findIndex(({ message }) => message === "listening")
+      assert.deepStrictEqual(Object.keys(node.log[listening] ?? {}), ["time", "level", "message", "url", "port"])
+      assert.strictEqual(node.log[listening + 1], last)
+
+      // The port is taken now, which is reported before a second database is started.
+      const port = new URL(node.url).port
+      const second = yield* Effect.sync(() =>
+        spawnSync(process.execPath, ["src/main.ts", "--port", port, "--data-dir", dataDir], {
+          encoding: "utf8",
+          env: {
+            PATH: process.env.PATH,
+            CHAT_SERVER__HOST: "127.0.0.1",
+            CHAT_LOGGING__LEVEL: "debug",
+            CHAT_URL: node.url,
+            CHAT_SERVICE_PORT: "1"
+          }
+        })
+      )
+      assert.strictEqual(second.status, 1)
+      assert.match(
+        second.stderr,
+        /^chat-service: ignored variables of Kubernetes.*\nchat-service: server\.port: port \d+ is in use/
+      )
+      assert.notMatch(second.stdout, /postgres: /)
+      node.kill("SIGTERM")
+      assert.strictEqual(yield* node.exit, 0)
+      assert.notMatch(JSON.stringify(node.log), /logical replication launcher/)
+    }).pipe(Effect.scoped)
+  )
+})

@@ -1,0 +1,32 @@
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import S3rver from "@20minutes/s3rver"
+import { Effect, Redacted } from "effect"
+
+/** A store that speaks the protocol of S3, with the bucket `chat`, and the settings to use it. Ends with the scope. */
+export const startS3 = Effect.gen(function* () {
+  const directory = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "chat-s3-"))),
+    (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+  )
+  const server = new S3rver({
+    port: 0,
+    address: "127.0.0.1",
+    silent: true,
+    directory,
+    configureBuckets: [{ name: "chat", configs: [] }]
+  })
+  const { port } = yield* Effect.acquireRelease(
+    Effect.promise(() => server.run()),
+    () => Effect.promise(() => server.close())
+  )
+  return {
+    bucket: "chat",
+    endpoint: `http://127.0.0.1:${port}`,
+    region: "us-east-1",
+    accessKeyId: "S3RVER",
+    secretAccessKey: Redacted.make("S3RVER"),
+    forcePathStyle: true
+  }
+})

@@ -1,0 +1,302 @@
+import { readFileSync } from "node:fs"
+import type { Browser } from "playwright-core"
+import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
+import { Chat } from "../../src/client/Client.ts"
+import { TestService } from "../../src/testing/TestService.ts"
+import { buildWeb, choose, launchChromium, messageOf, openPage, type Person, signIn, write } from "../support/Web.ts"
+
+const axe = readFileSync(new URL("../../node_modules/axe-core/axe.min.js", import.meta.url), "utf8")
+
+type People = Readonly<Record<"ann" | "bob" | "carla", Chat>>
+
+/** Makes the conversations of the pictures. */
+const makeConversation = async ({ ann, bob, carla }: People) => {
+  const names = new Map([
+    [ann, "Ann Lindqvist"],
+    [bob, "Bob Marsh"],
+    [carla, "Carla Reyes"]
+  ])
+  for (const [chat, displayName] of names) await chat.ask("user.update", { displayName })
+  const dm = await ann.ask("conversation.create", { kind: "dm", userId: bob.userId })
+  await bob.send(dm.id, "Great, reading the notes now")
+  const trip = { kind: "group", title: "Lisbon offsite", memberIds: [ann.userId] } as const
+  await carla.send((await carla.ask("conversation.create", trip)).id, "Who takes the morning train?")
+  const memberIds = [bob.userId, carla.userId]
+  const { id } = await ann.ask("conversation.create", { kind: "group", title: "Design crit", memberIds })
+  await carla.send(
+    id,
+    "I tried **three directions**:\n\n1. the quiet one\n2. the picture\n3. the one that teaches a key"
+  )
+  const { messageId } = await bob.send(id, "3 for me. It is the only one that helps on day two.")
+  await ann.ask("reaction.add", { conversationId: id, messageId, emoji: "👍" })
+  await carla.ask("reaction.add", { conversationId: id, messageId, emoji: "🎉" })
+  await carla.send(id, 'Like this:\n\n```ts\nconst hint = keys.get("switch") ?? "Ctrl K"\n```')
+  const question = await carla.send(id, "@lead what do you think? See https://example.com/crit")
+  await bob.send(id, "I can build it today", { threadRoot: question.messageId })
+  await ann.send(id, "Three, with a shorter second line.", { replyTo: question.messageId })
+}
+
+describe("the chat page in Chromium", () => {
+  let browser: Browser
+  let service: Awaited<ReturnType<typeof TestService.start>>
+  let built: ReturnType<typeof buildWeb>
+  const people: Array<Person> = []
+  const chats: Array<Chat> = []
+
+  const person = async (login?: string, options = {}) => {
+    const one = await openPage(browser, service.url, options)
+    people.push(one)
+    if (login === undefined) return one
+    await service.signIn(login)
+    await signIn(one, login)
+    return one
+  }
+  const client = async (name: string) => {
+    const chat = new Chat({ url: service.url, tokens: await service.signIn(name) })
+    chats.push(chat)
+    await chat.ready()
+    return chat
+  }
+
+  beforeAll(async () => {
+    built = buildWeb()
+    const manyCommands = { commandsPerSecond: 1000, commandsBurst: 1000 }
+    service = await TestService.start({ server: { web: built.folder }, limits: manyCommands })
+    browser = await launchChromium()
+  })
+  afterEach(async () => {
+    const errors = people.flatMap((one) => one.errors)
+    for (const { context } of people.splice(0)) await context.close()
+    for (const chat of chats.splice(0)) await chat.close()
+    assert.deepStrictEqual(errors, [])
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await service?.stop()
+    built?.remove()
+  })
+
+  it("lets a newcomer create an account, stay signed in, and sign out", async () => {
+    const one = await person()
+    const { page } = one
+    await page.getByRole("button", { name: "Create an account" }).click()
+    await page.getByLabel("Your name").fill("Nora New")
+    await page.getByLabel("Username").fill("nora")
+    await page.getByLabel("E-mail").fill("nora@example.com")
+    await page.getByLabel("Password").fill("correct horse")
+    await page.getByRole("button", { name: "Create account" }).click()
+    await page.getByText("No conversations yet").waitFor()
+    await page.reload()
+    await page.getByText("No conversations yet").waitFor()
+    await page.getByRole("button", { name: "Nora New" }).click()
+    await page.getByRole("button", { name: "Sign out" }).click()
+    await page.getByRole("heading", { name: "Welcome back" }).waitFor()
+    await page.getByLabel("Username or e-mail").fill("nora")
+    await page.getByLabel("Password").fill("wrong horse")
+    await page.getByRole("button", { name: "Sign in" }).click()
+    await page.getByText("The username or the password is wrong.").waitFor()
+  })
+
+  it("takes two people from a search for a name to a conversation, live", async () => {
+    const [ann, bob] = [await person("ann"), await person("bob")]
+    await ann.page.getByRole("button", { name: "New conversation" }).first().click()
+    await ann.page.getByLabel("Find people by name").fill("bob")
+    await ann.page.getByRole("button", { name: "bob" }).click()
+    await ann.page.getByRole("dialog").getByRole("button", { name: "Message" }).click()
+    await write(ann, "Hello **Bob**")
+    await messageOf(ann, "Hello Bob")
+      .getByRole("img", { name: /Sent|Delivered/ })
+      .waitFor()
+
+    await bob.page.getByRole("button", { name: "1 unread message" }).waitFor()
+    await choose(bob, "ann")
+    await messageOf(bob, "Hello Bob").locator("strong", { hasText: "Bob" }).last().waitFor()
+    await messageOf(ann, "Hello Bob").getByRole("img", { name: "Read" }).waitFor()
+
+    await bob.page.getByRole("textbox", { name: "Message ann" }).pressSequentially("I se")
+    await ann.page.getByText("bob is typing").first().waitFor()
+    await write(bob, "I see")
+    await messageOf(ann, "I see").hover()
+    await messageOf(ann, "I see").getByRole("button", { name: "React with 👍" }).click()
+    await messageOf(bob, "I see").getByRole("button", { name: "👍, 1 reaction" }).waitFor()
+
+    await messageOf(bob, "I see").hover()
+    await messageOf(bob, "I see").getByRole("button", { name: "More" }).click()
+    await bob.page.getByRole("menuitem", { name: "Edit" }).click()
+    await write(bob, "I see you")
+    await messageOf(ann, "I see you").getByText("(edited)").waitFor()
+
+    await messageOf(ann, "I see you").hover()
+    await messageOf(ann, "I see you").getByRole("button", { name: "Reply", exact: true }).click()
+    await write(ann, "Fine")
+    await messageOf(bob, "Fine").getByRole("button", { name: "I see you" }).waitFor()
+
+    await messageOf(ann, "Fine").hover()
+    await messageOf(ann, "Fine").getByRole("button", { name: "More" }).click()
+    await ann.page.getByRole("menuitem", { name: "Delete" }).click()
+    await ann.page.getByRole("dialog").getByRole("button", { name: "Delete" }).click()
+    await bob.page.getByRole("log").getByText("Message deleted").waitFor()
+
+    await messageOf(ann, "Hello Bob").hover()
+    await messageOf(ann, "Hello Bob").getByRole("button", { name: "Reply in thread" }).click()
+    await write(ann, "Only in the thread")
+    await messageOf(bob, "Hello Bob").getByRole("button", { name: "1 reply" }).click()
+    await bob.page.getByRole("complementary", { name: "Thread" }).getByText("Only in the thread").waitFor()
+  })
+
+  it("shows hostile text as text, in its place", async () => {
+    const [mallory, ann] = [await client("mallory"), await client("ann")]
+    const { id } = await mallory.ask("conversation.create", { kind: "dm", userId: ann.userId })
+    const hostile = [
+      `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`,
+      "[click](javascript:document.title='owned') ![pixel](https://example.com/pixel.png)",
+      "x".repeat(8000),
+      `${"> ".repeat(400)}deep ${"[".repeat(400)} ${"**".repeat(400)}`,
+      "\u202eright to left\u202c",
+      `z${"\u0300\u0301\u0316".repeat(300)}algo`
+    ]
+    for (const body of hostile) await mallory.send(id, body)
+    await mallory.send(id, "the last one")
+    const requests: Array<string> = []
+    const one = await person("ann")
+    one.page.on("request", (request) => requests.push(request.url()))
+    await choose(one, "mallory")
+    const hostileElements = one.page.locator(".markdown :is(img, script, iframe, [href^='javascript'])")
+    await messageOf(one, `<script>document.title='owned'</script>`).waitFor()
+    assert.strictEqual(await hostileElements.count(), 0)
+    await one.page.getByRole("button", { name: "Jump to the newest messages" }).click()
+    await messageOf(one, "the last one").waitFor()
+    assert.deepStrictEqual(
+      requests.filter((url) => !url.startsWith(service.url)),
+      []
+    )
+    assert.strictEqual(await hostileElements.count(), 0)
+    assert.notInclude(await one.page.title(), "owned")
+    const width = (await one.page.getByRole("log").boundingBox())?.width ?? 0
+    for (const part of await one.page.locator(".markdown p").all()) {
+      const box = await part.boundingBox()
+      assert.isAtMost(box?.width ?? width, width)
+    }
+    assert.isFalse(await one.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+  })
+
+  it("opens at the first unread message, and a search leads to a message far above", async () => {
+    const [dora, ann] = [await client("dora"), await client("ann")]
+    const { id } = await dora.ask("conversation.create", { kind: "group", title: "Long", memberIds: [ann.userId] })
+    for (let at = 1; at <= 120; at++) await dora.send(id, at === 3 ? "the needle" : `number ${at}.`)
+    const { seq } = await dora.ask("conversation.get", { conversationId: id })
+    await ann.ask("read.mark", { conversationId: id, seq: seq - 60 })
+    const one = await person("ann")
+    await choose(one, "Long")
+    await one.page.getByRole("heading", { name: "New messages" }).waitFor()
+    await messageOf(one, "number 61.").waitFor()
+    assert.strictEqual(await messageOf(one, "number 120.").count(), 0)
+    // Only what is near the screen is there.
+    assert.isBelow(await one.page.getByRole("log").getByRole("article").count(), 60)
+
+    await one.page.getByRole("textbox", { name: "Search" }).fill("needle")
+    await one.page.getByRole("region", { name: "Messages" }).getByRole("button", { name: "the needle" }).click()
+    await messageOf(one, "the needle").waitFor()
+    await messageOf(one, "number 4.").waitFor()
+    await one.page.getByRole("button", { name: "Jump to the newest messages" }).click()
+    await messageOf(one, "number 120.").waitFor()
+    await one.page.getByRole("textbox", { name: "Search" }).fill("")
+    await one.page.getByRole("button", { name: /^Long(?!.*unread)/ }).waitFor()
+  })
+
+  it("lets the owner of a group lead it, and others join by a link", async () => {
+    const [emil, fay] = [await person("emil"), await person("fay")]
+    await emil.page.getByRole("button", { name: "New conversation" }).first().click()
+    await emil.page.getByLabel("Name of the group").fill("Climbers")
+    await emil.page.getByRole("button", { name: "New group" }).click()
+    await emil.page.getByRole("button", { name: "Details" }).click()
+    await emil.page.getByRole("button", { name: "Create a link" }).click()
+    const link = await emil.page.getByLabel("Invite link").inputValue()
+    await fay.page.goto(link)
+    await fay.page.getByRole("textbox", { name: "Message Climbers" }).waitFor()
+    await emil.page.getByRole("button", { name: "More: fay" }).click()
+    await emil.page.getByRole("menuitem", { name: "Make admin" }).click()
+    await emil.page.getByRole("complementary").getByText("Admin", { exact: true }).waitFor()
+    await emil.page.getByRole("button", { name: "Mute" }).click()
+    await emil.page.getByRole("navigation").getByRole("img", { name: "Muted" }).waitFor()
+    await fay.page.keyboard.press("Control+k")
+    await fay.page.getByRole("combobox", { name: "Go to a conversation" }).fill("climb")
+    await fay.page.getByRole("option", { name: "Climbers" }).waitFor()
+  })
+
+  it("has no fault that axe knows, in light and dark, wide and narrow", async () => {
+    const [gus, ann] = [await client("gus"), await client("ann")]
+    const { id } = await gus.ask("conversation.create", { kind: "group", title: "Checked", memberIds: [ann.userId] })
+    const { messageId } = await gus.send(id, "A **text** with `code` and @ann, https://example.com")
+    await gus.send(id, "a reply", { threadRoot: messageId })
+    await ann.ask("reaction.add", { conversationId: id, messageId, emoji: "👍" })
+    const faults: Array<unknown> = []
+    const one = await person()
+    const check = async (screen: string) => {
+      // Colours are judged at the end of each transition.
+      const found = await one.page.evaluate(`${axe}; Promise.all(document.getAnimations().map((it) => it.finished))
+        .then(() => axe.run()).then(({ violations }) => violations.map(({ id, nodes }) => id + " " + nodes[0].html))`)
+      if (Array.isArray(found)) faults.push(...found.map((fault) => `${screen}: ${fault}`))
+    }
+    await check("sign in")
+    await one.page.getByRole("button", { name: "Create an account" }).click()
+    await check("sign up")
+    await one.page.getByRole("button", { name: "I have an account" }).click()
+    await signIn(one, "ann")
+    await check("list")
+    await choose(one, "Checked")
+    await messageOf(one, "with code").hover()
+    await messageOf(one, "with code").getByRole("button", { name: "More" }).waitFor()
+    await check("conversation")
+    await one.page.emulateMedia({ colorScheme: "dark" })
+    await check("dark")
+    await messageOf(one, "with code").getByRole("button", { name: "1 reply" }).click()
+    await one.page.getByRole("complementary").getByText("a reply").waitFor()
+    await check("thread")
+    await one.page.getByRole("button", { name: "Details" }).click()
+    await one.page.getByRole("complementary").getByText("gus", { exact: true }).waitFor()
+    await check("details")
+    await one.page.getByRole("button", { name: "ann", exact: true }).first().click()
+    await one.page.getByRole("dialog").getByLabel("Your name").waitFor()
+    await check("account")
+    await one.page.keyboard.press("Escape")
+    await one.page.keyboard.press("Escape")
+    await one.page.setViewportSize({ width: 360, height: 700 })
+    await check("narrow")
+    assert.deepStrictEqual(faults, [])
+  })
+
+  it("looks as in the pictures of the README, which PICTURES=1 makes again", async () => {
+    await makeConversation({ ann: await client("lead"), bob: await client("bob"), carla: await client("carla") })
+    for (const colorScheme of ["light", "dark"] as const) {
+      const one = await person("lead", { colorScheme, viewport: { width: 1200, height: 750 } })
+      await choose(one, "Design crit")
+      await messageOf(one, "shorter second line").waitFor()
+      await messageOf(one, "what do you think").getByRole("button", { name: "1 reply" }).click()
+      await one.page.getByRole("complementary", { name: "Thread" }).getByText("I can build it today").waitFor()
+      const file = new URL(`../../docs/pictures/web-${colorScheme}.png`, import.meta.url).pathname
+      const picture = await one.page.screenshot(process.env.PICTURES === undefined ? {} : { path: file })
+      assert.isBelow(picture.length, 200_000)
+      assert.isAbove(readFileSync(file).length, 50_000)
+    }
+  })
+
+  it("loads at most 260 kB until a conversation is shown, all of it from the service", async () => {
+    const [carl, ann] = [await client("carl"), await client("ann")]
+    const { id } = await carl.ask("conversation.create", { kind: "dm", userId: ann.userId })
+    await carl.send(id, "Measure me")
+    const sizes: Array<number> = []
+    const one = await openPage(browser, "about:blank")
+    people.push(one)
+    const session = await one.context.newCDPSession(one.page)
+    await session.send("Network.enable")
+    session.on("Network.loadingFinished", ({ encodedDataLength }) => sizes.push(encodedDataLength))
+    await one.page.goto(service.url)
+    await signIn(one, "ann")
+    await choose(one, "carl")
+    await messageOf(one, "Measure me").waitFor()
+    const total = sizes.reduce((sum, size) => sum + size, 0)
+    assert.isBelow(total, 260_000)
+    assert.isAbove(total, 100_000)
+  })
+})

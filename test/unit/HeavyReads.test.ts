@@ -1,0 +1,88 @@
+import { assert, layer } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Layer } from "effect"
+import { TestClock } from "effect/testing"
+import { UserId } from "../../src/domain/Ids.ts"
+import { HeavyReads } from "../../src/services/platform/load/HeavyReads.ts"
+import * as SettingsMemory from "../../src/testing/memory/Settings.ts"
+
+const user = (n: number) => UserId.make(`0198a7a0-0000-7000-8000-00000000000${n}`)
+
+const outcome = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.match(effect, { onFailure: ({ _tag }) => _tag, onSuccess: () => "ok" })
+
+const nothing = () => 0
+
+/** Starts a read that lasts until `finish`. */
+const start = Effect.fnUntraced(function* (who: UserId, kind: "read" | "search" | "inTime" = "read") {
+  const reads = yield* HeavyReads
+  const done = yield* Deferred.make<void>()
+  let begun = false
+  const work = Effect.andThen(
+    Effect.sync(() => {
+      begun = true
+    }),
+    Deferred.await(done)
+  )
+  const fiber = yield* Effect.forkChild(outcome(reads[kind](who, work, nothing)), { startImmediately: true })
+  const finish = Effect.andThen(Deferred.succeed(done, undefined), Fiber.join(fiber))
+  return { begun: () => begun, finish, fiber }
+})
+
+const settings = SettingsMemory.layerMemory({ limits: { readBytesPerSecond: 100, readBytesBurst: 1000 } })
+
+layer(HeavyReads.layer.pipe(Layer.provide(settings)))("heavy reads", (it) => {
+  it.effect(
+    "run two at a time for a user and six in total, and nobody waits for more than one of each other user",
+    () =>
+      Effect.gen(function* () {
+        const flood = yield* Effect.forEach(Array.from({ length: 60 }), () => start(user(1)))
+        const others = yield* Effect.forEach([2, 2, 3, 3, 4], (n) => start(user(n)))
+        const begun = (of: ReadonlyArray<{ begun: () => boolean }>) => of.filter(({ begun }) => begun()).length
+        assert.deepStrictEqual([begun(flood), begun(others)], [2, 4])
+        yield* flood[0]?.finish ?? assert.fail()
+        assert.deepStrictEqual([begun(flood), begun(others)], [2, 5], "it was the turn of the fourth user")
+        for (const { finish } of [...others, ...flood]) assert.strictEqual(yield* finish, "ok")
+      })
+  )
+
+  it.effect("are refused for a user with many waiting reads, and not for others", () =>
+    Effect.gen(function* () {
+      const reads = yield* HeavyReads
+      const flood = yield* Effect.forEach(Array.from({ length: 66 }), () => start(user(1)))
+      assert.strictEqual(yield* outcome(reads.read(user(1), Effect.void, nothing)), "RateLimited")
+      assert.strictEqual(yield* outcome(reads.read(user(2), Effect.void, nothing)), "ok")
+      const hello = yield* start(user(1), "inTime")
+      for (const { finish } of flood) yield* finish
+      assert.strictEqual(yield* hello.finish, "ok", "who is brought up to date only waits")
+    })
+  )
+
+  it.effect("give up their place when they are interrupted", () =>
+    Effect.gen(function* () {
+      const first = yield* Effect.forEach([1, 1, 1], (n) => start(user(n), "search"))
+      for (const { fiber } of first) yield* Fiber.interrupt(fiber)
+      const next = yield* start(user(1), "search")
+      assert.isTrue(next.begun())
+      yield* next.finish
+    })
+  )
+
+  it.effect("are paid by their bytes, whatever came of them at the same time", () =>
+    Effect.gen(function* () {
+      const reads = yield* HeavyReads
+      const big = reads.read(user(5), Effect.void, () => 600)
+      assert.strictEqual(yield* outcome(big), "ok")
+      assert.strictEqual(yield* outcome(big), "ok", "what is left is enough to begin")
+      const refused = yield* Effect.flip(big)
+      assert.strictEqual(refused._tag === "RateLimited" ? refused.retryAfterMs : 0, 2010)
+      assert.strictEqual(yield* outcome(reads.search(user(5), Effect.void, nothing)), "RateLimited")
+      assert.strictEqual(yield* outcome(reads.read(user(6), Effect.void, nothing)), "ok")
+      const hello = yield* start(user(5), "inTime")
+      assert.isFalse(hello.begun())
+      yield* TestClock.adjust(2010)
+      assert.isTrue(hello.begun())
+      yield* hello.finish
+      assert.strictEqual(yield* outcome(big), "ok")
+    })
+  )
+})

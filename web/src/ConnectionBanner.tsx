@@ -1,0 +1,50 @@
+import { useChat, useChatState } from "chat-service/client/react"
+import { WifiOff } from "lucide-react"
+import { useEffect, useState } from "react"
+import { text } from "./text/text.ts"
+
+/** A connection that is lost for a shorter time is not worth a word. */
+const patienceMillis = 1000
+
+const useOnline = () => {
+  const [online, setOnline] = useState(navigator.onLine)
+  useEffect(() => {
+    const look = () => setOnline(navigator.onLine)
+    addEventListener("online", look)
+    addEventListener("offline", look)
+    return () => {
+      removeEventListener("online", look)
+      removeEventListener("offline", look)
+    }
+  }, [])
+  return online
+}
+
+/** Says that there is no connection, and what that means for who is writing. */
+export const ConnectionBanner = () => {
+  const chat = useChat()
+  const connected = useChatState(({ connection: { status } }) => status === "online" || status === "catching-up")
+  const online = useOnline()
+  const [late, setLate] = useState(false)
+  useEffect(() => {
+    if (connected) return setLate(false)
+    const timer = setTimeout(() => setLate(true), patienceMillis)
+    return () => clearTimeout(timer)
+  }, [connected])
+  const shown = !connected && late
+  return (
+    <div className="banner" role="status" hidden={!shown && online}>
+      {(shown || !online) && (
+        <>
+          <WifiOff aria-hidden="true" />
+          {online ? text.reconnecting : text.offline}
+          {online && (
+            <button type="button" className="link" onClick={() => void chat.wake()}>
+              {text.reconnectNow}
+            </button>
+          )}
+        </>
+      )}
+    </div>
+  )
+}

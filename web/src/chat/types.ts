@@ -1,0 +1,17 @@
+import type { AnswerOf, Conversation, Plain } from "chat-service/client"
+
+export type {
+  ChatState,
+  Conversation,
+  ConversationState,
+  Me,
+  Message,
+  Sending,
+  Tokens,
+  User
+} from "chat-service/client"
+
+export type Member = Plain<AnswerOf<"member.list">>["items"][number]
+export type Role = Conversation["me"]["role"]
+export type Session = Plain<AnswerOf<"session.list">>["items"][number]
+export type Invite = Plain<AnswerOf<"invite.create">>

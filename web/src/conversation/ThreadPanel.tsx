@@ -1,0 +1,180 @@
+import { useChat, useChatState, useConversation, useMessages } from "chat-service/client/react"
+import { X } from "lucide-react"
+import { useCallback, useEffect, useMemo, useRef, useState } from "react"
+import { openConversation } from "../chat/route.ts"
+import type { Message } from "../chat/types.ts"
+import { text } from "../text/text.ts"
+import { IconButton } from "../ui/Button.tsx"
+import { attempt } from "../ui/notices.tsx"
+import { Composer, type ComposerHandle, type Writing } from "./Composer.tsx"
+import type { Actions } from "./MessageActions.tsx"
+import { MessageRow } from "./MessageRow.tsx"
+import { SendingRow } from "./SendingRow.tsx"
+import { useMembers } from "./useMembers.ts"
+import { messageChanges } from "./useTimeline.ts"
+
+interface Thread {
+  readonly root: Message | null
+  readonly replies: ReadonlyArray<Message>
+  readonly hasBefore: boolean
+}
+
+/** A thread, fetched again after a reply, a change of a message of its conversation, and a time without a connection. */
+const useThread = (conversationId: string, messageId: string) => {
+  const chat = useChat()
+  const online = useChatState(({ connection }) => connection.status === "online")
+  const [thread, setThread] = useState<Thread | null>(null)
+  const [problem, setProblem] = useState<unknown>(null)
+  const load = useCallback(
+    () =>
+      chat
+        .conversation(conversationId)
+        .thread(messageId)
+        .list({ limit: 100 })
+        .then(({ hasBefore, items, root }) =>
+          setThread((now) => {
+            const older = now?.replies.filter((reply) => reply.seq < (items[0]?.seq ?? 0)) ?? []
+            return {
+              root: "body" in root ? root : null,
+              replies: [...older, ...items],
+              hasBefore: older.length > 0 ? (now?.hasBefore ?? hasBefore) : hasBefore
+            }
+          })
+        ),
+    [chat, conversationId, messageId]
+  )
+  // biome-ignore lint/correctness/useExhaustiveDependencies: events may be missing from a time without a connection
+  useEffect(() => {
+    load().catch(setProblem)
+  }, [load, online])
+  useEffect(() => {
+    const conversation = chat.conversation(conversationId)
+    const again = () => void load().catch(setProblem)
+    const stops = [
+      conversation.on("message.created", ({ data }) => {
+        if ("message" in data && data.message.threadRootId === messageId) again()
+      }),
+      ...messageChanges.map((name) => conversation.on(name, again))
+    ]
+    return () => {
+      for (const stop of stops) stop()
+    }
+  }, [chat, conversationId, load, messageId])
+  const last = thread?.replies.at(-1)?.seq
+  useEffect(() => {
+    // The marker of the thread moves again with the next reply.
+    if (last !== undefined)
+      chat
+        .conversation(conversationId)
+        .thread(messageId)
+        .markRead(last)
+        .catch(() => {})
+  }, [chat, conversationId, messageId, last])
+  const loadOlder = async () => {
+    const before = thread?.replies[0]?.seq
+    if (before === undefined) return
+    const page = await chat.conversation(conversationId).thread(messageId).list({ before, limit: 100 })
+    setThread((now) => now && { ...now, replies: [...page.items, ...now.replies], hasBefore: page.hasBefore })
+  }
+  return { thread, problem, loadOlder }
+}
+
+interface ThreadPanelProps {
+  readonly conversationId: string
+  readonly messageId: string
+}
+
+const useActions = (conversationId: string, onWriting: (writing: Writing) => void) => {
+  const chat = useChat()
+  return useMemo<Actions>(
+    () => ({
+      reply: (message) => onWriting({ kind: "reply", message }),
+      edit: (message) => onWriting({ kind: "edit", message }),
+      remove: (message) => attempt(chat.conversation(conversationId).delete(message.id)),
+      show: (seq) => openConversation(conversationId, seq)
+    }),
+    [chat, conversationId, onWriting]
+  )
+}
+
+/** The message and its replies, which always show their end. */
+const ThreadMessages = ({ actions, conversationId, messageId }: ThreadPanelProps & { readonly actions: Actions }) => {
+  const me = useChat().userId
+  const { loadOlder, problem, thread } = useThread(conversationId, messageId)
+  const starred = useConversation(conversationId)?.starred
+  const sending = useMessages(conversationId).sending.filter(({ message }) => message.threadRoot === messageId)
+  const end = useRef<HTMLDivElement>(null)
+  const shown = thread === null ? [] : [...(thread.root === null ? [] : [thread.root]), ...thread.replies]
+  const known = new Set(shown.map(({ clientMessageId }) => clientMessageId))
+  const waiting = sending.filter(({ message }) => !known.has(message.clientMessageId))
+  const last = waiting.at(-1)?.message.clientMessageId ?? shown.at(-1)?.id
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new reply is shown
+  useEffect(() => void end.current?.scrollIntoView({ block: "end" }), [last])
+  return (
+    <div className="panel-body">
+      {thread === null && <p className="hint">{problem === null ? text.loading : text.notThere}</p>}
+      {thread?.root === null && <p className="hint">{text.hiddenMessage}</p>}
+      {thread?.hasBefore === true && (
+        <button type="button" className="link" onClick={() => attempt(loadOlder())}>
+          {text.loadMore}
+        </button>
+      )}
+      {shown.map((message) => (
+        <MessageRow
+          key={message.id}
+          message={message}
+          follows={false}
+          mine={message.senderId === me}
+          highlighted={false}
+          starred={starred?.has(message.id) === true}
+          progress={null}
+          actions={actions}
+          withThread={false}
+        />
+      ))}
+      {waiting.map((one) => (
+        <SendingRow key={one.message.clientMessageId} sending={one} />
+      ))}
+      <div ref={end} />
+    </div>
+  )
+}
+
+/** The replies to a message, next to the conversation. */
+export const ThreadPanel = ({ conversationId, messageId }: ThreadPanelProps) => {
+  const chat = useChat()
+  const members = useMembers(conversationId)
+  const [writing, setWriting] = useState<Writing>({ kind: "new" })
+  const composer = useRef<ComposerHandle>(null)
+  const startWriting = useCallback((next: Writing) => {
+    setWriting(next)
+    composer.current?.focus()
+  }, [])
+  const actions = useActions(conversationId, startWriting)
+  return (
+    <aside className="panel" aria-label={text.thread}>
+      <header>
+        <h2>{text.thread}</h2>
+        <IconButton label={text.close} onClick={() => openConversation(conversationId)}>
+          <X />
+        </IconButton>
+      </header>
+      <ThreadMessages actions={actions} conversationId={conversationId} messageId={messageId} />
+      <Composer
+        ref={composer}
+        key={messageId}
+        conversationId={conversationId}
+        place={messageId}
+        to={text.thread}
+        members={members}
+        writing={writing}
+        onWriting={setWriting}
+        onSend={(body) => {
+          const thread = chat.conversation(conversationId).thread(messageId)
+          // A reply that fails stays in the list and says why.
+          thread.send(body, writing.kind === "reply" ? { replyTo: writing.message.id } : {}).catch(() => {})
+        }}
+      />
+    </aside>
+  )
+}

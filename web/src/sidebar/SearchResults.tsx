@@ -1,0 +1,88 @@
+import { useChat, useChatState } from "chat-service/client/react"
+import { useEffect, useState } from "react"
+import { useUser } from "../chat/people.tsx"
+import { openConversation } from "../chat/route.ts"
+import type { Message } from "../chat/types.ts"
+import { explain } from "../text/failure.ts"
+import { shortTime } from "../text/format.ts"
+import { text } from "../text/text.ts"
+import { UserAvatar } from "../ui/Avatar.tsx"
+import { attempt } from "../ui/notices.tsx"
+import { titleOf } from "./titles.ts"
+
+/** Nothing is asked for while the user types faster than this. */
+const pauseMillis = 250
+
+interface Found {
+  readonly words: string
+  readonly items: ReadonlyArray<Message>
+  readonly nextCursor: string | undefined
+  readonly problem: string | null
+}
+
+const useSearch = (words: string) => {
+  const chat = useChat()
+  const [found, setFound] = useState<Found | null>(null)
+  useEffect(() => {
+    let current = true
+    const timer = setTimeout(() => {
+      chat.ask("message.search", { query: words, limit: 30 }).then(
+        ({ items, nextCursor }) => current && setFound({ words, items, nextCursor, problem: null }),
+        (error: unknown) => current && setFound({ words, items: [], nextCursor: undefined, problem: explain(error) })
+      )
+    }, pauseMillis)
+    return () => {
+      current = false
+      clearTimeout(timer)
+    }
+  }, [chat, words])
+  const more = async () => {
+    if (found?.nextCursor === undefined) return
+    const page = await chat.ask("message.search", { query: found.words, limit: 30, cursor: found.nextCursor })
+    setFound({ ...found, items: [...found.items, ...page.items], nextCursor: page.nextCursor })
+  }
+  return { found, more }
+}
+
+const Result = ({ message }: { readonly message: Message }) => {
+  const sender = useUser(message.senderId)
+  const conversation = useChatState(({ conversations }) => conversations.get(message.conversationId)?.conversation)
+  return (
+    <button type="button" className="row" onClick={() => openConversation(message.conversationId, message.seq)}>
+      <UserAvatar user={sender} id={message.senderId} />
+      <span className="row-title">
+        <bdi>{sender?.displayName ?? text.someone}</bdi>
+        {conversation !== undefined && <bdi className="where">{titleOf(conversation)}</bdi>}
+      </span>
+      <time dateTime={message.createdAt}>{shortTime(message.createdAt)}</time>
+      <span className="row-preview" dir="auto">
+        {message.body}
+      </span>
+    </button>
+  )
+}
+
+/** The messages that have all of the words. Each leads to its place. */
+export const SearchResults = ({ words }: { readonly words: string }) => {
+  const { found, more } = useSearch(words)
+  if (found === null) return <p className="hint">{text.loading}</p>
+  if (found.problem !== null) return <p className="error">{found.problem}</p>
+  return (
+    <section aria-label={text.results}>
+      <h2>{text.results}</h2>
+      {found.items.map((message) => (
+        <Result key={message.id} message={message} />
+      ))}
+      {found.items.length === 0 && (
+        <p className="hint" role="status">
+          {text.nothingFound}. {text.nothingFoundHint}
+        </p>
+      )}
+      {found.nextCursor !== undefined && (
+        <button type="button" className="link" onClick={() => attempt(more())}>
+          {text.loadMore}
+        </button>
+      )}
+    </section>
+  )
+}

@@ -1,0 +1,118 @@
+import { useChatState, usePresence } from "chat-service/client/react"
+import { MessageSquarePlus, MessagesSquare, Search, X } from "lucide-react"
+import { lazy, Suspense, useDeferredValue, useMemo, useState } from "react"
+import { VList } from "virtua"
+import type { ConversationState } from "../chat/types.ts"
+import { text } from "../text/text.ts"
+import { IconButton } from "../ui/Button.tsx"
+import { ConversationRow } from "./ConversationRow.tsx"
+import { MyAccount } from "./MyAccount.tsx"
+import { SearchResults } from "./SearchResults.tsx"
+import { titleOf } from "./titles.ts"
+
+const NewConversation = lazy(() => import("./NewConversation.tsx"))
+
+const descending = (one: string, other: string) => (one < other ? 1 : one > other ? -1 : 0)
+
+/** Pinned conversations first, and then those with the latest activity. */
+const inOrder = (states: ReadonlyArray<ConversationState>) =>
+  states.toSorted(
+    ({ conversation: one }, { conversation: other }) =>
+      Number(other.me.pinned) - Number(one.me.pinned) || descending(one.lastActivityAt, other.lastActivityAt)
+  )
+
+const isShown = ({ conversation }: ConversationState, me: string) =>
+  conversation.lastMessage !== null || conversation.kind === "group" || conversation.createdBy === me
+
+/** The presence of this many people is watched: those of the latest direct conversations. */
+const watched = 200
+
+const peersOf = (states: ReadonlyArray<ConversationState>) =>
+  states.flatMap(({ conversation: { peer } }) => (peer === null ? [] : [peer.id])).slice(0, watched)
+
+const Empty = ({ onStart }: { readonly onStart: () => void }) => (
+  <div className="empty">
+    <MessagesSquare aria-hidden="true" />
+    <h2>{text.noConversations}</h2>
+    <p>{text.noConversationsHint}</p>
+    <button type="button" className="button primary" onClick={onStart}>
+      {text.newConversation}
+    </button>
+  </div>
+)
+
+/** The conversations of the user, and what is found in them. */
+export const Sidebar = ({ selected }: { readonly selected: string | null }) => {
+  const conversations = useChatState((state) => state.conversations)
+  const me = useChatState((state) => state.me?.id) ?? ""
+  const connecting = useChatState(({ connection }) => connection.status === "connecting")
+  const [query, setQuery] = useState("")
+  const [archived, setArchived] = useState(false)
+  const [starting, setStarting] = useState(false)
+  const words = useDeferredValue(query.trim())
+  const all = useMemo(
+    () => inOrder([...conversations.values()].filter((state) => isShown(state, me))),
+    [conversations, me]
+  )
+  usePresence(useMemo(() => peersOf(all), [all]))
+  const hasArchived = all.some(({ conversation }) => conversation.me.archived)
+  const shown = all.filter(({ conversation }) =>
+    words === ""
+      ? conversation.me.archived === (archived && hasArchived)
+      : titleOf(conversation).toLowerCase().includes(words.toLowerCase())
+  )
+  const rows = shown.map((state) => (
+    <ConversationRow key={state.conversation.id} state={state} me={me} selected={state.conversation.id === selected} />
+  ))
+  return (
+    <nav className="sidebar" aria-label={text.conversations}>
+      <header>
+        <MyAccount />
+        <IconButton label={text.newConversation} onClick={() => setStarting(true)}>
+          <MessageSquarePlus />
+        </IconButton>
+      </header>
+      <search className="search">
+        <Search aria-hidden="true" />
+        <input
+          type="text"
+          aria-label={text.searchPlaceholder}
+          placeholder={text.searchPlaceholder}
+          value={query}
+          onChange={(event) => setQuery(event.target.value)}
+          onKeyDown={(event) => event.key === "Escape" && setQuery("")}
+        />
+        {query !== "" && (
+          <IconButton label={text.close} onClick={() => setQuery("")}>
+            <X />
+          </IconButton>
+        )}
+      </search>
+      {hasArchived && words === "" && (
+        <div className="tabs">
+          <button type="button" aria-pressed={!archived} onClick={() => setArchived(false)}>
+            {text.all}
+          </button>
+          <button type="button" aria-pressed={archived} onClick={() => setArchived(true)}>
+            {text.archived}
+          </button>
+        </div>
+      )}
+      {words !== "" ? (
+        <div className="found">
+          {rows}
+          <SearchResults words={words} />
+        </div>
+      ) : all.length === 0 && !connecting ? (
+        <Empty onStart={() => setStarting(true)} />
+      ) : (
+        <VList className="rows">{rows}</VList>
+      )}
+      {starting && (
+        <Suspense>
+          <NewConversation onClose={() => setStarting(false)} />
+        </Suspense>
+      )}
+    </nav>
+  )
+}

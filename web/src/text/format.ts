@@ -1,0 +1,45 @@
+import { text } from "./text.ts"
+
+const language = document.documentElement.lang || "en"
+const time = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" })
+const weekday = new Intl.DateTimeFormat(language, { weekday: "short" })
+const date = new Intl.DateTimeFormat(language, { day: "numeric", month: "short" })
+const longDate = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" })
+const fullDate = new Intl.DateTimeFormat(language, { dateStyle: "long" })
+const dateTime = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "short" })
+const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" })
+
+const dayMillis = 24 * 3600 * 1000
+
+/** Midnight of a day in the time zone of the user, for comparing days. */
+export const dayOf = (at: string): number => new Date(at).setHours(0, 0, 0, 0)
+
+const daysAgo = (at: string) => Math.round((new Date().setHours(0, 0, 0, 0) - dayOf(at)) / dayMillis)
+
+/** The time of day. */
+export const timeOf = (at: string): string => time.format(new Date(at))
+
+/** The date and time in full. */
+export const momentOf = (at: string): string => dateTime.format(new Date(at))
+
+/** The name of a day between messages. */
+export const dayName = (at: string): string => {
+  const days = daysAgo(at)
+  if (days === 0) return text.today
+  if (days === 1) return text.yesterday
+  return days < 300 ? longDate.format(new Date(at)) : fullDate.format(new Date(at))
+}
+
+/** When something happened, in a few characters. */
+export const shortTime = (at: string): string => {
+  const days = daysAgo(at)
+  if (days === 0) return timeOf(at)
+  return days < 7 ? weekday.format(new Date(at)) : date.format(new Date(at))
+}
+
+/** How long ago something was. */
+export const ago = (at: string): string => {
+  const minutes = Math.round((Date.now() - Date.parse(at)) / 60_000)
+  if (minutes < 60) return relative.format(-minutes, "minute")
+  return minutes < 24 * 60 ? relative.format(-Math.round(minutes / 60), "hour") : relative.format(-daysAgo(at), "day")
+}

@@ -1,0 +1,28 @@
+import { Dialog as Base } from "@base-ui/react/dialog"
+import { X } from "lucide-react"
+import type { ReactNode } from "react"
+import { text } from "../text/text.ts"
+
+interface DialogProps {
+  readonly title: string
+  readonly children: ReactNode
+  readonly onClose: () => void
+}
+
+/** A dialog in front of the page, for as long as it is rendered. */
+export const Dialog = ({ children, onClose, title }: DialogProps) => (
+  <Base.Root open onOpenChange={(open) => !open && onClose()}>
+    <Base.Portal>
+      <Base.Backdrop className="backdrop" />
+      <Base.Popup className="dialog">
+        <header>
+          <Base.Title>{title}</Base.Title>
+          <Base.Close className="icon-button" aria-label={text.close} title={text.close}>
+            <X />
+          </Base.Close>
+        </header>
+        {children}
+      </Base.Popup>
+    </Base.Portal>
+  </Base.Root>
+)
