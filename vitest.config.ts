@@ -25,6 +25,8 @@ export default defineConfig({
     pool: "forks",
     // Two cores; each file brings its own services and sometimes a server process.
     maxWorkers: 2,
+    // On a machine that is busy with something else, a test may wait too long. What is tried again is named at the end.
+    retry: process.env.CI === undefined ? 0 : 1,
     testTimeout,
     hookTimeout,
     reporters: process.env.VITEST_JSON === undefined ? ["default"] : ["default", "json"],

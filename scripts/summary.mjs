@@ -11,8 +11,9 @@ const skipped = sum("numPendingTests") + sum("numTodoTests")
 const failed = Math.max(sum("numFailedTests"), runFailed === "1" ? 1 : 0)
 
 for (const { assertionResults } of reports.flatMap((report) => report.testResults)) {
-  for (const { fullName, status } of assertionResults) {
+  for (const { failureMessages, fullName, status } of assertionResults) {
     if (status !== "passed") process.stdout.write(`${status}: ${fullName}\n`)
+    else if (failureMessages.length > 0) process.stdout.write(`passed when it was tried again: ${fullName}\n`)
   }
 }
 process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`)

@@ -153,7 +153,8 @@ describe("the chat page in Chromium", () => {
       "x".repeat(8000),
       `${"> ".repeat(400)}deep ${"[".repeat(400)} ${"**".repeat(400)}`,
       "\u202eright to left\u202c",
-      `z${"\u0300\u0301\u0316".repeat(300)}algo`
+      `z${"\u0300\u0301\u0316".repeat(300)}algo`,
+      `${"|a".repeat(1500)}\n${"|-".repeat(1500)}\n${"|\n".repeat(40)}`
     ]
     for (const body of hostile) await mallory.send(id, body)
     await mallory.send(id, "the last one")
@@ -171,6 +172,7 @@ describe("the chat page in Chromium", () => {
       []
     )
     assert.strictEqual(await hostileElements.count(), 0)
+    assert.strictEqual(await one.page.locator(".markdown td").count(), 0)
     assert.notInclude(await one.page.title(), "owned")
     const width = (await one.page.getByRole("log").boundingBox())?.width ?? 0
     for (const part of await one.page.locator(".markdown p").all()) {

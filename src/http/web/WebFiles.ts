@@ -41,7 +41,9 @@ export const readWebFiles = async (folder: string): Promise<WebFiles | undefined
   const files = new Map<string, WebFile>()
   for (const place of ["", "assets"]) {
     const names = new Set(await namesIn(join(folder, place)))
-    const bodyOf = async (name: string) => (names.has(name) ? readFile(join(folder, place, name)) : undefined)
+    // A build that runs meanwhile may take a file away.
+    const bodyOf = async (name: string) =>
+      names.has(name) ? readFile(join(folder, place, name)).catch(() => undefined) : undefined
     for (const name of names) {
       const contentType = contentTypes[extname(name)]
       const [identity, br, gzip] = [await bodyOf(name), await bodyOf(`${name}.br`), await bodyOf(`${name}.gz`)]

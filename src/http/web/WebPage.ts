@@ -29,13 +29,16 @@ export class WebPage extends Context.Service<
       const stale = web === true && canBuild() && (yield* Effect.promise(isStale))
       if (stale) {
         yield* buildPage.pipe(
-          Effect.andThen(read),
-          Effect.flatMap((built) => {
-            files = built
-            return Effect.logInfo("the chat page is built")
-          }),
+          Effect.andThen(Effect.logInfo("the chat page is built")),
           Effect.catchTag("BuildFailed", ({ message }) =>
             Effect.logWarning("the chat page could not be built", { reason: message })
+          ),
+          // Another node that shares the folder may have built it.
+          Effect.andThen(read),
+          Effect.tap((built) =>
+            Effect.sync(() => {
+              files = built
+            })
           ),
           Effect.forkScoped
         )

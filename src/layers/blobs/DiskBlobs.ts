@@ -49,13 +49,15 @@ export const layer = Layer.effect(
     /** No folder gets so many files that looking into it takes long. */
     const folderOf = (key: string) => path.join(directory, key.slice(0, 2))
     const fileOf = (key: string) => path.join(folderOf(key), key)
+    /** What a node that is killed while it writes leaves; it is forgotten together with the file. */
+    const draftOf = (key: string) => `${fileOf(key)}.draft`
 
     const write: Blobs["Service"]["write"] = <E>(key: string, content: Stream.Stream<Uint8Array, E>) =>
       Effect.gen(function* () {
-        const draft = `${fileOf(key)}.${randomUUID()}`
+        const draft = draftOf(key)
         yield* Effect.catch(fs.makeDirectory(folderOf(key), { recursive: true, mode: 0o700 }), unavailable)
         yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(draft, { force: true })))
-        const file = yield* Effect.catch(fs.open(draft, { flag: "wx", mode: 0o600 }), unavailable)
+        const file = yield* Effect.catch(fs.open(draft, { flag: "w", mode: 0o600 }), unavailable)
         yield* Stream.runForEach(content, (chunk) => Effect.catch(file.writeAll(chunk), unavailable))
         yield* Effect.catch(Effect.andThen(file.sync, fs.rename(draft, fileOf(key))), unavailable)
         // The name is durable when its folder is.
@@ -82,9 +84,11 @@ export const layer = Layer.effect(
           )
         ),
       remove: (keys) =>
-        Effect.forEach(keys, (key) => Effect.catch(fs.remove(fileOf(key), { force: true }), unavailable), {
-          discard: true
-        }),
+        Effect.forEach(
+          keys.flatMap((key) => [draftOf(key), fileOf(key)]),
+          (file) => Effect.catch(fs.remove(file, { force: true }), unavailable),
+          { discard: true }
+        ),
       probe: Effect.mapError(fs.access(directory, { writable: true }), ({ reason }) => ({
         message: `the directory ${directory} cannot be written to (${reason._tag})`
       }))

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -35,6 +35,17 @@ describe("the local disk", () => {
       const first = yield* Effect.provide(place, onDisk(one))
       assert.strictEqual(yield* Effect.provide(place, onDisk(one)), first)
       assert.notStrictEqual(yield* Effect.provide(place, onDisk(other)), first)
+    })
+  )
+
+  it.live("forgets with a file what a killed node has left of it", () =>
+    Effect.gen(function* () {
+      const dir = yield* directory
+      const folder = join(dir, "files", "ab")
+      mkdirSync(folder, { recursive: true })
+      writeFileSync(join(folder, "ab.draft"), "half of it")
+      yield* Blobs.use((blobs) => blobs.remove(["ab"])).pipe(Effect.provide(onDisk(dir)))
+      assert.deepStrictEqual(readdirSync(folder), [])
     })
   )
 

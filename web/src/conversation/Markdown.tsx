@@ -110,9 +110,15 @@ const element = (open: Token, key: number, children: ReadonlyArray<ReactNode>): 
 
 const nobody: ReadonlySet<string> = new Set()
 
+/** A text that makes more tokens than this is shown as it was written: a table of 8 kB may have a million cells. */
+const mostTokens = 3000
+
 /** A text with Markdown, as elements. Whatever is in it, nothing of it runs and nothing is fetched. */
 export const Markdown = memo(
-  ({ body, mentions = nobody }: { readonly body: string; readonly mentions?: ReadonlySet<string> }) => (
-    <div className="markdown">{render(parser.parse(body, {}), mentions)}</div>
-  )
+  ({ body, mentions = nobody }: { readonly body: string; readonly mentions?: ReadonlySet<string> }) => {
+    const tokens = parser.parse(body, {})
+    return (
+      <div className="markdown">{tokens.length > mostTokens ? <p dir="auto">{body}</p> : render(tokens, mentions)}</div>
+    )
+  }
 )
