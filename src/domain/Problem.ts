@@ -128,12 +128,12 @@ export class Internal extends HttpApiError.Problem<Internal>()(
 
 /**
  * A dependency is down or a queue is full. A send that is answered so may have been stored: a retry with the same
- * `clientMessageId` is safe, and its answer is certain.
+ * `clientMessageId` is safe, and its answer is certain. Without `retryAfterMs`, nobody knows when a retry can succeed.
  */
 export class Unavailable extends HttpApiError.Problem<Unavailable>()(
   "Unavailable",
   { type: "/problems/unavailable", status: 503, title: "Service temporarily unavailable" },
-  requestId
+  { ...requestId, retryAfterMs: Schema.optionalKey(Schema.Int) }
 ) {}
 
 /** Every problem that the service answers with. */

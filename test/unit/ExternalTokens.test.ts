@@ -224,7 +224,7 @@ describe("the keys of an issuer", () => {
       published.answer = Effect.succeed({ keys: [first.jwk, second.jwk] })
       assert.deepStrictEqual(yield* many(yield* tokenOf(second)), ["ok"])
       assert.strictEqual(published.requests, 2)
-      assert.deepStrictEqual(yield* many(yield* tokenOf(third)), ["token-invalid"])
+      assert.deepStrictEqual(yield* many(yield* tokenOf(third)), ["Unavailable"])
       assert.strictEqual(published.requests, 2)
       yield* TestClock.adjust("30 seconds")
       assert.deepStrictEqual(yield* many(yield* tokenOf(third)), ["token-invalid"])
@@ -251,12 +251,44 @@ describe("the keys of an issuer", () => {
       assert.strictEqual(yield* verify(yield* tokenOf(second)), "ok")
 
       published.answer = Effect.succeed({ keys: [second.jwk] })
-      yield* TestClock.adjust("10 minutes")
       const token = yield* tokenOf(first)
+      yield* TestClock.adjust("10 minutes")
       assert.strictEqual(yield* verify(token), "ok", "which asks for newer keys")
       yield* TestClock.adjust(0)
       assert.strictEqual(yield* verify(token), "token-invalid")
     }).pipe(Effect.provide(fetching))
+  )
+
+  it.effect("may be newer than those that an invented key id has fetched, so a new one is no invalid one", () =>
+    Effect.gen(function* () {
+      const app = yield* TestIssuer.make()
+      yield* Effect.gen(function* () {
+        const tokens = yield* ExternalTokens
+        const old = yield* app.sign({ sub: "42" })
+        assert.strictEqual(yield* verify(old), "ok")
+        yield* TestClock.adjust("10 minutes")
+        const forge = app.sign({ sub: "42" }, { header: { kid: "invented" } })
+        assert.strictEqual(yield* verify(yield* forge), "token-invalid", "the keys were fetched for it")
+        yield* app.rotate({ withdraw: true })
+        const fresh = yield* app.sign({ sub: "42" })
+        const requests = app.requests()
+        yield* TestClock.adjust("10 seconds")
+        for (const token of [fresh, yield* forge]) {
+          const problem = yield* Effect.flip(tokens.verify(token))
+          assert.deepInclude(problem, { _tag: "Unavailable", retryAfterMs: 20_000 })
+        }
+        const early = yield* app.sign({ sub: "42", iat: 0 }, { header: { kid: "invented" } })
+        assert.strictEqual(yield* verify(early), "token-invalid", "the keys are newer than it")
+        assert.strictEqual(app.requests(), requests)
+        yield* TestClock.adjust("20 seconds")
+        assert.strictEqual(yield* verify(fresh), "ok")
+        assert.strictEqual(yield* verify(old), "token-invalid", "its key was withdrawn")
+        assert.strictEqual(app.requests(), requests + 1)
+        app.answerWith((_, response) => response.writeHead(500).end())
+        yield* TestClock.adjust("30 seconds")
+        assert.strictEqual(yield* verify(yield* forge), "Unavailable", "newer keys cannot be had")
+      }).pipe(Effect.provide(trusting(app.settings)))
+    }).pipe(Effect.scoped)
   )
 
   it.effect("are asked for again after five seconds when there are none", () =>

@@ -21,7 +21,7 @@ const meanings: Readonly<Record<Problem["type"], string>> = {
     "A limit was exceeded. The header Retry-After, or the field retryAfterMs, says when a retry can succeed.",
   "/problems/internal": "The service failed. The field id finds the line in its log that has the cause.",
   "/problems/unavailable":
-    "Something that the service needs does not answer now, or the node is stopping. Repeat the request after a pause; a message that is repeated with the same clientMessageId is stored once."
+    "Something that the service needs does not answer now, or the node is stopping. Repeat the request after a pause, or after retryAfterMs if the answer has it; a message that is repeated with the same clientMessageId is stored once."
 }
 
 /** A type of problem as its page describes it. */

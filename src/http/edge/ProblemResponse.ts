@@ -10,11 +10,10 @@ const headersOf = (problem: Problem): Record<string, string> => {
     case "Unauthenticated":
       return { "www-authenticate": "Bearer" }
     case "RateLimited":
-      return { "retry-after": String(Math.ceil(problem.retryAfterMs / 1000)) }
+    case "Unavailable":
+      return { "retry-after": String(Math.ceil((problem.retryAfterMs ?? 1000) / 1000)) }
     case "UpgradeRequired":
       return { upgrade: "websocket", connection: "Upgrade", "sec-websocket-version": "13" }
-    case "Unavailable":
-      return { "retry-after": "1" }
     default:
       return {}
   }

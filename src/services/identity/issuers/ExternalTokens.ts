@@ -7,7 +7,7 @@ import { Text } from "../../../domain/Text.ts"
 import { Settings } from "../../platform/Settings.ts"
 import type { Issuer } from "../../platform/settings/IssuerSettings.ts"
 import { KeyDocuments } from "./KeyDocuments.ts"
-import { makeKeySet } from "./KeySets.ts"
+import { makeKeySet, skew } from "./KeySets.ts"
 import { type ExternalProfile, makeProfileOf } from "./Profiles.ts"
 
 /** What a verified token of an issuer says. Times are in milliseconds since 1970. */
@@ -24,9 +24,6 @@ export interface ExternalToken {
   /** Whether the profile follows the claims. */
   readonly updates: boolean
 }
-
-/** How far the clocks of an issuer and of a node may be apart, in seconds. */
-const skew = 30
 
 /** A token does not choose its own key, so these parameters of its header (RFC 7515) are refused. */
 const keyParameters = ["jku", "jwk", "x5u"]
@@ -59,12 +56,12 @@ const refusalOf = (cause: unknown) => {
   return invalid(cause instanceof errors.JOSEError ? "it is malformed" : "the key of its issuer is unusable")
 }
 
-/** The `iss` of what may be a token, which nobody has verified yet. */
-const issuerOf = (token: string): string | undefined => {
+/** The claims of what may be a token, which nobody has verified yet. */
+const claimsOf = (token: string): JWTPayload => {
   try {
-    return decodeJwt(token).iss
+    return decodeJwt(token)
   } catch {
-    return undefined
+    return {}
   }
 }
 
@@ -116,33 +113,33 @@ const makeVerify = Effect.fnUntraced(function* (issuer: Issuer) {
           issuer: name,
           audience,
           algorithms,
-          clockTolerance: skew,
+          clockTolerance: skew / 1000,
           currentDate: new Date(now),
           requiredClaims: ["exp", "iat", "sub", "aud"]
         }),
       catch: (cause) => cause
     })
 
-  return Effect.fn("ExternalTokens.verify")(function* (token: string) {
+  return Effect.fn("ExternalTokens.verify")(function* (token: string, issuedAt: number) {
     const problem = problemOfHeader(token)
     if (problem !== undefined) return yield* invalid(problem)
     const now = yield* Clock.currentTimeMillis
     const { payload } = yield* keySet
-      .use(open(token, now), isMissingKey)
+      .use(open(token, now), isMissingKey, issuedAt)
       .pipe(Effect.mapError((cause) => (cause instanceof Unavailable ? cause : refusalOf(cause))))
     const times = readTimes(payload)
     const subject = readSubject(payload[claims.subject])
     if (Option.isNone(times)) return yield* invalid("exp, iat and sub must be two numbers and a text")
     if (Option.isNone(subject)) return yield* invalid(`${claims.subject} must be a text of 1 to 255 characters`)
     const { exp, iat } = times.value
-    if (iat * 1000 > now + skew * 1000) return yield* invalid("iat is in the future")
+    if (iat * 1000 > now + skew) return yield* invalid("iat is in the future")
     if ((exp - iat) * 1000 > maxLifetime) return yield* invalid("it lives longer than max_lifetime")
     const verified: ExternalToken = {
       issuer: name,
       subject: subject.value,
       sessionId: sessionIdOf(name, subject.value, payload, token),
       issuedAt: Math.floor(iat * 1000),
-      expiresAt: Math.floor((exp + skew) * 1000),
+      expiresAt: Math.floor(exp * 1000 + skew),
       profile: profileOf(subject.value, payload),
       creates: issuer.provision === "create",
       updates: issuer.updateProfile === "always"
@@ -160,7 +157,8 @@ export class ExternalTokens extends Context.Service<
   {
     /**
      * What a token says whose issuer the service trusts. The `detail` of a refusal says what is wrong with it. Undefined for
-     * any other text, which may be a token of our own. `Unavailable` while the keys of the issuer cannot be had.
+     * any other text, which may be a token of our own. `Unavailable` while the keys of the issuer cannot be had, or may be
+     * older than the key of the token.
      */
     readonly verify: (token: string) => Effect.Effect<ExternalToken | undefined, Unauthenticated | Unavailable>
   }
@@ -176,9 +174,9 @@ export class ExternalTokens extends Context.Service<
       )
       return ExternalTokens.of({
         verify: (token) => {
-          const issuer = verifies.size === 0 ? undefined : issuerOf(token)
-          const verify = issuer === undefined ? undefined : verifies.get(issuer)
-          return verify === undefined ? Effect.succeed(undefined) : verify(token)
+          const { iat = 0, iss = "" } = verifies.size === 0 ? {} : claimsOf(token)
+          const verify = verifies.get(iss)
+          return verify === undefined ? Effect.succeed(undefined) : verify(token, iat * 1000)
         }
       })
     })

@@ -10,10 +10,16 @@ import { KeyDocuments, KeysUnavailable } from "./KeyDocuments.ts"
 
 /** The keys of one issuer. They belong to it alone: a key id means nothing without its issuer. */
 interface KeySet {
-  /** Runs `verify` with the keys; once more when a key was missing and newer keys could be had. */
+  /**
+   * Runs `verify` with the keys; once more when a key was missing and newer keys could be had. A key that is missing then is
+   * certain not to exist when the keys were fetched after the call, or `issuedAt`, which is when its token was issued, in
+   * milliseconds since 1970. Else the issuer may have a new key, and the call fails with `Unavailable`, as it does while there
+   * are no keys.
+   */
   readonly use: <A, E>(
     verify: (keys: JWTVerifyGetKey) => Effect.Effect<A, E>,
-    isMissing: (error: E) => boolean
+    isMissing: (error: E) => boolean,
+    issuedAt: number
   ) => Effect.Effect<A, E | Unavailable>
 }
 
@@ -29,7 +35,16 @@ const interval = Duration.toMillis("30 seconds")
 /** The same while there are no keys at all, so that nobody can sign in. */
 const intervalWithout = Duration.toMillis("5 seconds")
 
+/** How far the clocks of an issuer and of a node may be apart, in milliseconds. */
+export const skew = Duration.toMillis("30 seconds")
+
 const noKeys = new Unavailable({ detail: "The keys of the token's issuer cannot be had right now" })
+
+const notYet = (waitMs: number) =>
+  new Unavailable({
+    detail: "The key of the token is not known; the issuer is asked for new keys again after the time in retryAfterMs",
+    retryAfterMs: Math.max(1, waitMs)
+  })
 
 const Jwk = Schema.Struct({
   kty: Schema.Literals(["EC", "OKP", "RSA"]),
@@ -108,28 +123,29 @@ const publishedKeys = Effect.fnUntraced(function* (issuer: string, uri: string) 
 
   let keys: JWTVerifyGetKey | undefined
   let fetchedAt = Number.NEGATIVE_INFINITY
+  /** The number of the attempt that gave the keys, and the time of day at which it began. */
+  let origin = { attempt: 0, at: 0 }
+  let attempts = 0
   let attemptedAt = Number.NEGATIVE_INFINITY
   let isRefreshing = false
   const age = () => monotonicMillis(clock) - fetchedAt
   const goodKeys = () => (age() < goodFor ? keys : undefined)
+  const waitMs = () => attemptedAt + (goodKeys() === undefined ? intervalWithout : interval) - monotonicMillis(clock)
 
   const attempt = Effect.suspend(() => {
     attemptedAt = monotonicMillis(clock)
+    const begun = { attempt: ++attempts, at: clock.currentTimeMillisUnsafe() }
     return Effect.map(fetch, (found) => {
       if (found === undefined) return
       keys = found
       fetchedAt = monotonicMillis(clock)
+      origin = begun
     })
   }).pipe(Effect.uninterruptible)
 
-  /** Fetches the keys, unless that was tried since `seen`, which is what `attemptedAt` was, or not long ago. */
+  /** Fetches the keys, unless that was tried since `seen`, which is what `attempts` was, or not long ago. */
   const refetch = (seen: number) =>
-    turn.withPermits(1)(
-      Effect.suspend(() => {
-        const soon = attemptedAt + (goodKeys() === undefined ? intervalWithout : interval)
-        return attemptedAt !== seen || monotonicMillis(clock) < soon ? Effect.void : attempt
-      })
-    )
+    turn.withPermits(1)(Effect.suspend(() => (attempts !== seen || waitMs() > 0 ? Effect.void : attempt)))
 
   /** Fetches in the background, for the next token. */
   const refresh = Effect.suspend(() => {
@@ -138,25 +154,36 @@ const publishedKeys = Effect.fnUntraced(function* (issuer: string, uri: string) 
     const done = Effect.sync(() => {
       isRefreshing = false
     })
-    return Effect.asVoid(Effect.forkIn(Effect.ensuring(refetch(attemptedAt), done), scope))
+    return Effect.asVoid(Effect.forkIn(Effect.ensuring(refetch(attempts), done), scope))
   })
 
   const current = Effect.suspend(() => {
     const good = goodKeys()
     if (good !== undefined) return Effect.as(refresh, good)
-    return Effect.flatMap(refetch(attemptedAt), () => {
+    return Effect.flatMap(refetch(attempts), () => {
       const fetched = goodKeys()
       return fetched === undefined ? Effect.fail(noKeys) : Effect.succeed(fetched)
     })
   })
 
+  /** Whether a key that is missing may be newer than the keys. */
+  const maybeNewer = (seen: number, issuedAt: number) => {
+    const soonest = clock.currentTimeMillisUnsafe() + skew
+    return origin.attempt <= seen && issuedAt <= soonest && issuedAt > origin.at - skew
+  }
+
   const keySet: KeySet = {
-    use: (verify, isMissing) =>
-      Effect.flatMap(current, (first) => {
-        const seen = attemptedAt
-        return Effect.catchIf(verify(first), isMissing, (error) =>
-          Effect.flatMap(refetch(seen), () =>
-            keys === undefined || keys === first ? Effect.fail(error) : verify(keys)
+    use: (verify, isMissing, issuedAt) =>
+      Effect.suspend(() => {
+        const seen = attempts
+        return Effect.flatMap(current, (first) =>
+          verify(first).pipe(
+            Effect.catchIf(isMissing, (error) =>
+              Effect.flatMap(refetch(seen), () =>
+                keys === undefined || keys === first ? Effect.fail(error) : verify(keys)
+              )
+            ),
+            Effect.catchIf(isMissing, (error) => Effect.fail(maybeNewer(seen, issuedAt) ? notYet(waitMs()) : error))
           )
         )
       })
