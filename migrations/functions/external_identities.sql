@@ -75,7 +75,8 @@ BEGIN
 END $$;
 
 -- Finds the user of an external token for its session, and begins that session if p_begin says so; until it ends, each of
--- its tokens may make it last longer. A known token writes nothing. The share lock on the user keeps the account from
+-- its tokens may make it last longer. A known token writes nothing, but once a day that its session is in use, so that
+-- "idle" is right to a day. The share lock on the user keeps the account from
 -- being disabled or closed between the check and the session. Outcomes: known · begun, with the user, and whether the user
 -- was made now · unknown, for a user who is not to be made · disabled · ended.
 CREATE OR REPLACE FUNCTION use_external_session(
@@ -118,8 +119,8 @@ BEGIN
     WHEN account.disabled_at IS NOT NULL THEN 'disabled'
     ELSE 'known' END;
   IF outcome <> 'known' THEN RETURN; END IF;
-  IF p_begin AND session.expires_at < p_expires_at THEN
-    UPDATE sessions s SET expires_at = p_expires_at, last_used_at = p_at, user_agent = p_user_agent, ip = p_ip
+  IF p_begin AND (session.expires_at < p_expires_at OR session.last_used_at <= p_at - interval '1 day') THEN
+    UPDATE sessions s SET expires_at = GREATEST(s.expires_at, p_expires_at), last_used_at = p_at, user_agent = p_user_agent, ip = p_ip
       WHERE s.id = p_session_id AND s.ended_at IS NULL;
     IF NOT FOUND THEN
       outcome := 'ended';

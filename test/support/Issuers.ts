@@ -7,7 +7,7 @@ export class Issuers extends Context.Service<
   {
     /** It makes users, and keeps their profiles up to date. */
     readonly app: TestIssuer["Service"]
-    /** It makes users, and its key has the same id as that of `app`. */
+    /** It makes users, its key has the same id as that of `app`, and its tokens may live for four weeks. */
     readonly other: TestIssuer["Service"]
     /** It makes users, whose profiles are theirs from then on. */
     readonly once: TestIssuer["Service"]
@@ -19,7 +19,12 @@ export class Issuers extends Context.Service<
     Issuers,
     Effect.all({
       app: TestIssuer.make({ issuer: "https://app.example.com", kid: "1" }),
-      other: TestIssuer.make({ issuer: "https://other.example.com", kid: "1", algorithm: "EdDSA" }),
+      other: TestIssuer.make({
+        issuer: "https://other.example.com",
+        kid: "1",
+        algorithm: "EdDSA",
+        maxLifetime: 28 * 24 * 3_600_000
+      }),
       once: TestIssuer.make({ issuer: "https://once.example.com", updateProfile: "once" }),
       existing: TestIssuer.make({ issuer: "https://existing.example.com", provision: "existing" })
     })

@@ -1,4 +1,4 @@
-import { DateTime, Effect } from "effect"
+import { Clock, DateTime, Duration, Effect } from "effect"
 import type { Forbidden, Unauthenticated, Unavailable } from "../../domain/Problem.ts"
 import { sessionEnded } from "../../domain/Refusals.ts"
 import type { Principal } from "../../domain/Session.ts"
@@ -9,6 +9,9 @@ import { makeCountFailure } from "./PasswordChecks.ts"
 import type { RememberedTokens } from "./RememberedTokens.ts"
 import type { Device } from "./Rows.ts"
 import { SessionStorage } from "./SessionStorage.ts"
+
+/** After so long the database is asked about an external token again, and notes that its session is in use. */
+const externalRememberedFor = Duration.toMillis("1 day")
 
 /** Makes `Sessions.authenticate`: a remembered token costs one look into a map, any other one a statement. */
 export const makeAuthenticate = Effect.fnUntraced(function* (
@@ -31,9 +34,14 @@ export const makeAuthenticate = Effect.fnUntraced(function* (
     function* (accessToken: string, device: Device) {
       const endsBefore = remembered.ends()
       const external = yield* externalTokens.verify(accessToken)
-      const principal =
-        external === undefined ? yield* ownSession(accessToken) : yield* externalSession(external, device, true)
-      remembered.add(accessToken, principal, endsBefore)
+      if (external === undefined) {
+        const principal = yield* ownSession(accessToken)
+        remembered.add(accessToken, principal, endsBefore)
+        return principal
+      }
+      const until = (yield* Clock.currentTimeMillis) + externalRememberedFor
+      const principal = yield* externalSession(external, device, true)
+      remembered.add(accessToken, principal, endsBefore, until)
       return principal
     },
     Effect.tapError((error) => {

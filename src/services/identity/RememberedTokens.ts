@@ -12,12 +12,12 @@ const perSession = 4
  * oldest tokens are dropped when there are more than `capacity`.
  */
 export const makeRememberedTokens = (capacity: number) => {
-  const principals = new Map<string, Principal>()
+  const known = new Map<string, { readonly principal: Principal; readonly until: number }>()
   const tokensOf = new Map<SessionId, Set<string>>()
   let ends = 0
 
   const drop = (token: string, principal: Principal) => {
-    principals.delete(token)
+    known.delete(token)
     const tokens = tokensOf.get(principal.sessionId)
     tokens?.delete(token)
     if (tokens?.size === 0) tokensOf.delete(principal.sessionId)
@@ -26,9 +26,10 @@ export const makeRememberedTokens = (capacity: number) => {
   return {
     /** The holder of the token; undefined when it has expired or is not remembered. */
     get: (token: string, now: number): Principal | undefined => {
-      const principal = principals.get(token)
-      if (principal === undefined || principal.expiresAt > now) return principal
-      drop(token, principal)
+      const found = known.get(token)
+      if (found === undefined) return undefined
+      if (found.until > now) return found.principal
+      drop(token, found.principal)
       return undefined
     },
     /**
@@ -37,25 +38,26 @@ export const makeRememberedTokens = (capacity: number) => {
      */
     ends: () => ends,
     /**
-     * Remembers a token, unless a session has ended since `endsBefore`, which may have been the session of this token.
+     * Remembers a token until a time, by default until it expires, unless a session has ended since `endsBefore`, which may
+     * have been the session of this token.
      */
-    add: (token: string, principal: Principal, endsBefore: number) => {
+    add: (token: string, principal: Principal, endsBefore: number, until = principal.expiresAt) => {
       if (ends !== endsBefore) return
-      principals.set(token, principal)
+      known.set(token, { principal, until: Math.min(until, principal.expiresAt) })
       const tokens = tokensOf.get(principal.sessionId) ?? new Set()
       tokensOf.set(principal.sessionId, tokens.add(token))
       const [first] = tokens
       if (tokens.size > perSession && first !== undefined) drop(first, principal)
-      for (const [oldest, holder] of principals) {
-        if (principals.size <= capacity) break
-        drop(oldest, holder)
+      for (const [oldest, holder] of known) {
+        if (known.size <= capacity) break
+        drop(oldest, holder.principal)
       }
     },
     /** Forgets all tokens of these sessions. */
     forget: (sessionIds: ReadonlyArray<SessionId>) => {
       if (sessionIds.length > 0) ends++
       for (const sessionId of sessionIds) {
-        for (const token of tokensOf.get(sessionId) ?? []) principals.delete(token)
+        for (const token of tokensOf.get(sessionId) ?? []) known.delete(token)
         tokensOf.delete(sessionId)
       }
     }

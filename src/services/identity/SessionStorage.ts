@@ -65,8 +65,8 @@ export class SessionStorage extends Context.Service<
     ) => Effect.Effect<boolean, Unavailable>
     /**
      * Finds the user of an external token, or makes one if the token may. With `begins`, the session of the token is
-     * stored if it is new, and lasts as long as the token. A known token writes nothing. Refused are tokens whose session
-     * has ended, and those from before all sessions of the user were ended.
+     * stored if it is new, and lasts as long as the token. A known token writes nothing, but once a day that the session is
+     * in use. Refused are tokens whose session has ended, and those from before all sessions of the user were ended.
      */
     readonly useExternal: (use: ExternalUse, now: Date) => Effect.Effect<UsedExternal, Unavailable>
     /** The living sessions of the user, newest first, at most `limit`. */

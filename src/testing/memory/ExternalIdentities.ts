@@ -1,9 +1,11 @@
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import type { UserId } from "../../domain/Ids.ts"
 import type { ExternalProfile } from "../../services/identity/issuers/Profiles.ts"
 import type { SessionRow, UserRow } from "../../services/identity/Rows.ts"
 import type { ExternalUse, SessionStorage, UsedExternal } from "../../services/identity/SessionStorage.ts"
 import { type ExternalIdentity, identityKey, type Memory } from "./State.ts"
+
+const day = Duration.toMillis("1 day")
 
 /** Who the user is, and what the issuer says of them. Times are in milliseconds since 1970. */
 interface Provisioning {
@@ -89,11 +91,12 @@ const use = (memory: Memory["Service"], request: ExternalUse, now: Date): UsedEx
   const user = users.get(userId)
   if (user?.deletedAt !== null || (session !== undefined && session.userId !== userId)) return ended
   if (user.disabledAt !== null) return { outcome: "disabled", userId: null }
+  const lasting = session?.expiresAt.getTime() ?? 0
   const device = {
     userAgent: request.userAgent,
     ip: request.ip,
     lastUsedAt: now,
-    expiresAt: new Date(request.expiresAt)
+    expiresAt: new Date(Math.max(lasting, request.expiresAt))
   }
   const fresh: SessionRow = {
     ...device,
@@ -108,8 +111,8 @@ const use = (memory: Memory["Service"], request: ExternalUse, now: Date): UsedEx
     endedAt: null
   }
   const created = provisioned.outcome === "created"
-  if (!request.begins || (session !== undefined && session.expiresAt >= device.expiresAt))
-    return { outcome: "known", userId, created }
+  const isNoted = session !== undefined && now.getTime() - session.lastUsedAt.getTime() < day
+  if (!request.begins || (isNoted && lasting >= request.expiresAt)) return { outcome: "known", userId, created }
   sessions.set(request.sessionId, session === undefined ? fresh : { ...session, ...device })
   return { outcome: session === undefined ? "begun" : "known", userId, created }
 }

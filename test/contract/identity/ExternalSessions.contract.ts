@@ -215,6 +215,37 @@ export const externalSessionsContract = <E>(layer: Layer.Layer<AccountServices |
       })
     )
 
+    it.effect("a session that is used is not idle, and its use is noted once a day", () =>
+      Effect.gen(function* () {
+        const { other } = yield* Issuers
+        const sessions = yield* Sessions
+        const sub = newSubject()
+        const sign = (sid: string) => other.sign({ sub, sid }, { expiresInSeconds: 14 * 24 * 3600 })
+        const used = yield* sign("used")
+        const principal = yield* authenticate(used)
+        const lastUsed = Effect.map(sessions.list(principal), (list) =>
+          list.filter(({ id }) => id === principal.sessionId).map(({ lastUsedAt }) => lastUsedAt)
+        )
+        const [begun] = yield* lastUsed
+        yield* TestClock.adjust("1 hour")
+        const idle = yield* Effect.forEach(Arr.range(1, 99), (sid) => sign(`${sid}`))
+        for (const token of idle) {
+          yield* TestClock.adjust(1)
+          assert.strictEqual(yield* use(token), "ok")
+        }
+        yield* TestClock.adjust("22 hours")
+        assert.strictEqual(yield* use(used), "ok")
+        assert.deepStrictEqual(yield* lastUsed, [begun])
+        yield* TestClock.adjust("2 hours")
+        assert.strictEqual(yield* use(used), "ok")
+        assert.notDeepEqual(yield* lastUsed, [begun])
+        assert.strictEqual(yield* use(yield* sign("new")), "ok")
+        const [first = "", second = ""] = idle
+        assert.strictEqual(yield* use(first), "session-ended")
+        for (const token of [used, second]) assert.strictEqual(yield* use(token), "ok")
+      })
+    )
+
     it.effect("an external user has no password", () =>
       Effect.gen(function* () {
         const sessions = yield* Sessions
