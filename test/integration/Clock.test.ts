@@ -3,29 +3,9 @@ import { Clock, Effect, Schedule } from "effect"
 import { Limits } from "../../src/services/platform/Limits.ts"
 import { TestService } from "../../src/testing/TestService.ts"
 import { connect } from "../support/Client.ts"
+import { makeSteppingClock } from "../support/SteppingClock.ts"
 
 const tenMinutes = 600_000
-
-/** A clock whose time of day can be set, as an administrator may do, while its monotonic time goes on. */
-const makeSteppingClock = Effect.map(Clock.clockWith(Effect.succeed), (live) => {
-  let offset = 0
-  const millis = () => live.currentTimeMillisUnsafe() + offset
-  const nanos = () => live.currentTimeNanosUnsafe() + BigInt(offset) * 1_000_000n
-  const clock: Clock.Clock = {
-    currentTimeMillisUnsafe: millis,
-    currentTimeMillis: Effect.sync(millis),
-    currentTimeNanosUnsafe: nanos,
-    currentTimeNanos: Effect.sync(nanos),
-    monotonicTimeNanosUnsafe: () => live.monotonicTimeNanosUnsafe(),
-    monotonicTimeNanos: live.monotonicTimeNanos,
-    sleep: (duration) => live.sleep(duration)
-  }
-  const step = (by: number) =>
-    Effect.sync(() => {
-      offset += by
-    })
-  return { clock, step }
-})
 
 it.live("the limits, heartbeats and typing of sockets go on while the time of day steps back and forth", () =>
   Effect.gen(function* () {

@@ -1,6 +1,6 @@
 import { assert, describe } from "@effect/vitest"
 import { connect, type Msg, type MsgHdrs } from "@nats-io/transport-node"
-import { Effect, Queue, Redacted, Schema, Tracer } from "effect"
+import { Clock, Effect, Queue, Redacted, Schema, Tracer } from "effect"
 import type { Subject } from "../../src/services/bus/Subjects.ts"
 import {
   calm,
@@ -16,6 +16,7 @@ import {
   twoNodes
 } from "../support/Bus.ts"
 import { freePort, natsServerIsThere, startNatsServer } from "../support/NatsServer.ts"
+import { makeSteppingClock } from "../support/SteppingClock.ts"
 import { startProxy } from "../support/TcpProxy.ts"
 import { promptly } from "../support/TimeLimits.ts"
 
@@ -188,6 +189,30 @@ describe.skipIf(!natsServerIsThere)(natsServerIsThere ? "PubSub on NATS" : "PubS
       assert.lengthOf(said, 3)
       const warned = lines.filter((line) => line.includes("nats.accept_unsigned is true"))
       assert.lengthOf(warned, 1, "the node that accepts them says so when it starts")
+    })
+  )
+
+  live("takes only durable events of messages that are not of the last minute, and says so once", (lines) =>
+    Effect.gen(function* () {
+      const server = yield* startNatsServer()
+      const prefix = somePrefix()
+      const { clock, step } = yield* makeSteppingClock
+      const a = yield* Effect.provideService(startNode(server.address, prefix), Clock.Clock, clock)
+      const b = yield* startNode(server.address, prefix)
+      const { id, subject } = someConversation()
+      const onB = yield* listen(b, subject)
+      const typing = { ...eventOf(id, 0), event: "typing.started", seq: null }
+      let seq = 0
+      // What was recorded is the same as what a node sends whose clock is behind.
+      for (const by of [-50_000, -20_000, 120_000, 20_000, -70_000]) {
+        yield* step(by)
+        yield* a.publish(subject, [typing, eventOf(id, ++seq)])
+      }
+      assert.deepStrictEqual(seqs(yield* onB.upTo(seq)), [null, 1, 2, null, 3, 4, null, 5])
+      assert.lengthOf(
+        lines.filter((line) => line.includes("are not of the last minute")),
+        1
+      )
     })
   )
 

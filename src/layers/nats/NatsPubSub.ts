@@ -1,4 +1,4 @@
-import { Cause, Effect, Layer } from "effect"
+import { Cause, Clock, Effect, Layer } from "effect"
 import { isUuid } from "../../domain/Ids.ts"
 import { listenerFailed, PubSub } from "../../services/bus/PubSub.ts"
 import { type Published, type Subject, Subjects } from "../../services/bus/Subjects.ts"
@@ -11,7 +11,7 @@ import { currentTraceparent, Tracing } from "../../services/platform/Tracing.ts"
 import * as Nats from "./Nats.ts"
 import { decodeEvents } from "./NatsFrames.ts"
 import type { NatsFields, NatsPatience } from "./NatsLink.ts"
-import { makeSeal } from "./NatsSeal.ts"
+import { makeSeal, type NatsSeal } from "./NatsSeal.ts"
 import { makeNatsSender } from "./NatsSender.ts"
 
 type NatsSettings = NonNullable<SettingsShape["nats"]>
@@ -38,24 +38,11 @@ const publishSpan = (prefix: string, subject: Subject, events: ReadonlyArray<Pub
   }
 })
 
-/**
- * The bus between nodes. Subscribers on this node get events directly, whatever the state of NATS; other nodes get them
- * through NATS, where each node has one subscription for each subject that it needs. Events that NATS cannot take are
- * dropped. Each message has a code that only nodes with the same `jwt.secret` can make; others are refused, except those
- * without a code while `nats.accept_unsigned` is set. When NATS can take events again, the last durable one of each
- * subject is sent, so that receivers detect the gap before it and fetch what they missed.
- */
-const make = Effect.fnUntraced(function* ({ acceptUnsigned, prefix }: NatsSettings, jwt: SettingsShape["jwt"]) {
-  if (acceptUnsigned) {
-    yield* Effect.logWarning(
-      "nats.accept_unsigned is true: whoever can publish to NATS can send events to this node; leave it out once no node of release 0.1.0 runs"
-    )
-  }
-  const nats = yield* Nats.Nats
-  const seal = makeSeal(jwt)
-  const countRefused = (yield* Metrics).counter(busEvents, { outcome: "refused" })
-  const tracing = yield* Tracing
-  const fork = Effect.runForkWith(yield* Effect.context<never>())
+/** Makes the function that reads the events of a payload, as far as they may be taken; none of one that is refused. */
+const makeRead = Effect.fnUntraced(function* (seal: NatsSeal, acceptUnsigned: boolean) {
+  const metrics = yield* Metrics
+  const countRefused = metrics.counter(busEvents, { outcome: "refused" })
+  const countLate = metrics.counter(busEvents, { outcome: "late" })
   const rarely = yield* makeThrottledLog
   const onMalformed = rarely((subject: Subject) =>
     Effect.logWarning("received a NATS message that is not an event of this service", { subject })
@@ -66,6 +53,57 @@ const make = Effect.fnUntraced(function* ({ acceptUnsigned, prefix }: NatsSettin
       { subject }
     )
   )
+  const onLate = rarely((subject: Subject) =>
+    Effect.logWarning(
+      "ignored events that came through NATS and are not of the last minute: the clocks of the nodes must agree, and nobody else may publish",
+      { subject }
+    )
+  )
+  const unsigned = acceptUnsigned ? "good" : "forged"
+
+  return (subject: Subject, payload: Uint8Array, mac: string | undefined): ReadonlyArray<Published> => {
+    const verdict = mac === undefined ? unsigned : seal.check(subject, payload, mac)
+    if (verdict === "forged") {
+      countRefused(1)
+      onForged(subject)
+      return []
+    }
+    const events = decodeEvents(payload)
+    if (events === undefined) {
+      onMalformed(subject)
+      return []
+    }
+    if (verdict === "good") return events
+    const durable = events.filter(({ seq }) => seq !== null)
+    if (durable.length < events.length) {
+      countLate(events.length - durable.length)
+      onLate(subject)
+    }
+    return durable
+  }
+})
+
+/**
+ * The bus between nodes. Subscribers on this node get events directly, whatever the state of NATS; other nodes get them
+ * through NATS, where each node has one subscription for each subject that it needs. Events that NATS cannot take are
+ * dropped. Each message has a code that only nodes with the same `jwt.secret` can make; others are refused, except those
+ * without a code while `nats.accept_unsigned` is set. Of a message that is not of the last minute only durable events are
+ * taken: their seq says whether they are new, and all others could have been recorded. When NATS can take events again, the last durable one of each
+ * subject is sent, so that receivers detect the gap before it and fetch what they missed.
+ */
+const make = Effect.fnUntraced(function* ({ acceptUnsigned, prefix }: NatsSettings, jwt: SettingsShape["jwt"]) {
+  if (acceptUnsigned) {
+    yield* Effect.logWarning(
+      "nats.accept_unsigned is true: whoever can publish to NATS can send events to this node; leave it out once no node of release 0.1.0 runs"
+    )
+  }
+  const nats = yield* Nats.Nats
+  const clock = yield* Clock.Clock
+  const seal = makeSeal(jwt, () => clock.currentTimeMillisUnsafe())
+  const read = yield* makeRead(seal, acceptUnsigned)
+  const tracing = yield* Tracing
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
+  const rarely = yield* makeThrottledLog
   const onIllFormed = rarely((subject: Subject) =>
     Effect.logError("did not publish to an invalid subject", Cause.die(illFormed(subject)))
   )
@@ -77,13 +115,8 @@ const make = Effect.fnUntraced(function* ({ acceptUnsigned, prefix }: NatsSettin
     const leave = subjects.add(subject, onEvents)
     if (!remote.has(subject)) {
       const onPayload = (payload: Uint8Array, { mac, traceparent }: NatsFields) => {
-        if (mac === undefined ? !acceptUnsigned : !seal.verify(subject, payload, mac)) {
-          countRefused(1)
-          return onForged(subject)
-        }
-        const events = decodeEvents(payload)
-        if (events === undefined) onMalformed(subject)
-        else subjects.deliver(subject, events, traceparent)
+        const events = read(subject, payload, mac)
+        if (events.length > 0) subjects.deliver(subject, events, traceparent)
       }
       remote.set(subject, nats.subscribe(`${prefix}.${subject}`, onPayload))
     }

@@ -11,24 +11,42 @@ const keyFrom = (secret: Redacted.Redacted<string>) =>
   createSecretKey(Buffer.from(hkdfSync("sha256", Redacted.value(secret), "", "chat bus", 32)))
 
 /**
- * Makes `sign`, which gives the message authentication code (HMAC-SHA-256, base64url) of a payload on a subject, and
- * `verify`, which says whether a code is right. Both nodes must have the same `jwt.secret`, or each the other's in
- * `jwt.previous_secrets`. A payload is valid on its own subject only. One that is repeated is valid again: receivers ignore
- * a seq that they have and look up in the database what a signal is about.
+ * How far the time of a code may be from ours, in milliseconds: the clocks of nodes differ a little, and NATS keeps messages
+ * for a node that is slow.
  */
-export const makeSeal = ({ previousSecrets, secret }: Pick<SettingsShape["jwt"], "previousSecrets" | "secret">) => {
+const windowMs = 60_000
+
+/** What a code says: "late" is one of a node, but not of the last minute. */
+type Verdict = "good" | "late" | "forged"
+
+/**
+ * Makes `sign`, which gives the code of a payload on a subject, and `check`, which judges such a code. A code is the time in
+ * milliseconds since 1970, and a message authentication code (HMAC-SHA-256) of time, subject and payload. Both nodes must
+ * have the same `jwt.secret`, or each the other's in `jwt.previous_secrets`. A payload is valid on its own subject only. One
+ * that is repeated within a minute is valid again.
+ */
+export const makeSeal = (
+  { previousSecrets, secret }: Pick<SettingsShape["jwt"], "previousSecrets" | "secret">,
+  now: () => number
+) => {
   const keys = [...(secret === undefined ? [] : [secret]), ...previousSecrets].map(keyFrom)
   const [own] = keys
   if (own === undefined) throw new Error("jwt.secret is not set")
 
-  const macOf = (key: typeof own, subject: Subject, payload: Uint8Array) =>
-    createHmac("sha256", key).update(`${subject}\n`).update(payload).digest().subarray(0, macBytes)
+  const macOf = (key: typeof own, time: string, subject: Subject, payload: Uint8Array) =>
+    createHmac("sha256", key).update(`${time}\n${subject}\n`).update(payload).digest().subarray(0, macBytes)
 
   return {
-    sign: (subject: Subject, payload: Uint8Array): string => macOf(own, subject, payload).toString("base64url"),
-    verify: (subject: Subject, payload: Uint8Array, mac: string): boolean => {
+    sign: (subject: Subject, payload: Uint8Array): string => {
+      const time = now().toString(36)
+      return `${time}.${macOf(own, time, subject, payload).toString("base64url")}`
+    },
+    check: (subject: Subject, payload: Uint8Array, code: string): Verdict => {
+      const [time = "", mac = ""] = code.split(".", 2)
       const given = Buffer.from(mac, "base64url")
-      return given.length === macBytes && keys.some((key) => timingSafeEqual(given, macOf(key, subject, payload)))
+      const isRight = (key: typeof own) => timingSafeEqual(given, macOf(key, time, subject, payload))
+      if (given.length !== macBytes || !keys.some(isRight)) return "forged"
+      return Math.abs(now() - Number.parseInt(time, 36)) <= windowMs ? "good" : "late"
     }
   }
 }

@@ -11,7 +11,7 @@ import type { NatsSeal } from "./NatsSeal.ts"
 const maxMissed = 4096
 
 /** The limit of the server for a payload includes the headers, for which this many bytes are enough. */
-const headerBytes = 128
+const headerBytes = 160
 
 /**
  * Makes `send`, which hands events to NATS and returns false if NATS did not take them, and `sendMissed`, which sends the

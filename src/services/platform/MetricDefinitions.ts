@@ -143,9 +143,9 @@ export const commitDuration = histogram("chat_commit_duration_seconds", "How lon
 export const commitQueue = gauge("chat_commit_queue_entries", "Entries that wait for their commit", { queue: queues })
 export const busEvents = counter(
   "chat_bus_events_total",
-  "Events for other nodes, by whether the bus took them, and refused messages of unknown origin",
+  "Events for other nodes, by whether the bus took them, refused messages of unknown origin, and ignored events that came too late",
   {
-    outcome: ["sent", "dropped", "refused"]
+    outcome: ["sent", "dropped", "refused", "late"]
   }
 )
 export const followed = gauge(
