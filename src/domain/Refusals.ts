@@ -3,6 +3,19 @@ import { Conflict, Forbidden, NotFound, RateLimited, Unauthenticated } from "./P
 /** The refusal of a request for which there is no room at the moment, such as too many commands at a time. */
 export const tooManyAtOnce = (detail: string) => new RateLimited({ retryAfterMs: 100, detail })
 
+/**
+ * Makes the refusals of a limit, one for each time to wait, of which there must be few. Each is made once, because to make an
+ * error takes longer than to send it.
+ */
+export const makeTooOften = (detail: string) => {
+  const made = new Map<number, RateLimited>()
+  return (retryAfterMs: number): RateLimited => {
+    const known = made.get(retryAfterMs) ?? new RateLimited({ retryAfterMs, detail })
+    made.set(retryAfterMs, known)
+    return known
+  }
+}
+
 /** Also returned to non-members, so that they cannot tell whether the conversation exists. */
 export const noConversation = new NotFound({ detail: "There is no such conversation" })
 

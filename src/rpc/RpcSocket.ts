@@ -3,9 +3,9 @@ import { Context, Effect, Semaphore } from "effect"
 import type { RpcMessage } from "effect/rpc"
 import type { WebSocket } from "ws"
 import type { ServiceTokenId, SessionId, UserId } from "../domain/Ids.ts"
-import { RateLimited } from "../domain/Problem.ts"
+import type { RateLimited } from "../domain/Problem.ts"
 import { CloseCode } from "../domain/Protocol.ts"
-import { tooManyAtOnce } from "../domain/Refusals.ts"
+import { makeTooOften, tooManyAtOnce } from "../domain/Refusals.ts"
 import type { Principal } from "../domain/Session.ts"
 import { closeGraceMs } from "../realtime/SocketServer.ts"
 import { encodeJson } from "../realtime/TextFrame.ts"
@@ -17,6 +17,9 @@ const maxWaiting = 100
 
 /** A larger frame than a command may have counts as one more message for each so many bytes. */
 const bytesPerMessage = 4096
+
+const tooManyMessages = makeTooOften("Too many messages a second")
+const tooManyWaiting = tooManyAtOnce("Too many calls are waiting")
 
 /** A message of a client, as far as its limits need it. */
 type Message = Pick<RpcMessage.FromClientEncoded, "_tag">
@@ -153,7 +156,7 @@ export class RpcSocket {
     const retryAfterMs = this.bucket.take(this.now)
     if (retryAfterMs === 0) return undefined
     if (this.bucket.refused > this.limits.commandsBurst) this.close(CloseCode.rateLimited, "rate limited")
-    return new RateLimited({ retryAfterMs, detail: "Too many messages a second" })
+    return tooManyMessages(retryAfterMs)
   }
 
   /** The error for a message beyond the limits, or undefined. What acknowledges a part of a stream costs nothing. */
@@ -164,7 +167,7 @@ export class RpcSocket {
     }
     const refusal = this.overLimit()
     if (refusal !== undefined || _tag !== "Request" || this.waiting < maxWaiting) return refusal
-    return tooManyAtOnce("Too many calls are waiting")
+    return tooManyWaiting
   }
 
   /** Serves a call in its turn. The number of calls at a time is limited, and none is served while the peer does not read. */

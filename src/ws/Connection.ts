@@ -3,9 +3,9 @@ import type { Socket } from "node:net"
 import { Effect, Exit, Schema, Scope } from "effect"
 import type { WebSocket } from "ws"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
-import { Problem, RateLimited } from "../domain/Problem.ts"
+import { Problem, type RateLimited } from "../domain/Problem.ts"
 import { batchCapability, CloseCode, type Command } from "../domain/Protocol.ts"
-import { tooManyAtOnce } from "../domain/Refusals.ts"
+import { makeTooOften, tooManyAtOnce } from "../domain/Refusals.ts"
 import type { Principal } from "../domain/Session.ts"
 import type { Cursor } from "../realtime/Cursor.ts"
 import type { Frame } from "../realtime/Frame.ts"
@@ -17,7 +17,20 @@ import { TokenBucket } from "../services/platform/TokenBucket.ts"
 import { type CommandKind, CommandLanes } from "./CommandLanes.ts"
 import { Outbox } from "./Outbox.ts"
 
+const tooManyCommands = makeTooOften("Too many commands a second")
+const tooManyInFlight = tooManyAtOnce("Too many commands are in flight")
+
 const encodeProblem = Schema.encodeSync(Problem)
+/** The JSON of problems: those that a flood of commands is answered with are the same again and again. */
+const encodedProblems = new WeakMap<Problem, string>()
+const jsonOf = (problem: Problem): string => {
+  const known = encodedProblems.get(problem)
+  if (known !== undefined) return known
+  const json = JSON.stringify(encodeProblem(problem))
+  encodedProblems.set(problem, json)
+  return json
+}
+
 /** The load at which the socket is closed. */
 const full = 1
 const pingFrame = encodeFrame(`{"event":"ping"}`)
@@ -113,10 +126,10 @@ export class Connection implements ResumableSubscriber {
     const retryAfterMs = this.bucket.take(this.now)
     if (retryAfterMs === 0) {
       if (this.inFlight < this.settings.limits.commandsInFlight) return undefined
-      return tooManyAtOnce("Too many commands are in flight")
+      return tooManyInFlight
     }
     if (this.bucket.refused > this.settings.limits.commandsBurst) this.close(CloseCode.rateLimited, "rate limited")
-    return new RateLimited({ retryAfterMs, detail: "Too many commands a second" })
+    return tooManyCommands(retryAfterMs)
   }
 
   /** Starts a command in its turn (see `CommandLanes`). `start` must call `done` once when the command has ended. */
@@ -136,7 +149,7 @@ export class Connection implements ResumableSubscriber {
 
   /** Sends the problem of a command, with null for an id that cannot be read; the socket stays open. */
   refuse(id: Command["id"] | null, problem: Problem): void {
-    this.write(encodeJson({ id, error: encodeProblem(problem) }))
+    this.write(encodeFrame(`{"id":${JSON.stringify(id)},"error":${jsonOf(problem)}}`))
   }
 
   /** Sends an event that must not be dropped; a full outbox closes the socket. */
