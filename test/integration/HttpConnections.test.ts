@@ -334,6 +334,31 @@ describe("an address", () => {
     }).pipe(Effect.provide(fakeService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 5 } })))
   )
 
+  it.live("that goes on after refusals loses what it has sent ahead of the next one", () =>
+    Effect.gen(function* () {
+      const { log, port } = yield* HttpService
+      const sent = 20
+      const flood = Effect.scoped(
+        Effect.gen(function* () {
+          const { closed, received, socket } = yield* open(port)
+          socket.write(get("/docs").repeat(sent - 1) + get("/docs", "connection: close"))
+          yield* closed
+          return received()
+        })
+      )
+      const cutShort = (answers: string) => statuses(answers).length < sent
+      // The first refusals are prompt, as many as a node has in its burst.
+      const answers = yield* Effect.all(
+        Array.from({ length: 5 }, () => flood),
+        { concurrency: 5 }
+      ).pipe(Effect.repeat({ until: (all) => all.some(cutShort) }))
+      const [cut = ""] = answers.filter(cutShort)
+      assert.match(cut.slice(cut.lastIndexOf("HTTP/1.1 429")), /\r\nconnection: close\r\n/i)
+      const said = log.filter(({ message }) => String(message).startsWith("answers to an address are held back"))
+      assert.lengthOf(said, 1)
+    }).pipe(Effect.provide(fakeService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 1 } })))
+  )
+
   it.live("that gets large documents or sends large bodies is refused before more of them, signed in or not", () =>
     Effect.gen(function* () {
       const { ask, raw } = yield* HttpService

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { makeTooOften } from "../../src/domain/Refusals.ts"
 import { TokenBucket } from "../../src/services/platform/TokenBucket.ts"
 
 describe("a token bucket", () => {
@@ -40,4 +41,10 @@ describe("a token bucket", () => {
       assert.strictEqual(bucket.take(wait), 0, `rate ${rate}`)
     }
   })
+})
+
+it("the refusal of a limit is made once for each time to wait", () => {
+  const refusalOf = makeTooOften("Too many")
+  assert.strictEqual(refusalOf(5), refusalOf(5))
+  assert.deepInclude(refusalOf(6), { retryAfterMs: 6, detail: "Too many" })
 })

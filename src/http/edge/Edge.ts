@@ -1,12 +1,13 @@
 import { randomUUID } from "node:crypto"
 import { Clock, Context, Effect, Layer, References, type Types } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { clientAddressOf } from "../../services/platform/Address.ts"
+import { clientAddressOf, clientFieldOf } from "../../services/platform/Address.ts"
 import { CurrentAllowances, type NamedAllowance } from "../../services/platform/Limits.ts"
 import { Shedding } from "../../services/platform/load/Shedding.ts"
 import { traceOf } from "../../services/platform/Metrics.ts"
 import { allowsPage, makeForeignPageLog } from "../../services/platform/Origins.ts"
 import { Settings } from "../../services/platform/Settings.ts"
+import { makeThrottledLog } from "../../services/platform/ThrottledLog.ts"
 import { currentTraceparent, sampledSpan, Tracing } from "../../services/platform/Tracing.ts"
 import { corsOf } from "./Cors.ts"
 import { CurrentRequest, type RequestInfo } from "./CurrentRequest.ts"
@@ -44,7 +45,13 @@ const securityHeaders = (origin: string): Record<string, string> => ({
 const makeComplete = Effect.map(Settings, ({ server }) => {
   const cors = corsOf(allowsPage(server))
   const security = securityHeaders(server.origin)
-  return (request: Request, info: RequestInfo, traceresponse: string | undefined, response: Response): Response =>
+  return (
+    request: Request,
+    info: RequestInfo,
+    traceresponse: string | undefined,
+    response: Response,
+    isLast: boolean
+  ): Response =>
     HttpServerResponse.setHeaders(response, {
       ...security,
       ...cors.answer(request.headers),
@@ -55,20 +62,27 @@ const makeComplete = Effect.map(Settings, ({ server }) => {
       ...(/^(text\/event-stream|application\/x-ndjson)/.test(response.headers["content-type"] ?? "") && {
         "x-accel-buffering": "no"
       }),
-      // After a refused upgrade, the connection carries no further request.
-      ...(wantsSocket(request) && { connection: "close" }),
+      ...(isLast && { connection: "close" }),
       // A W3C draft header, with which the caller finds the trace of the request.
       ...(traceresponse !== undefined && { traceresponse }),
       "x-request-id": info.id
     })
 })
 
-/** Makes the function that ends a request: it completes, counts, traces and logs the answer, and may hold it back. */
+/**
+ * Makes the function that ends a request: it completes, counts, traces and logs the answer. One that is held back ends its
+ * connection, with all that was sent ahead, and has no line of its own in the log: its address is refused again and again.
+ */
 const makeConclude = Effect.fnUntraced(function* (counts: RequestMetrics) {
   const complete = yield* makeComplete
   const checkAnswer = yield* makeAnswerCheck
   const logForeignPage = yield* makeForeignPageLog
-  const logRequest = makeRequestLog(yield* Settings)
+  const settings = yield* Settings
+  const logRequest = makeRequestLog(settings)
+  const clientField = clientFieldOf(settings.logging)
+  const logHeld = (yield* makeThrottledLog)((address: string) =>
+    Effect.logWarning("answers to an address are held back, because it goes on after refusals", clientField(address))
+  )
 
   return (toAnswer: (request: Request, requestId: string) => Answer) =>
     Effect.withFiber<Response>((fiber) => {
@@ -77,14 +91,19 @@ const makeConclude = Effect.fnUntraced(function* (counts: RequestMetrics) {
       const { answer, holdMs } = checkAnswer(request, info, toAnswer(request, info.id))
       logForeignPage(request.headers)
       describeAnswer(sampledSpan(fiber), info, answer)
-      const response = complete(request, info, currentTraceparent(fiber), answer.response)
+      // After a refused upgrade, the connection carries no further request.
+      const isLast = wantsSocket(request) || holdMs > 0
+      const response = complete(request, info, currentTraceparent(fiber), answer.response, isLast)
       if (!wantsSocket(request)) counts.ended(info.route)
       if (isSocket(request, answer)) return Effect.succeed(response)
       const nanos = Number(fiber.getRef(Clock.Clock).monotonicTimeNanosUnsafe() - info.since)
       const { route } = info
       counts.answered(request.method, route, response.status, nanos / 1e9, traceOf(fiber))
-      const logged = Effect.as(logRequest(request, info, nanos / 1e6, answer), response)
-      return holdMs === 0 ? logged : Effect.delay(logged, holdMs)
+      if (holdMs > 0) {
+        logHeld(info.address)
+        return Effect.delay(Effect.succeed(response), holdMs)
+      }
+      return Effect.as(logRequest(request, info, nanos / 1e6, answer), response)
     })
 })
 

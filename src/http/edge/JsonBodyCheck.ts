@@ -5,6 +5,7 @@ import { deeperThan, moreFieldsThan } from "../../domain/Json.ts"
 import { InvalidRequest, RateLimited, TooLarge, UnsupportedMediaType } from "../../domain/Problem.ts"
 import { JsonBody } from "../../operations/Callers.ts"
 import { AddressLimit } from "../../services/platform/load/AddressLimit.ts"
+import { FairQueue } from "../../services/platform/load/FairQueue.ts"
 import { limitHits } from "../../services/platform/MetricDefinitions.ts"
 import { Metrics } from "../../services/platform/Metrics.ts"
 import { Settings } from "../../services/platform/Settings.ts"
@@ -31,6 +32,26 @@ const makeSizeCheck = Effect.gen(function* () {
     })
 })
 
+/** How many bytes a body may have that need not wait for its turn to be parsed. */
+const smallBody = 16_384
+
+/** One turn of the event loop, in which all others are served that have something to do. */
+const aTurn = Effect.callback<void>((resume) => {
+  const immediate = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(immediate))
+})
+
+/**
+ * Makes the wait for the turn of a large body: one is parsed in each turn of the event loop, and the addresses take turns. So
+ * many that arrive together delay everybody else by one of them at a time.
+ */
+const makeBodyTurns = () => {
+  // None is refused here: how many there are is bounded by what an address may send.
+  const turns = new FairQueue({ atATime: 1, atATimePerKey: 1, waiting: 0, waitingPerKey: 0, detail: "" })
+  return (bytes: number) =>
+    bytes <= smallBody ? Effect.void : Effect.flatMap(CurrentRequest, ({ address }) => turns.patient(address, aTurn))
+}
+
 /**
  * Reads a body up to the allowed size, and lets only bodies pass that are safe to parse. A large one is counted for its
  * address, before it is read if its length is known, and else before it is parsed. `types` matches the content
@@ -39,6 +60,7 @@ const makeSizeCheck = Effect.gen(function* () {
 export const makeBodyCheck = Effect.fnUntraced(function* (types: RegExp, expected: string) {
   const { jsonDepth, jsonKeys, requestBytes } = (yield* Settings).limits
   const checkSize = yield* makeSizeCheck
+  const turnOf = makeBodyTurns()
   const tooLarge = Effect.fail(new TooLarge({ detail: `the body must have at most ${requestBytes} bytes` }))
   const tooDeep = Effect.fail(bad(`must not nest deeper than ${jsonDepth} levels`))
   const tooManyFields = Effect.fail(bad(`must have at most ${jsonKeys} fields`))
@@ -63,6 +85,7 @@ export const makeBodyCheck = Effect.fnUntraced(function* (types: RegExp, expecte
             : Effect.fail(bad("could not be read"))
       ),
       Effect.tap(({ byteLength }) => (length === undefined ? checkSize(byteLength) : Effect.void)),
+      Effect.tap(({ byteLength }) => turnOf(byteLength)),
       Effect.flatMap((body) => {
         const bytes = Buffer.from(body)
         if (!isUtf8(bytes)) return notUtf8

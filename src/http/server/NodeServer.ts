@@ -193,6 +193,11 @@ class OneByOneServer extends Server {
       connection.busy = true
       response.once("close", () => {
         connection.busy = false
+        // The answer has ended the connection, whatever the client has sent after that.
+        if (!socket.writable) {
+          connection.left = 0
+          connection.waiting.length = 0
+        }
         const next = connection.waiting.shift()
         if (connection.waiting.length === 0) socket.resume()
         if (!socket.destroyed) next?.()
