@@ -107,9 +107,17 @@ const conversationsCommand = Command.make(
 
 const sendCommand = Command.make(
   "send",
-  { conversation, words: Argument.String("text").pipe(Argument.atLeast(1)) },
-  Effect.fnUntraced(function* ({ conversation, words }) {
-    const { seq } = yield* send(conversation, words.join(" "))
+  {
+    conversation,
+    words: Argument.String("text").pipe(Argument.atLeast(0)),
+    attach: Flag.String("attach").pipe(
+      Flag.withMetavar("<file>"),
+      Flag.withDescription("Send this file with the message; may be repeated"),
+      Flag.atLeast(0)
+    )
+  },
+  Effect.fnUntraced(function* ({ attach, conversation, words }) {
+    const { seq } = yield* send(conversation, words.join(" "), attach)
     yield* Console.log(`sent, seq ${seq}`)
   })
 ).pipe(Command.withDescription("Send a message, and wait until it is stored"))

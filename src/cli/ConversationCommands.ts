@@ -1,8 +1,9 @@
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { InviteCode } from "../domain/Ids.ts"
+import { AttachmentId, InviteCode } from "../domain/Ids.ts"
 import type { Message } from "../domain/Message.ts"
-import { find, harmless, http, lineOf, namesOf, userOf } from "./Talk.ts"
+import { download } from "./Files.ts"
+import { find, harmless, http, lineOf, namesOf, person, userOf } from "./Talk.ts"
 
 /** Whether to print for programs. */
 export const json = Flag.Boolean("json").pipe(
@@ -59,6 +60,25 @@ const searchCommand = Command.make(
   })
 ).pipe(Command.withDescription("Find messages that have all of these words"))
 
+const getCommand = Command.make(
+  "get",
+  {
+    id: Argument.String("id").pipe(
+      Argument.withDescription("The id of a file, as `history` shows it"),
+      Argument.withSchema(AttachmentId)
+    ),
+    file: Argument.String("file").pipe(
+      Argument.withDescription("Where to save it; by default in this directory, under its own name"),
+      Argument.optional
+    )
+  },
+  Effect.fnUntraced(function* ({ file, id }) {
+    const client = yield* http
+    const { url } = yield* client.attachment.link({ params: { attachmentId: id } })
+    yield* Console.log(harmless(yield* download(new URL(url, (yield* person).url), file)))
+  })
+).pipe(Command.withDescription("Save a file that was sent with a message, and print its name"))
+
 const readCommand = Command.make(
   "read",
   { conversation },
@@ -107,6 +127,7 @@ const joinCommand = Command.make(
 export const conversationCommands = [
   historyCommand,
   searchCommand,
+  getCommand,
   readCommand,
   groupCommand,
   inviteCommand,

@@ -1,5 +1,6 @@
 import { Console, Effect, Layer, Stream } from "effect"
 import { Credentials } from "../client/Credentials.ts"
+import { messageTypeOf } from "../client/files/PendingFiles.ts"
 import type { TokenStorage } from "../client/Holders.ts"
 import { makeHttp } from "../client/Http.ts"
 import { Realtime } from "../client/Realtime.ts"
@@ -8,10 +9,11 @@ import type { Conversation } from "../domain/Conversation.ts"
 import { ClientMessageId, ConversationId } from "../domain/Ids.ts"
 import type { Message } from "../domain/Message.ts"
 import { CliFailure } from "./CliFailure.ts"
+import { uploadFile } from "./Files.ts"
 import { SessionFile } from "./SessionFile.ts"
 
 /** The credentials of the user. Several commands at the same time share the session in the file. */
-const person = Effect.gen(function* () {
+export const person = Effect.gen(function* () {
   const file = yield* SessionFile
   const { tokens, url } = yield* file.load
   const run = Effect.runPromiseWith(yield* Effect.context<never>())
@@ -66,22 +68,34 @@ export const namesOf = Effect.fnUntraced(function* (conversationId: Conversation
 
 const realtime = Layer.unwrap(
   Effect.map(person, ({ credentials, url }) =>
-    Realtime.layer({ url, client: { name: "chat-service cli" } }).pipe(Layer.provide(credentials))
+    Realtime.layer({ url, client: { name: "chat-service cli" } }).pipe(Layer.provideMerge(credentials))
   )
 )
 
-/** Sends a message, and waits until the service has stored it. */
-export const send = (name: string, body: string) =>
+/** Uploads files of this machine and sends a message with them, and waits until the service has stored it. */
+export const send = (name: string, body: string, files: ReadonlyArray<string>) =>
   Effect.gen(function* () {
+    const { url } = yield* person
     const { id } = yield* find(name)
     const { send } = yield* Realtime
+    const uploaded = yield* Effect.forEach(files, (file) => uploadFile(url, file))
+    const attached = uploaded.length > 0 && {
+      type: messageTypeOf(uploaded.map(({ contentType }) => contentType)),
+      attachments: uploaded.map((attachment) => attachment.id)
+    }
     const clientMessageId = ClientMessageId.make(`cli-${crypto.randomUUID()}`)
-    return yield* send({ conversationId: id, clientMessageId, body })
+    return yield* send({ conversationId: id, clientMessageId, body, ...attached })
   }).pipe(Effect.provide(realtime))
 
-/** A message as one line: its time, sender and body. */
-export const lineOf = ({ body, createdAt, senderId }: Message, names: ReadonlyMap<string, string>, note = "") =>
-  `${createdAt.slice(11, 19)} ${names.get(senderId) ?? senderId}${note}: ${body}`
+/** A message as one line: its time, sender and body, and the names and ids of its files. */
+export const lineOf = (
+  { attachments, body, createdAt, senderId }: Message,
+  names: ReadonlyMap<string, string>,
+  note = ""
+) => {
+  const files = attachments.map(({ id, name }) => `[${name} ${id}]`)
+  return `${createdAt.slice(11, 19)} ${names.get(senderId) ?? senderId}${note}: ${[body, ...files].filter((text) => text !== "").join(" ")}`
+}
 
 const line = (event: ChatEvent, names: ReadonlyMap<string, string>): string | undefined => {
   switch (event.event) {

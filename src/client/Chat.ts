@@ -6,9 +6,11 @@ import { ConversationHandle, type SendOptions } from "./ConversationHandle.ts"
 import { Credentials, login, register } from "./Credentials.ts"
 import { ConnectionLost } from "./Failures.ts"
 import { Feed } from "./Feed.ts"
+import { type FileSource, pendingFile, readFile, type StreamSource, type UploadProgress } from "./files/LocalFile.ts"
+import { makeUpload } from "./files/Uploads.ts"
 import type { TokenStorage } from "./Holders.ts"
 import type { AnswerOf, OperationName, PayloadOf } from "./Operations.ts"
-import type { Ack, ChatEvent, ChatState, EventName, EventOf, Me, Plain, Tokens } from "./Plain.ts"
+import type { Ack, Attachment, ChatEvent, ChatState, EventName, EventOf, Me, Plain, Tokens } from "./Plain.ts"
 import { randomId } from "./Platform.ts"
 import { Realtime, type RealtimeOptions } from "./Realtime.ts"
 import { erase } from "./storage/Database.ts"
@@ -28,6 +30,14 @@ export interface ChatOptions extends RealtimeOptions {
   readonly debug?: boolean | undefined
 }
 
+/** The options of `Chat.upload`. */
+export interface UploadOptions {
+  /** Is called with how much was sent so far, as often as the platform tells. */
+  readonly onProgress?: (progress: UploadProgress) => void
+  /** Ends the upload, which then rejects with the reason of the signal. */
+  readonly signal?: AbortSignal
+}
+
 const decodeId = Schema.decodeSync(ConversationId)
 const decodeMessageId = Schema.decodeSync(MessageId)
 const decodeUserId = Schema.decodeSync(UserId)
@@ -45,10 +55,12 @@ export class Chat {
   private readonly handles = new Map<string, ConversationHandle>()
   private readonly stop: () => void
   private readonly erase: () => Promise<void>
+  private readonly url: string
 
   /** Connects, and stays connected until `close`. */
   constructor({ debug, onRenewed, storage, tokens, ...options }: ChatOptions) {
     this.userId = tokens.user.id
+    this.url = options.url
     const { database } = options
     const realtime =
       database !== undefined && canShare() ? sharedRealtime({ ...options, database }) : Realtime.layer(options)
@@ -79,9 +91,14 @@ export class Chat {
     return Effect.runPromise(login(url, credentials))
   }
 
-  private async run<A, E>(use: (realtime: Realtime["Service"]) => Effect.Effect<A, E>): Promise<A> {
-    const exit = await this.runtime.runPromiseExit(Effect.flatMap(Realtime, use))
+  private run<A, E>(use: (realtime: Realtime["Service"]) => Effect.Effect<A, E>): Promise<A> {
+    return this.outcome(Effect.flatMap(Realtime, use))
+  }
+
+  private async outcome<A, E>(effect: Effect.Effect<A, E, Realtime | Credentials>, signal?: AbortSignal): Promise<A> {
+    const exit = await this.runtime.runPromiseExit(effect, signal && { signal })
     if (Exit.isSuccess(exit)) return exit.value
+    signal?.throwIfAborted()
     // The client was closed before there was an answer.
     throw Cause.hasInterruptsOnly(exit.cause) ? new ConnectionLost({}) : Cause.squash(exit.cause)
   }
@@ -129,7 +146,7 @@ export class Chat {
 
   /** Resolves once the service has stored the message, after as many attempts as that takes. */
   send(conversationId: string, body: string, options: SendOptions = {}): Promise<Ack> {
-    const { clientMessageId, replyTo, threadRoot, ...others } = options
+    const { attachments, clientMessageId, replyTo, threadRoot, ...others } = options
     return this.run(({ send }) =>
       send({
         conversationId: decodeId(conversationId),
@@ -137,8 +154,26 @@ export class Chat {
         body,
         ...(replyTo !== undefined && { replyTo: decodeMessageId(replyTo) }),
         ...(threadRoot !== undefined && { threadRoot: decodeMessageId(threadRoot) }),
+        ...(attachments !== undefined && {
+          attachments: attachments.map((one) => (typeof one === "string" ? one : pendingFile(one)))
+        }),
         ...others
       })
+    )
+  }
+
+  /**
+   * Uploads a file, to be sent by its id within a day. A file that is given to `send` instead is kept with its message when
+   * there is no connection. Rejects with a problem, such as `TooLarge`, or with `ConnectionLost`; then the service may or
+   * may not have the file.
+   */
+  async upload(source: FileSource | StreamSource, { onProgress, signal }: UploadOptions = {}): Promise<Attachment> {
+    const file = await readFile(source)
+    const { size } = file.content
+    const onSent = onProgress && ((sent: number) => onProgress({ sent, size }))
+    return this.outcome(
+      Effect.flatMap(Credentials, (credentials) => makeUpload(this.url, credentials)(file, onSent)),
+      signal
     )
   }
 
@@ -150,7 +185,7 @@ export class Chat {
     return this.run(({ retry }) => retry(decodeId(conversationId), clientMessageId))
   }
 
-  /** Forgets a message that failed. Repeating it does nothing. */
+  /** Forgets a message that failed or was not sent yet, and ends its upload. Repeating it does nothing. */
   discard(conversationId: string, clientMessageId: string): Promise<void> {
     return this.run(({ discard }) => discard(decodeId(conversationId), clientMessageId))
   }

@@ -3,7 +3,7 @@
  * and `chat-service/client/rpc` are for apps with Effect, `chat-service/client/react` has the hooks for React.
  */
 export type { Problem } from "../domain/Problem.ts"
-export { Chat, type ChatOptions } from "./Chat.ts"
+export { Chat, type ChatOptions, type UploadOptions } from "./Chat.ts"
 export type { OpenSocket, SocketLike } from "./Connection.ts"
 export type {
   ConversationHandle,
@@ -14,11 +14,13 @@ export type {
   ThreadHandle
 } from "./ConversationHandle.ts"
 export { ConnectionLost, Refused } from "./Failures.ts"
+export type { FileSource, PendingFile, StreamSource, UploadProgress } from "./files/LocalFile.ts"
 export type { TokenStorage } from "./Holders.ts"
 export type { AnswerOf, CommandError, OperationName, PayloadOf } from "./Operations.ts"
 export type { OutboxStorage, SendError } from "./Outbox.ts"
 export type {
   Ack,
+  Attachment,
   ChatEvent,
   ChatState,
   Conversation,

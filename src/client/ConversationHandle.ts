@@ -1,3 +1,4 @@
+import type { FileSource } from "./files/LocalFile.ts"
 import type { AnswerOf, OperationName, PayloadOf } from "./Operations.ts"
 import type {
   Ack,
@@ -18,9 +19,15 @@ export interface SendOptions {
   readonly replyTo?: string
   /** The message in whose thread this one is. */
   readonly threadRoot?: string
-  /** The ids of uploaded files. */
-  readonly attachments?: ReadonlyArray<string>
-  /** Another type than `text`, with the payload that belongs to it: a poll, for example. */
+  /**
+   * Files, and the ids of uploaded ones. Files are kept with the message until the service has it, and are uploaded as soon
+   * as there is a connection; `sending` says how far that is.
+   */
+  readonly attachments?: ReadonlyArray<string | FileSource>
+  /**
+   * Another type than `text`, with the payload that belongs to it: a poll, for example. A message with files is by itself an
+   * `image`, a `video` or an `audio`, if all of them are, and else a `file`.
+   */
   readonly type?: Message["type"]
   readonly payload?: NewPayload
 }
@@ -149,7 +156,7 @@ export class ConversationHandle {
     return this.calls.retry(this.id, clientMessageId)
   }
 
-  /** Forgets a message that failed. Repeating it does nothing. */
+  /** Forgets a message that failed or was not sent yet, and ends its upload. Repeating it does nothing. */
   discard(clientMessageId: string): Promise<void> {
     return this.calls.discard(this.id, clientMessageId)
   }

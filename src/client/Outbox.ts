@@ -3,12 +3,15 @@ import type { ConversationId } from "../domain/Ids.ts"
 import { Ack, type Message } from "../domain/Message.ts"
 import { NotFound, type Problem } from "../domain/Problem.ts"
 import type { ConnectionLost, Refused } from "./Failures.ts"
+import { commandOf, hasUploaded, uploadFiles, withoutUploads } from "./files/PendingFiles.ts"
+import type { Upload } from "./files/Uploads.ts"
 import type { PendingMessage, Sending } from "./state/State.ts"
 import { stored } from "./storage/Database.ts"
 
 /**
  * Where messages are kept until they are acknowledged, in the order of `put`. A storage that outlives the process, such
- * as IndexedDB or a file, loses no message that was written while there was no connection.
+ * as IndexedDB or a file, loses no message that was written while there was no connection. The files of a message are
+ * in its `attachments`, with their content as a `Blob`.
  */
 export interface OutboxStorage {
   /** Reads all kept messages, the first one put first. */
@@ -46,24 +49,45 @@ export const jitter = (attempt: number) =>
 
 type Command = (op: string, data: unknown) => Effect.Effect<unknown, Problem | ConnectionLost | Refused>
 
-/** Makes a function that sends one message until the service stores or refuses it. */
-const makeAttempt = (command: Command) => {
-  const attempt = (message: PendingMessage, tries: number): Effect.Effect<Ack, SendError> => {
-    const { senderId: _, ...data } = message
-    return command("message.send", data).pipe(
+/** How an outbox reaches the service, and tells of its changes. */
+export interface Ways {
+  /** Waits for a connection. */
+  readonly command: Command
+  /** Waits for a connection too. */
+  readonly upload: Upload
+  /** Is run after each change of `sending`. */
+  readonly changed: Effect.Effect<void>
+}
+
+/** Makes a function that uploads the files of one message and sends it, until the service stores or refuses it. */
+const makeAttempt = (command: Command, prepare: (entry: Entry) => ReturnType<typeof uploadFiles>) => {
+  const once = (entry: Entry): Effect.Effect<unknown, Problem | ConnectionLost | Refused> =>
+    Effect.suspend(() => {
+      const { message } = entry.sending
+      return prepare(entry).pipe(
+        Effect.flatMap((ready) => command("message.send", commandOf(ready))),
+        Effect.catchTag("NotFound", (error) => {
+          if (!hasUploaded(message)) return Effect.fail(error)
+          // They may have waited for so long that the service has deleted them.
+          entry.sending = { ...entry.sending, message: withoutUploads(message) }
+          return once(entry)
+        })
+      )
+    })
+  const attempt = (entry: Entry, tries: number): Effect.Effect<Ack, SendError> =>
+    once(entry).pipe(
       Effect.flatMap((ok) => Effect.orDie(decodeAck(ok))),
       Effect.catchTags({
-        RateLimited: ({ retryAfterMs }) => Effect.delay(attempt(message, tries), retryAfterMs),
+        RateLimited: ({ retryAfterMs }) => Effect.delay(attempt(entry, tries), retryAfterMs),
         // The message may or may not have been stored.
-        ConnectionLost: () => again(message, tries),
-        Internal: () => again(message, tries),
-        Unavailable: () => again(message, tries)
+        ConnectionLost: () => again(entry, tries),
+        Internal: () => again(entry, tries),
+        Unavailable: () => again(entry, tries)
       })
     )
-  }
-  const again = (message: PendingMessage, tries: number) =>
-    Effect.flatMap(jitter(tries), (pause) => Effect.delay(attempt(message, tries + 1), pause))
-  return (message: PendingMessage) => attempt(message, 0)
+  const again = (entry: Entry, tries: number) =>
+    Effect.flatMap(jitter(tries), (pause) => Effect.delay(attempt(entry, tries + 1), pause))
+  return (entry: Entry) => attempt(entry, 0)
 }
 
 /**
@@ -73,16 +97,32 @@ const makeAttempt = (command: Command) => {
 const makeWorkers = Effect.fnUntraced(function* (
   entries: ReadonlyMap<string, Entry>,
   storage: OutboxStorage,
-  command: Command,
-  changed: Effect.Effect<void>
+  { changed, command, upload }: Ways
 ) {
   const workers = yield* FiberMap.make<ConversationId>()
-  const attempt = makeAttempt(command)
+  const isHeld = (entry: Entry) => {
+    const { clientMessageId, conversationId } = entry.sending.message
+    return entries.get(keyOf(conversationId, clientMessageId)) === entry
+  }
+  const attempt = makeAttempt(command, (entry) =>
+    uploadFiles(
+      entry.sending.message,
+      upload,
+      (message) => {
+        entry.sending = { ...entry.sending, message }
+        return isHeld(entry) ? stored(() => storage.put(message), undefined) : Effect.void
+      },
+      (uploaded) => {
+        entry.sending = { ...entry.sending, uploaded }
+        return changed
+      }
+    )
+  )
 
   const acknowledge = (entry: Entry, ack: Ack) =>
     Effect.gen(function* () {
       entry.seq = ack.seq
-      entry.sending = { ...entry.sending, status: "sent" }
+      entry.sending = { ...entry.sending, status: "sent", uploaded: null }
       yield* stored(() => storage.remove(entry.sending.message), undefined)
       yield* Deferred.succeed(entry.acknowledged, ack)
       yield* changed
@@ -91,8 +131,8 @@ const makeWorkers = Effect.fnUntraced(function* (
   const refuse = (entry: Entry, error: SendError) =>
     Effect.gen(function* () {
       // When the session ends, the message is not refused: the next session sends it.
-      if (error._tag !== "Refused") {
-        entry.sending = { ...entry.sending, status: "failed", problem: error }
+      if (error._tag !== "Refused" && isHeld(entry)) {
+        entry.sending = { ...entry.sending, status: "failed", problem: error, uploaded: null }
         yield* stored(() => storage.remove(entry.sending.message), undefined)
       }
       yield* Deferred.fail(entry.acknowledged, error)
@@ -106,7 +146,7 @@ const makeWorkers = Effect.fnUntraced(function* (
         ({ sending }) => sending.status === "waiting" && sending.message.conversationId === conversationId
       )
       if (next === undefined) return Effect.void
-      return Effect.raceFirst(attempt(next.sending.message), Deferred.await(next.acknowledged)).pipe(
+      return Effect.raceFirst(attempt(next), Deferred.await(next.acknowledged)).pipe(
         Effect.flatMap((ack) => acknowledge(next, ack)),
         Effect.catch((error) => refuse(next, error)),
         Effect.flatMap((outcome) => (outcome === "Refused" ? Effect.void : work(conversationId)))
@@ -125,7 +165,7 @@ const makeEntries = (storage: OutboxStorage) => {
     get: (conversationId: string, clientMessageId: string) => entries.get(keyOf(conversationId, clientMessageId)),
     add: (message: PendingMessage) => {
       const entry: Entry = {
-        sending: { message, status: "waiting", problem: null },
+        sending: { message, status: "waiting", problem: null, uploaded: null },
         seq: undefined,
         acknowledged: Deferred.makeUnsafe()
       }
@@ -133,9 +173,10 @@ const makeEntries = (storage: OutboxStorage) => {
       return entry
     },
     remove: ({ sending: { message } }: Entry) =>
-      stored(() => storage.remove(message), undefined).pipe(
-        Effect.andThen(Effect.sync(() => entries.delete(keyOf(message.conversationId, message.clientMessageId))))
-      ),
+      Effect.suspend(() => {
+        entries.delete(keyOf(message.conversationId, message.clientMessageId))
+        return stored(() => storage.remove(message), undefined)
+      }),
     /** Drops acknowledged messages that arrived with a fetch, not as an event. */
     settle: (headOf: (id: ConversationId) => number | undefined) => {
       for (const [key, { seq, sending }] of entries) {
@@ -148,23 +189,22 @@ const makeEntries = (storage: OutboxStorage) => {
 
 /**
  * Sends each message until it is acknowledged, in order and one at a time in a conversation, always under the same
- * `clientMessageId`, so that trying again never doubles it. `command` waits for a connection; `changed` is run after
- * each change of `sending`.
+ * `clientMessageId`, so that trying again never doubles it. The files of a message are uploaded before it.
  */
-export const makeOutbox = Effect.fnUntraced(function* (
-  storage: OutboxStorage,
-  command: Command,
-  changed: Effect.Effect<void>
-) {
+export const makeOutbox = Effect.fnUntraced(function* (storage: OutboxStorage, ways: Ways) {
+  const { changed } = ways
   const { add, entries, get, remove, settle } = makeEntries(storage)
-  const start = yield* makeWorkers(entries, storage, command, changed)
+  const start = yield* makeWorkers(entries, storage, ways)
+
+  /** Forgets a message, and ends what is under way for it. */
+  const drop = (entry: Entry) => Effect.andThen(Deferred.fail(entry.acknowledged, new NotFound({})), remove(entry))
 
   const send = (message: PendingMessage): Effect.Effect<Ack, SendError> =>
     Effect.gen(function* () {
       const known = get(message.conversationId, message.clientMessageId)
       // A new entry under a known key keeps its position, so that a message that failed goes out in order.
       const entry = known?.sending.status === "waiting" ? known : add(message)
-      yield* stored(() => storage.put(message), undefined)
+      yield* stored(() => storage.put(entry.sending.message), undefined)
       yield* changed
       yield* start(message.conversationId)
       return yield* Deferred.await(entry.acknowledged)
@@ -201,11 +241,14 @@ export const makeOutbox = Effect.fnUntraced(function* (
         return entry.sending.status === "failed" ? send(entry.sending.message) : Deferred.await(entry.acknowledged)
       }),
 
-    /** Forgets a message that failed or has not been sent yet. Repeating it does nothing. */
+    /**
+     * Forgets a message that failed or has not been sent yet, whose `send` then fails with `NotFound`. Repeating it does
+     * nothing.
+     */
     discard: (conversationId: ConversationId, clientMessageId: string) =>
       Effect.suspend(() => {
         const entry = get(conversationId, clientMessageId)
-        return entry === undefined ? Effect.void : Effect.andThen(remove(entry), changed)
+        return entry === undefined ? Effect.void : Effect.andThen(drop(entry), changed)
       }),
 
     /** Receives the event of the user's own message, which acknowledges the message too. */
@@ -223,7 +266,7 @@ export const makeOutbox = Effect.fnUntraced(function* (
     left: (conversationId: ConversationId) =>
       Effect.forEach(
         [...entries.values()].filter(({ sending }) => sending.message.conversationId === conversationId),
-        (entry) => Effect.andThen(remove(entry), Deferred.fail(entry.acknowledged, new NotFound({}))),
+        drop,
         { discard: true }
       )
   }

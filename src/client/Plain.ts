@@ -1,4 +1,5 @@
 import type { Brand } from "effect"
+import type * as Attachments from "../domain/Attachment.ts"
 import type * as Conversations from "../domain/Conversation.ts"
 import type { Ephemeral, Event } from "../domain/Event.ts"
 import type * as Messages from "../domain/Message.ts"
@@ -12,7 +13,7 @@ import type * as State from "./state/State.ts"
 export type Plain<T> =
   T extends Brand.Brand<string>
     ? string
-    : T extends Error
+    : T extends Error | Blob
       ? T
       : T extends ReadonlyMap<infer Key, infer Value>
         ? ReadonlyMap<Plain<Key>, Plain<Value>>
@@ -22,6 +23,8 @@ export type Plain<T> =
             ? { [Key in keyof T]: Plain<T[Key]> }
             : T
 
+/** An uploaded file. */
+export interface Attachment extends Plain<Attachments.Attachment> {}
 /** A message. */
 export interface Message extends Plain<Messages.Message> {}
 /** The structured content of a message to send. */

@@ -6,6 +6,7 @@ import type { Problem } from "../domain/Problem.ts"
 import { type Connection, globalWebSocket, type OpenSocket } from "./Connection.ts"
 import { Credentials } from "./Credentials.ts"
 import type { Refused } from "./Failures.ts"
+import { makeUpload } from "./files/Uploads.ts"
 import { type Ask, type CommandError, makeAsk } from "./Operations.ts"
 import { makeOutbox, noStorage, type OutboxStorage, type SendError } from "./Outbox.ts"
 import { makePages } from "./Pages.ts"
@@ -62,7 +63,7 @@ export class Realtime extends Context.Service<
      * as `send` does; fails with `NotFound` for an unknown message.
      */
     readonly retry: (conversationId: ConversationId, clientMessageId: string) => Effect.Effect<Ack, SendError>
-    /** Forgets a message that failed. Repeating it does nothing. */
+    /** Forgets a message that failed or was not sent yet, and ends its upload. Repeating it does nothing. */
     readonly discard: (conversationId: ConversationId, clientMessageId: string) => Effect.Effect<void>
     /** From now on the state has the newest page of the history. Repeating it does nothing. */
     readonly open: (conversationId: ConversationId) => Effect.Effect<void, Problem | Refused>
@@ -153,7 +154,6 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
   const scope = yield* Effect.scope
 
   const update: Update = (change) => SubscriptionRef.update(state, (now) => ({ ...now, ...change }))
-
   const { keeper, outbox: storage } = yield* makeStorages(options, me, store)
   const publish: Effect.Effect<void> = Effect.suspend(() => {
     const { conversations } = store
@@ -162,7 +162,8 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
   })
 
   const ask = makeAsk(command)
-  const outbox = yield* makeOutbox(storage, command, publish)
+  const upload = makeUpload(options.url, credentials, current.connected)
+  const outbox = yield* makeOutbox(storage, { command, upload, changed: publish })
   const presences = makePresences(state, command)
   const route = makeRouting(me, outbox, presences)
   const pages = yield* makePages(store, changes, { ask, connected: current.connected, publish })

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, layer } from "@effect/vitest"
@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import { Conversations } from "../../src/services/conversations/Conversations.ts"
 import { Invites } from "../../src/services/conversations/Invites.ts"
 import { TestService } from "../../src/testing/TestService.ts"
+import { png } from "../support/Files.ts"
 import { longTestTimeout } from "../support/TimeLimits.ts"
 
 const main = new URL("../../src/cli/main.ts", import.meta.url).pathname
@@ -96,6 +97,33 @@ layer(TestService.layer(), { excludeTestServices: true })("the command line", (i
       const wrong = yield* bob.run("history", id, "--limit", "many")
       assert.strictEqual(wrong.code, 1)
       assert.match(wrong.error, /^chat-service: .*limit.* \(chat-service history --help\)\n$/)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("sends files with a message, and saves them", () =>
+    Effect.gen(function* () {
+      const { home, passwordFile, run } = yield* terminal
+      yield* run("register", "--password-file", passwordFile, "fred", "fred@example.com")
+      const photo = join(home, "a photo.png")
+      writeFileSync(photo, png)
+      const note = join(home, "note.txt")
+      writeFileSync(note, "a note")
+      const sent = yield* run("send", "@fred", "two files", "--attach", photo, "--attach", note)
+      assert.deepStrictEqual([sent.code, sent.error], [0, ""])
+      assert.strictEqual((yield* run("send", "@fred", "--attach", photo)).code, 0)
+      const [, id = ""] =
+        /\[a photo\.png ([0-9a-f-]{36})\] \[note\.txt [0-9a-f-]{36}\]\n/.exec((yield* run("history", "@fred")).out) ??
+        []
+      const saved = join(home, "saved.png")
+      const got = yield* run("get", id, saved)
+      assert.deepStrictEqual([got.code, got.error, got.out], [0, "", `${saved}\n`])
+      assert.deepStrictEqual(readFileSync(saved), png)
+      const again = yield* run("get", id, saved)
+      assert.strictEqual(again.code, 1)
+      assert.match(again.error, /^chat-service: cannot write .*saved\.png: .*\n$/)
+      const missing = yield* run("send", "@fred", "--attach", join(home, "nothing"))
+      assert.strictEqual(missing.code, 1)
+      assert.match(missing.error, /^chat-service: cannot read .*nothing\n$/)
     }).pipe(Effect.scoped)
   )
 

@@ -4,7 +4,7 @@ import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { Chat, type Tokens } from "../../src/client/Client.ts"
+import { Chat, type Message, type Tokens } from "../../src/client/Client.ts"
 import { TestService } from "../../src/testing/TestService.ts"
 import { bundle } from "../support/Bundle.ts"
 
@@ -27,8 +27,8 @@ const hand = (url: string, login: string) => `<script type="module">
 </script>`
 
 /**
- * A page that is loaded three times. Online, it opens a conversation. Offline, it shows what it had and writes. Online
- * again, it says what it had offline, and how many sockets it has together with a second page of the origin. It closes
+ * A page that is loaded three times. Online, it opens a conversation. Offline, it shows what it had and writes, also with a
+ * file. Online again, it says what it had offline, and how many sockets it has together with a second page of the origin. It closes
  * its client before it goes, since a browser need not finish what a page stores while it is unloaded.
  */
 const stored = (options: { readonly url: string; readonly tokens: Tokens; readonly id: string }) => `<!doctype html>
@@ -52,7 +52,9 @@ const stored = (options: { readonly url: string; readonly tokens: Tokens; readon
     location.search = "?offline"
   } else if (step === "?offline") {
     await until(() => bodies().length > 0)
-    for (const body of ["offline I had: " + bodies(), "two", "three"]) conversation.send(body).catch(() => {})
+    const attachments = [new File(["a note"], "note.txt")]
+    conversation.send("offline I had: " + bodies(), { attachments }).catch(() => {})
+    for (const body of ["two", "three"]) conversation.send(body).catch(() => {})
     await until(() => chat.state.sending.length === 3)
     await chat.close()
     location.search = "?online"
@@ -144,13 +146,18 @@ describe("the client in Chromium", () => {
     await ann.send(id, "Hello browser")
     page = stored({ url: service.url, tokens, id })
     browse()
-    const bodies = await new Promise<ReadonlyArray<string>>((resolve) => {
+    const messages = await new Promise<ReadonlyArray<Message>>((resolve) => {
       ann.subscribe(({ conversations }) => {
         const messages = conversations.get(id)?.messages ?? []
-        if (messages.some(({ body }) => body.startsWith("sockets"))) resolve(messages.map(({ body }) => body))
+        if (messages.some(({ body }) => body.startsWith("sockets"))) resolve(messages)
       })
     })
     const before = ["Hello browser", "offline I had: Hello browser", "two", "three"]
-    assert.deepStrictEqual(bodies, [...before, `sockets: 1, pages: ${before}`])
+    assert.deepStrictEqual(
+      messages.map(({ body }) => body),
+      [...before, `sockets: 1, pages: ${before}`]
+    )
+    const files = messages.map(({ attachments }) => attachments.map(({ name, size }) => [name, size]))
+    assert.deepStrictEqual(files, [[], [["note.txt", 6]], [], [], []])
   })
 })

@@ -6,6 +6,7 @@ import type { Presence } from "../../domain/Presence.ts"
 import type { Problem } from "../../domain/Problem.ts"
 import type { Me } from "../../domain/User.ts"
 import type { Refused } from "../Failures.ts"
+import type { PendingFile, UploadProgress } from "../files/LocalFile.ts"
 
 /** The state of the connection. `waiting` is the pause before the next attempt; `closed` is final. */
 export type ConnectionState =
@@ -39,7 +40,8 @@ export interface PendingMessage {
   readonly body: string
   readonly replyTo?: MessageId | null
   readonly threadRoot?: MessageId | null
-  readonly attachments?: ReadonlyArray<string>
+  /** The ids of uploaded files, and files that are uploaded before the message is sent. */
+  readonly attachments?: ReadonlyArray<string | PendingFile>
   readonly type?: MessageType
   readonly payload?: typeof NewPayload.Encoded
 }
@@ -52,6 +54,8 @@ export interface Sending {
   readonly message: PendingMessage
   readonly status: "waiting" | "sent" | "failed"
   readonly problem: Problem | null
+  /** How much of the files of the message was sent; null unless they are being uploaded. */
+  readonly uploaded: UploadProgress | null
 }
 
 /** Everything that a user interface shows. Each change makes a new object that shares the unchanged parts. */

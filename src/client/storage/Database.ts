@@ -8,7 +8,7 @@ export interface DatabaseChanges {
 
 /**
  * Where a client keeps its state and its unsent messages, so that they outlive the page or the process: ordered keys with
- * values of plain JSON. `indexedDatabase` is one for browsers. Clients with databases of one name share them.
+ * values of plain JSON in which a message that waits may have files, each a `Blob`. `indexedDatabase` is one for browsers. Clients with databases of one name share them.
  */
 export interface Database {
   /** Names what is stored, among all databases of the origin or the machine. */
@@ -21,13 +21,15 @@ export interface Database {
 
 /** A database in memory, for tests and for programs that need nothing more. */
 export const memoryDatabase = (name: string = crypto.randomUUID()): Database => {
-  const entries = new Map<string, string>()
+  const entries = new Map<string, unknown>()
   return {
     name,
     read: async (prefix) =>
-      [...entries].filter(([key]) => key.startsWith(prefix)).map(([key, value]) => [key, JSON.parse(value)] as const),
+      [...entries]
+        .filter(([key]) => key.startsWith(prefix))
+        .map(([key, value]) => [key, structuredClone(value)] as const),
     write: async ({ put, remove }) => {
-      const encoded = put.map(([key, value]) => [key, JSON.stringify(value)] as const)
+      const encoded = put.map(([key, value]) => [key, structuredClone(value)] as const)
       for (const key of remove) entries.delete(key)
       for (const [key, value] of encoded) entries.set(key, value)
     }

@@ -30,6 +30,13 @@ export const SavedSession = Schema.toCodecJson(
 )
 export type SavedSession = typeof SavedSession.Type
 
+/** A file of a message, which a database keeps as it is. */
+const SavedFile = Schema.Struct({
+  name: Schema.String,
+  content: Schema.declare((content): content is Blob => content instanceof Blob),
+  attachment: Schema.optionalKey(Schema.Struct({ id: Schema.String, contentType: Schema.String }))
+})
+
 /** A message that is not acknowledged yet. `order` grows with each message that is written. */
 export const SavedMessage = Schema.Struct({
   order: Schema.Int,
@@ -40,7 +47,7 @@ export const SavedMessage = Schema.Struct({
     body: Schema.String,
     replyTo: Schema.optionalKey(Schema.NullOr(MessageId)),
     threadRoot: Schema.optionalKey(Schema.NullOr(MessageId)),
-    attachments: Schema.optionalKey(Schema.Array(Schema.String)),
+    attachments: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, SavedFile]))),
     type: Schema.optionalKey(MessageType),
     payload: Schema.optionalKey(Schema.toEncoded(NewPayload))
   })

@@ -1,0 +1,37 @@
+/** A file of this device: a `File` or a `Blob`, or its name and content. Node opens one with `openAsBlob` of `node:fs`. */
+export type FileSource = Blob | { readonly name: string; readonly bytes: Blob | Uint8Array }
+
+/** A file of which only a stream is there. All of it is read before it is uploaded. */
+export interface StreamSource {
+  readonly name: string
+  readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>
+}
+
+/** A file that belongs to a message and is uploaded before it. `attachment` is there once the service has it. */
+export interface PendingFile {
+  readonly name: string
+  readonly content: Blob
+  readonly attachment?: { readonly id: string; readonly contentType: string }
+}
+
+/** How much of an upload was sent, in bytes. */
+export interface UploadProgress {
+  readonly sent: number
+  readonly size: number
+}
+
+/** The name of a `File`; a plain `Blob` has none. */
+const nameOf = (blob: Blob) => ("name" in blob && typeof blob.name === "string" ? blob.name : "file")
+
+/** Makes the form in which the client keeps and uploads a file. */
+export const pendingFile = (source: FileSource): PendingFile => {
+  if (source instanceof Blob) return { name: nameOf(source), content: source }
+  const { bytes, name } = source
+  return { name, content: bytes instanceof Blob ? bytes : new Blob([Uint8Array.from(bytes)]) }
+}
+
+/** Does the same for a file that may have to be read from a stream first. */
+export const readFile = async (source: FileSource | StreamSource): Promise<PendingFile> =>
+  "stream" in source && !(source instanceof Blob)
+    ? { name: source.name, content: await new Response(source.stream).blob() }
+    : pendingFile(source)
