@@ -55,10 +55,12 @@ BEGIN
     jsonb_build_object('endedSessions', cardinality(ended)));
 END $$;
 
--- Ends all sessions of a user, who may log in again.
+-- Ends all sessions of a user, who may log in again, and revokes the tokens of a bot.
 CREATE OR REPLACE FUNCTION end_account_sessions(
   p_user_id uuid, p_actor text, p_at timestamptz, OUT outcome text, OUT ended uuid[]
 ) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  revoked int;
 BEGIN
   ended := '{}';
   PERFORM FROM users u WHERE u.id = p_user_id AND u.deleted_at IS NULL FOR NO KEY UPDATE;
@@ -67,8 +69,11 @@ BEGIN
     RETURN;
   END IF;
   ended := end_sessions(p_user_id, p_at);
-  outcome := CASE cardinality(ended) WHEN 0 THEN 'unchanged' ELSE 'changed' END;
+  DELETE FROM service_tokens t WHERE t.bot_id = p_user_id;
+  GET DIAGNOSTICS revoked = ROW_COUNT;
+  outcome := CASE cardinality(ended) + revoked WHEN 0 THEN 'unchanged' ELSE 'changed' END;
   IF outcome <> 'changed' THEN RETURN; END IF;
   PERFORM add_audit(p_actor, 'admin.endSessions', 'user', p_user_id::text,
-    jsonb_build_object('endedSessions', cardinality(ended)));
+    jsonb_build_object('endedSessions', cardinality(ended))
+      || CASE revoked WHEN 0 THEN '{}' ELSE jsonb_build_object('revokedTokens', revoked) END);
 END $$;

@@ -66,6 +66,7 @@ BEGIN
     WHERE u.id = p_user_id;
   ended := end_sessions(p_user_id, p_at);
   UPDATE sessions s SET user_agent = '', ip = '' WHERE s.user_id = p_user_id;
+  DELETE FROM service_tokens t WHERE t.bot_id = p_user_id;
   DELETE FROM blocks b WHERE b.user_id = p_user_id;
   DELETE FROM stars s WHERE s.user_id = p_user_id;
   DELETE FROM password_resets r WHERE r.user_id = p_user_id;

@@ -1,8 +1,8 @@
 -- The users of the application that the service belongs to.
 
 -- Makes or changes users, in the order of their subjects, so that two calls cannot wait for each other. An object of
--- p_users has subject, id and usernames as for provision_user, and of displayName, searchName, avatarUrl and email those
--- that are given. Each user who is made or changed has a line in the audit log. Outcomes: those of provision_user.
+-- p_users has subject, id and usernames as for provision_user, the kind of a new user, and of displayName, searchName,
+-- avatarUrl and email those that are given. Each user who is made or changed has a line in the audit log. Outcomes: those of provision_user.
 CREATE OR REPLACE FUNCTION upsert_external_users(p_issuer text, p_users jsonb, p_actor text, p_at timestamptz)
 RETURNS TABLE (place int, outcome text, user_id uuid) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
@@ -17,7 +17,9 @@ BEGIN
       FROM provision_user(p_issuer, wanted ->> 'subject', (wanted ->> 'id')::uuid,
         ARRAY(SELECT jsonb_array_elements_text(wanted -> 'usernames')), wanted ->> 'displayName',
         wanted ->> 'searchName', wanted ->> 'avatarUrl', wanted ->> 'email', p_at, p_at, true, false) p;
-    IF outcome = 'unchanged' THEN
+    IF outcome = 'created' THEN
+      UPDATE users u SET kind = wanted ->> 'kind' WHERE u.id = upsert_external_users.user_id AND u.kind <> wanted ->> 'kind';
+    ELSIF outcome = 'unchanged' THEN
       UPDATE users u SET display_name = COALESCE(wanted ->> 'displayName', u.display_name),
           search_name = COALESCE(wanted ->> 'searchName', u.search_name),
           avatar_url = CASE WHEN wanted ? 'avatarUrl' THEN wanted ->> 'avatarUrl' ELSE u.avatar_url END,

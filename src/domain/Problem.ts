@@ -69,6 +69,7 @@ const ConflictCode = Schema.Literals([
   "too-many-reactions",
   "too-many-edits",
   "not-a-group",
+  "not-a-bot",
   "group-full",
   "last-owner",
   "idempotency-key-reused",

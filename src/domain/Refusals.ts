@@ -42,6 +42,8 @@ export const storageFull = new Conflict({
 
 /** The user does not exist, or the account is deleted. */
 export const noUser = new NotFound({ detail: "There is no such user" })
+/** Only bots have tokens of their own. */
+export const notABot = new Conflict({ code: "not-a-bot", detail: "This user is a person, not a bot" })
 /** The user is not a member of the conversation. */
 export const noMember = new NotFound({ detail: "There is no such member" })
 

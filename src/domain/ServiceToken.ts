@@ -1,5 +1,5 @@
 import { Schema } from "effect"
-import { ServiceTokenId } from "./Ids.ts"
+import { ServiceTokenId, UserId } from "./Ids.ts"
 import { Name } from "./Text.ts"
 import { Timestamp } from "./Time.ts"
 
@@ -10,11 +10,15 @@ import { Timestamp } from "./Time.ts"
 export const ServiceScope = Schema.Literals(["act-as", "users", "conversations", "admin", "audit", "tokens"])
 export type ServiceScope = typeof ServiceScope.Type
 
-/** A service token as it is listed; nobody can read the token itself again. `createdBy` is an actor of the audit log. */
+/**
+ * A service token as it is listed; nobody can read the token itself again. `createdBy` is an actor of the audit log. The token
+ * of a bot has no scopes.
+ */
 export const ServiceToken = Schema.Struct({
   id: ServiceTokenId,
   name: Schema.String,
   scopes: Schema.Array(Schema.String),
+  botId: Schema.NullOr(UserId).annotate({ description: "The bot that signs in with the token" }),
   createdAt: Timestamp,
   createdBy: Schema.String,
   expiresAt: Schema.NullOr(Timestamp),
@@ -25,13 +29,19 @@ export type ServiceToken = typeof ServiceToken.Type
 /** The longest lifetime of a service token that expires: ten years, in seconds. */
 export const longestServiceToken = 10 * 366 * 24 * 3600
 
-/** A service token to make. One without `expiresInSeconds` is valid until it is revoked. */
-export const NewServiceToken = Schema.Struct({
+/** The token of a bot to make. One without `expiresInSeconds` is valid until it is revoked. */
+export const NewBotToken = Schema.Struct({
   name: Name.check(Schema.isMaxLength(100)),
-  scopes: Schema.Array(ServiceScope).check(Schema.isMinLength(1), Schema.isMaxLength(10)),
   expiresInSeconds: Schema.optionalKey(
     Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: longestServiceToken })))
   )
+}).annotate({ identifier: "NewBotToken" })
+export type NewBotToken = typeof NewBotToken.Type
+
+/** A service token to make. One without `expiresInSeconds` is valid until it is revoked. */
+export const NewServiceToken = Schema.Struct({
+  ...NewBotToken.fields,
+  scopes: Schema.Array(ServiceScope).check(Schema.isMinLength(1), Schema.isMaxLength(10))
 }).annotate({ identifier: "NewServiceToken" })
 export type NewServiceToken = typeof NewServiceToken.Type
 
@@ -46,4 +56,9 @@ export interface ServicePrincipal {
   readonly tokenId: ServiceTokenId
   readonly scopes: ReadonlyArray<string>
   readonly expiresAt: number | null
+}
+
+/** A bot, as its token identifies it. */
+export interface BotPrincipal extends Pick<ServicePrincipal, "tokenId" | "expiresAt"> {
+  readonly botId: UserId
 }

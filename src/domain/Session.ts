@@ -77,9 +77,15 @@ export interface Principal {
   /** The session. For a program that acts as the user it stands for the two of them, and is no session that is stored. */
   readonly sessionId: SessionId
   readonly expiresAt: number
-  /** The service token of the program that acts as the user. */
+  /** The service token of the program that acts as the user, or the token of a bot. */
   readonly serviceTokenId?: ServiceTokenId
+  /** Whether the user is a bot that came with a token of its own. */
+  readonly isBot?: true
 }
+
+/** The service token of the program that makes a call in the name of somebody else; undefined for the users themselves. */
+export const programOf = ({ isBot, serviceTokenId }: Principal): ServiceTokenId | undefined =>
+  isBot ? undefined : serviceTokenId
 
 /** A public key for access tokens, as a JSON Web Key (RFC 7517, RFC 8037). */
 export const PublicKey = Schema.Struct({

@@ -4,13 +4,18 @@ import { Name, Password, Text } from "./Text.ts"
 import { Timestamp } from "./Time.ts"
 import { Url } from "./Url.ts"
 
+/** What a user is: a person with an account, or a program. */
+export const UserKind = Schema.Literals(["person", "bot"])
+export type UserKind = typeof UserKind.Type
+
 /** The public profile of a user. */
 export const User = Schema.Struct({
   id: UserId,
   username: Schema.String,
   displayName: Schema.String,
   avatarUrl: Schema.NullOr(Schema.String),
-  createdAt: Timestamp
+  createdAt: Timestamp,
+  kind: Schema.optionalKey(UserKind).annotate({ description: "Absent for a person" })
 }).annotate({ identifier: "User" })
 export type User = typeof User.Type
 

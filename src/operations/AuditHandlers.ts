@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import { toPage } from "../domain/Page.ts"
-import type { Principal } from "../domain/Session.ts"
+import { type Principal, programOf } from "../domain/Session.ts"
 import { Audit } from "../services/admin/Audit.ts"
 import { Settings } from "../services/platform/Settings.ts"
 import { Audit as Declared } from "./Audit.ts"
@@ -14,10 +14,12 @@ import { reads } from "./Operations.ts"
 export const makeActing = Effect.map(
   Audit,
   (audit) =>
-    <A, E, R>(principal: Principal, name: string, data: unknown, call: Effect.Effect<A, E, R>) =>
-      principal.serviceTokenId === undefined || reads.has(name)
+    <A, E, R>(principal: Principal, name: string, data: unknown, call: Effect.Effect<A, E, R>) => {
+      const program = programOf(principal)
+      return program === undefined || reads.has(name)
         ? call
-        : Effect.andThen(audit.acting(principal.serviceTokenId, principal.userId, name, data), call)
+        : Effect.andThen(audit.acting(program, principal.userId, name, data), call)
+    }
 )
 
 /** Serves the operations of `Audit`. */

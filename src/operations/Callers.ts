@@ -36,12 +36,12 @@ export const asUser =
     Effect.flatMap(CurrentPrincipal, ({ userId }) => handle(userId, payload))
 
 const onlyThemselves = new Forbidden({
-  detail: "Only the users themselves may do this, not a program that acts as them"
+  detail: "Only the users themselves may do this, not a program that acts as them, and no bot"
 })
 
 /**
  * Makes a handler that gets the principal, for the few operations that concern the user's password and sessions. No
- * program may ask for them in the name of a user.
+ * program may ask for them in the name of a user, and bots have neither.
  */
 export const asPrincipal =
   <Payload, A, E>(handle: (principal: Principal, payload: Payload) => Effect.Effect<A, E>) =>

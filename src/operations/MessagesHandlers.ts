@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import { limitOf, toPage } from "../domain/Page.ts"
+import { programOf } from "../domain/Session.ts"
 import { MessageChanges } from "../services/messages/MessageChanges.ts"
 import { Messages } from "../services/messages/Messages.ts"
 import { Shedding } from "../services/platform/load/Shedding.ts"
@@ -18,8 +19,8 @@ export const layer = Declared.rpcs.toLayer(
     const takesSends = (yield* Shedding).check("sends")
     return Declared.rpcs.of({
       "message.send": ({ conversationId, ...message }) =>
-        Effect.flatMap(CurrentPrincipal, ({ serviceTokenId, userId }) =>
-          Effect.andThen(takesSends, messages.post(userId, conversationId, message, serviceTokenId !== undefined))
+        Effect.flatMap(CurrentPrincipal, (me) =>
+          Effect.andThen(takesSends, messages.post(me.userId, conversationId, message, programOf(me) !== undefined))
         ),
       "message.list": asReader(
         (userId, { conversationId, limit, ...place }) =>

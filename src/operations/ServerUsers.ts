@@ -1,7 +1,8 @@
 import { Schema } from "effect"
 import { ExternalId } from "../domain/ExternalId.ts"
-import { Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { NewServerUsers, NewUserToken, ServerProfile, ServerUser, UserToken } from "../domain/ServerUser.ts"
+import { CreatedServiceToken, NewBotToken } from "../domain/ServiceToken.ts"
 import { feature, operation } from "./Operation.ts"
 
 const user = { externalId: ExternalId }
@@ -60,6 +61,18 @@ export const ServerUsers = feature(
     description:
       "For applications that sign no tokens themselves: hand the token to the client of the user. It is a session of its own, which ends with the token. 403 `account-disabled` for a disabled account."
   }),
+  operation("server.createBotToken", {
+    http: "POST /v1/server/users/:externalId/bot-tokens",
+    params: user,
+    payload: NewBotToken,
+    success: CreatedServiceToken,
+    status: 201,
+    problems: [InvalidRequest, NotFound, Conflict, Unavailable],
+    scope: "users",
+    summary: "Make a token for a bot",
+    description:
+      "The bot signs in with `token` as users do with their access tokens; it is in this answer only. It ends when it expires, with `token.revoke`, with `server.revokeUser` and with the bot. 409 `not-a-bot` for a person."
+  }),
   operation("server.revokeUser", {
     http: "POST /v1/server/users/:externalId/revoke",
     params: user,
@@ -67,6 +80,6 @@ export const ServerUsers = feature(
     scope: "users",
     summary: "Sign a user out everywhere",
     description:
-      "Ends all sessions of the user within a second on every node, and refuses tokens of an issuer from before. The user may get new ones."
+      "Ends all sessions of the user within a second on every node, and refuses tokens of an issuer from before. The tokens of a bot end too. The user may get new ones."
   })
 )

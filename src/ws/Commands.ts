@@ -4,7 +4,7 @@ import { ConversationId } from "../domain/Ids.ts"
 import { NewMessage } from "../domain/Message.ts"
 import { type InvalidRequest, invalid, invalidData, type Problem, type Unavailable } from "../domain/Problem.ts"
 import { type SocketCommands, socketCommands } from "../domain/Protocol.ts"
-import type { Principal } from "../domain/Session.ts"
+import { type Principal, programOf } from "../domain/Session.ts"
 import { CurrentPrincipal, WrittenAsIs } from "../operations/Callers.ts"
 import { callOf } from "../operations/Calls.ts"
 import { isVoid } from "../operations/Operation.ts"
@@ -72,8 +72,8 @@ const send =
       // Attachments are looked up before the append, so that a later send would overtake.
       kind: message.success.attachments?.length ? "other" : "send",
       data: message.success,
-      run: ({ serviceTokenId, userId }) =>
-        Effect.andThen(accepted, messages.send(userId, conversationId, message.success, serviceTokenId !== undefined))
+      run: (me) =>
+        Effect.andThen(accepted, messages.send(me.userId, conversationId, message.success, programOf(me) !== undefined))
     })
   }
 

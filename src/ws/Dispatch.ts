@@ -4,7 +4,7 @@ import { deeperThan, parseJson, withoutByteOrderMark } from "../domain/Json.ts"
 import { invalid, invalidData, type Problem } from "../domain/Problem.ts"
 import { CloseCode, Command, CommandId } from "../domain/Protocol.ts"
 import { tooManyAtOnce } from "../domain/Refusals.ts"
-import type { Principal } from "../domain/Session.ts"
+import { type Principal, programOf } from "../domain/Session.ts"
 import { makeActing } from "../operations/AuditHandlers.ts"
 import { Shedding } from "../services/platform/load/Shedding.ts"
 import { monotonicMillis } from "../services/platform/Monotonic.ts"
@@ -40,8 +40,8 @@ const mayEndSession: ReadonlySet<string> = new Set(["auth.logout", "session.end"
 const tooManyBefore = tooManyAtOnce("Too many before hello")
 
 /** What the audit log is told of the data of a command, if it is about programs: nothing that was not decoded. */
-const audited = ({ serviceTokenId }: Principal, { conversationId, data }: DecodedCommand) =>
-  serviceTokenId === undefined ? undefined : { ...data, conversationId }
+const audited = (principal: Principal, { conversationId, data }: DecodedCommand) =>
+  programOf(principal) === undefined ? undefined : { ...data, conversationId }
 
 /** Makes the function that takes one command of a connection, runs it in its turn and answers it. */
 const makeCommand = Effect.fnUntraced(function* (handshake: Handshake, metrics: SocketMetrics) {

@@ -1,7 +1,7 @@
 import { Clock, Effect, Option, Predicate, Schema, Scope } from "effect"
 import { invalid, invalidData, type Problem, Unauthenticated } from "../domain/Problem.ts"
 import { CloseCode, type Command, Hello, socketCommands, type Welcome } from "../domain/Protocol.ts"
-import type { Principal } from "../domain/Session.ts"
+import { type Principal, programOf } from "../domain/Session.ts"
 import type { Me } from "../domain/User.ts"
 import { CatchUp } from "../realtime/CatchUp.ts"
 import { Frame } from "../realtime/Frame.ts"
@@ -186,7 +186,7 @@ export const makeHandshake = Effect.fnUntraced(function* (counts: SocketCounts, 
 
   const renew = Effect.fnUntraced(function* (connection: Connection, data: unknown) {
     const { token } = yield* Effect.mapError(decodeToken(data), invalidData)
-    const actAs = connection.principal?.serviceTokenId && connection.userId
+    const actAs = connection.principal && programOf(connection.principal) ? connection.userId : undefined
     const principal = yield* principals.authenticate(token, actAs)
     if (principal.userId !== connection.userId) return yield* invalid("token", "must be one of the same user")
     connection.renew(principal)

@@ -1,18 +1,28 @@
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { api, connect } from "../support/Client.ts"
 import { dataDirectory, startNode } from "../support/Node.ts"
 import { longTestTimeout } from "../support/TimeLimits.ts"
 
-/** Runs a command of an operator, and gives what it prints. */
-const run = (dataDir: string, ...args: ReadonlyArray<string>) => {
-  const { status, stderr, stdout } = spawnSync(process.execPath, ["src/main.ts", "--data-dir", dataDir, ...args], {
-    encoding: "utf8",
-    env: { PATH: process.env.PATH }
-  })
-  return { status, stderr, stdout: stdout.trim() }
-}
+/**
+ * Runs a command of an operator, and gives what it prints. This process goes on meanwhile, so that it sees when the node
+ * closes a connection that nobody has used for a while.
+ */
+const run = (dataDir: string, ...args: ReadonlyArray<string>) =>
+  Effect.promise(
+    () =>
+      new Promise<{ status: number | null; stderr: string; stdout: string }>((resolve, reject) => {
+        const child = spawn(process.execPath, ["src/main.ts", "--data-dir", dataDir, ...args], {
+          env: { PATH: process.env.PATH }
+        })
+        let [stderr, stdout] = ["", ""]
+        child.stderr.on("data", (data) => (stderr += String(data)))
+        child.stdout.on("data", (data) => (stdout += String(data)))
+        child.on("error", reject)
+        child.on("close", (status) => resolve({ status, stderr, stdout: stdout.trim() }))
+      })
+  )
 
 describe("the commands of operators", () => {
   it.live(
@@ -20,43 +30,51 @@ describe("the commands of operators", () => {
     () =>
       Effect.gen(function* () {
         const dataDir = yield* dataDirectory
-        const first = run(dataDir, "token", "create", "--scope", "audit", "--name", "before")
+        const first = yield* run(dataDir, "token", "create", "--scope", "audit", "--name", "before")
         assert.deepStrictEqual([first.status, first.stdout.slice(0, 4)], [0, "cst_"])
         const node = yield* startNode({ "data.dir": dataDir })
         const statusWith = (token: string) =>
           Effect.map(api(node.url).ask("GET", "/v1/server/audit", { token }), ({ status }) => status)
         assert.strictEqual(yield* statusWith(first.stdout), 200)
 
-        const second = run(dataDir, "token", "create", "--scope", "audit", "--expires", "1 hour")
+        const second = yield* run(dataDir, "token", "create", "--scope", "audit", "--expires", "1 hour")
         assert.strictEqual(second.stderr.split("\n").length, 2)
         assert.strictEqual(yield* statusWith(second.stdout), 200)
-        const [newest = "", oldest = ""] = run(dataDir, "token", "list").stdout.split("\n")
+        const [newest = "", oldest = ""] = (yield* run(dataDir, "token", "list")).stdout.split("\n")
         assert.deepInclude(JSON.parse(oldest), { name: "before", scopes: ["audit"] })
         const { id } = JSON.parse(newest)
-        assert.strictEqual(run(dataDir, "token", "revoke", id).status, 0)
+        assert.strictEqual((yield* run(dataDir, "token", "revoke", id)).status, 0)
         assert.strictEqual(yield* statusWith(second.stdout), 401)
-        assert.deepStrictEqual(run(dataDir, "token", "revoke", id), {
+        assert.deepStrictEqual(yield* run(dataDir, "token", "revoke", id), {
           status: 1,
           stdout: "",
           stderr: "chat-service: There is no such service token\n"
         })
 
+        const bot = yield* run(dataDir, "token", "bot", "weather", "--display-name", "Weather")
+        assert.deepStrictEqual([bot.status, bot.stdout.slice(0, 4)], [0, "cbt_"])
+        const again = yield* run(dataDir, "token", "bot", "weather")
+        for (const token of [bot.stdout, again.stdout]) {
+          const { body } = yield* api(node.url).ask("GET", "/v1/users/me", { token })
+          assert.deepInclude(body, { username: "weather", displayName: "Weather", kind: "bot" })
+        }
+
         const user = yield* api(node.url).register("ann")
-        const found = run(dataDir, "admin", "accounts", "--query", user.username).stdout
+        const found = (yield* run(dataDir, "admin", "accounts", "--query", user.username)).stdout
         assert.strictEqual(JSON.parse(found).id, user.id)
-        const exported = run(dataDir, "admin", "export", user.id).stdout.split("\n")
+        const exported = (yield* run(dataDir, "admin", "export", user.id)).stdout.split("\n")
         assert.deepStrictEqual(
           exported.map((line) => JSON.parse(line).kind),
           ["profile", "session", "end"]
         )
         const client = yield* connect(node.url)
         yield* client.ready(user.token)
-        assert.strictEqual(run(dataDir, "admin", "disable", user.id).status, 0)
+        assert.strictEqual((yield* run(dataDir, "admin", "disable", user.id)).status, 0)
         assert.strictEqual((yield* client.closed).code, 4504)
         const login = { login: user.username, password: user.password }
         assert.strictEqual((yield* api(node.url).ask("POST", "/v1/auth/login", { json: login })).status, 403)
 
-        assert.deepStrictEqual(JSON.parse(run(dataDir, "admin", "registration", "closed").stdout), {
+        assert.deepStrictEqual(JSON.parse((yield* run(dataDir, "admin", "registration", "closed")).stdout), {
           mode: "closed",
           chosen: true
         })
@@ -64,9 +82,12 @@ describe("the commands of operators", () => {
         const bob = { email: "bob@example.com", username: "bob", displayName: "Bob", password }
         const refused = yield* api(node.url).ask("POST", "/v1/auth/register", { json: bob })
         assert.strictEqual(refused.status, 403)
-        assert.strictEqual(run(dataDir, "admin", "registration", "default").stdout, '{"mode":"open","chosen":false}')
+        assert.strictEqual(
+          (yield* run(dataDir, "admin", "registration", "default")).stdout,
+          '{"mode":"open","chosen":false}'
+        )
 
-        const lines = run(dataDir, "admin", "audit", "--most", "4").stdout.split("\n")
+        const lines = (yield* run(dataDir, "admin", "audit", "--most", "4")).stdout.split("\n")
         assert.deepStrictEqual(
           lines.map((line) => JSON.parse(line).act),
           ["admin.setRegistration", "admin.setRegistration", "admin.disable", "admin.exportAccount"]

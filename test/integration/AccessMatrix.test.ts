@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import { ExternalId } from "../../src/domain/ExternalId.ts"
 import { ServiceScope } from "../../src/domain/ServiceToken.ts"
 import { AllOperations, Operations } from "../../src/operations/Operations.ts"
+import { ServerUsers } from "../../src/services/admin/ServerUsers.ts"
 import { ServiceTokens } from "../../src/services/admin/ServiceTokens.ts"
 import { type Account, api, type Client, connect } from "../support/Client.ts"
 import { uploadTo } from "../support/Files.ts"
@@ -219,6 +221,7 @@ const operators: Readonly<
   "server.getUser": { scope: "users", verdict: "not-found", data: { externalId: "nobody" } },
   "server.deleteUser": { scope: "users", verdict: "not-found", data: { externalId: "nobody" } },
   "server.createToken": { scope: "users", verdict: "not-found", data: { externalId: "nobody", expiresInSeconds: 60 } },
+  "server.createBotToken": { scope: "users", verdict: "not-found", data: { externalId: "nobody", name: "bot" } },
   "server.revokeUser": { scope: "users", verdict: "not-found", data: { externalId: "nobody" } },
   "admin.registration": { scope: "admin", verdict: "ok" },
   "admin.setRegistration": { scope: "admin", verdict: "ok", data: { mode: null } },
@@ -319,6 +322,36 @@ const spoils = new Set([
   "message.hide"
 ])
 
+/**
+ * Asks for every operation over every transport as the member of the company who has no session: what concerns password and
+ * sessions is forbidden, and everything else is as for members.
+ */
+const asMember = Effect.fnUntraced(function* (
+  company: Effect.Success<typeof cast>,
+  client: Client,
+  token: string,
+  actAs?: string
+) {
+  const { url } = yield* Service
+  let stage = yield* stageOf(company)
+  for (const name of Operations.requests.keys()) {
+    const [word] = name.split(".")
+    const themselves = word === "session" || name in ending
+    const expected = themselves ? "forbidden" : (rows[name]?.may.member ?? assert.fail(name))
+    const data = () => ending[name] ?? rows[name]?.data?.(stage) ?? {}
+    for (const ask of [
+      // The one DELETE with a body, which this file cannot ask for over HTTP.
+      ...(name === "user.delete" ? [] : [() => overHttp(url, name, data(), token, actAs)]),
+      () => overRpc(url, name, data(), token, actAs),
+      () => overSocket(client, name, data())
+    ]) {
+      const answer = yield* ask()
+      if (answer !== undefined) assert.strictEqual(verdictOf(answer), expected, name)
+      if (spoils.has(name)) stage = yield* stageOf(company)
+    }
+  }
+})
+
 layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
   excludeTestServices: true
 })("who may do what", (it) => {
@@ -392,30 +425,36 @@ layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
       const without = yield* tokens.create("cli:test", { name: "not acting", scopes: others })
       const client = yield* connect(url)
       yield* client.ready(token, { actAs: member })
-      let stage = yield* stageOf(company)
+      yield* asMember(company, client, token, member)
+      const stage = yield* stageOf(company)
       for (const name of Operations.requests.keys()) {
-        const [word] = name.split(".")
-        const themselves = word === "session" || name in ending
-        const expected = themselves ? "forbidden" : (rows[name]?.may.member ?? assert.fail(name))
-        const data = () => ending[name] ?? rows[name]?.data?.(stage) ?? {}
-        for (const ask of [
-          // The one DELETE with a body, which this file cannot ask for over HTTP.
-          ...(name === "user.delete" ? [] : [() => overHttp(url, name, data(), token, member)]),
-          () => overRpc(url, name, data(), token, member),
-          () => overSocket(client, name, data())
-        ]) {
-          const answer = yield* ask()
-          if (answer !== undefined) assert.strictEqual(verdictOf(answer), expected, name)
-          if (spoils.has(name)) stage = yield* stageOf(company)
-        }
+        const data = ending[name] ?? rows[name]?.data?.(stage) ?? {}
         for (const answer of [
-          yield* overRpc(url, name, data(), without.token, member),
-          name === "user.delete" ? undefined : yield* overHttp(url, name, data(), without.token, member)
+          yield* overRpc(url, name, data, without.token, member),
+          name === "user.delete" ? undefined : yield* overHttp(url, name, data, without.token, member)
         ])
           if (answer !== undefined) assert.strictEqual(verdictOf(answer), "forbidden", `${name} without the scope`)
       }
       const late = yield* connect(url)
       assert.strictEqual((yield* late.hello(without.token, { actAs: member })).error?.type, "/problems/forbidden")
+    })
+  )
+
+  it.effect("permits a bot with a token of its own what a member may do, but nothing with password and sessions", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service
+      const users = yield* ServerUsers
+      const externalId = ExternalId.make("bot of the matrix")
+      const [bot = assert.fail()] = yield* users.upsert("cli:test", [{ externalId, kind: "bot" }])
+      const { token } = yield* users.createBotToken("cli:test", externalId, { name: "matrix" })
+      const company = yield* cast
+      const member = { ...company.people.member, id: bot.id, username: bot.username, token }
+      const client = yield* connect(url)
+      yield* client.ready(token)
+      yield* asMember({ ...company, people: { ...company.people, member } }, client, token)
+      for (const [name, { data = {} }] of Object.entries(operators))
+        for (const answer of [yield* overRpc(url, name, data, token), yield* overHttp(url, name, data, token)])
+          if (answer !== undefined) assert.strictEqual(verdictOf(answer), "unauthenticated", name)
     })
   )
 

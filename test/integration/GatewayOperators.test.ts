@@ -2,11 +2,14 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { AuditEntry } from "../../src/domain/Audit.ts"
+import { ExternalId } from "../../src/domain/ExternalId.ts"
+import { ServerUsers } from "../../src/services/admin/ServerUsers.ts"
 import { ServiceTokens } from "../../src/services/admin/ServiceTokens.ts"
 import { api, connect } from "../support/Client.ts"
 import { gatewayService, Service } from "../support/GatewayService.ts"
 
 const decodeId = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.String }))
+const decodeToken = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.String, token: Schema.String }))
 const decodeLines = Schema.decodeUnknownSync(Schema.Struct({ items: Schema.Array(AuditEntry) }))
 
 /** A user with a socket and a stream of events, whose text is complete when it has ended. */
@@ -19,6 +22,19 @@ const connected = Effect.fnUntraced(function* (name: string) {
     fetch(`${url}/v1/events`, { headers: { authorization: `Bearer ${user.token}` } })
   )
   return { user, client, stream: Effect.promise(() => response.text()) }
+})
+
+/** A socket, a socket for calls and a stream of events with one token, which may act as a user. */
+const opened = Effect.fnUntraced(function* (token: string, actAs?: string) {
+  const { url } = yield* Service
+  const headers = { authorization: `Bearer ${token}`, ...(actAs !== undefined && { "chat-act-as": actAs }) }
+  const client = yield* connect(url)
+  yield* client.ready(token, actAs === undefined ? {} : { actAs })
+  const calls = yield* connect(url, { path: "/rpc/ws" })
+  calls.send({ _tag: "Request", id: "1", tag: "user.me", payload: null, headers: Object.entries(headers) })
+  yield* calls.next(({ json }) => Object(json)._tag === "Exit")
+  const response = yield* Effect.promise(() => fetch(`${url}/v1/events`, { headers }))
+  return { client, calls, stream: Effect.promise(() => response.text()), response }
 })
 
 layer(gatewayService(), { excludeTestServices: true })("an operator", (it) => {
@@ -136,6 +152,54 @@ layer(gatewayService(), { excludeTestServices: true })("an operator", (it) => {
     })
   )
 
+  it.effect(
+    "revokes the token of a bot: its sockets, streams and calls end, and it leaves no lines and no system messages",
+    () =>
+      Effect.gen(function* () {
+        const { log, url } = yield* Service
+        const http = api(url)
+        const tokens = yield* ServiceTokens
+        const users = yield* ServerUsers
+        const { token: operator } = yield* tokens.create("cli:test", {
+          name: "test",
+          scopes: ["tokens", "users", "audit"]
+        })
+        const externalId = ExternalId.make("bot of the gateway")
+        const [bot = assert.fail()] = yield* users.upsert("cli:test", [{ externalId, kind: "bot" }])
+        const path = `/v1/server/users/${encodeURIComponent(externalId)}`
+        const make = http.must("POST", `${path}/bot-tokens`, { token: operator, json: { name: "test" } })
+        const one = decodeToken(yield* make)
+        const other = decodeToken(yield* make)
+        const ann = yield* http.register("ann")
+        const id = yield* http.group(ann, { ...ann, id: bot.id })
+        const { items: before } = decodeLines(yield* http.must("GET", "/v1/server/audit?limit=1", { token: operator }))
+
+        const cut = yield* opened(one.token)
+        const kept = yield* opened(other.token)
+        yield* cut.client.ok("message.send", { conversationId: id, clientMessageId: "first", body: "hello" })
+        const system = { conversationId: id, clientMessageId: "system", body: "hello", type: "system" }
+        assert.strictEqual((yield* cut.client.error("message.send", system)).status, 400)
+        const { status } = yield* http.ask("POST", `/v1/conversations/${id}/messages`, {
+          token: one.token,
+          json: { clientMessageId: "system", body: "hello", type: "system" }
+        })
+        assert.strictEqual(status, 400)
+        yield* cut.client.ok("auth.token", { token: one.token })
+        const { items: after } = decodeLines(yield* http.must("GET", "/v1/server/audit?limit=1", { token: operator }))
+        assert.deepStrictEqual(after, before)
+
+        assert.strictEqual((yield* http.ask("DELETE", `/v1/server/tokens/${one.id}`, { token: operator })).status, 204)
+        assert.strictEqual((yield* cut.client.closed).code, 4503)
+        assert.strictEqual((yield* cut.calls.closed).code, 4503)
+        assert.include(yield* cut.stream, "event: ready")
+        assert.strictEqual((yield* http.ask("GET", "/v1/users/me", { token: one.token })).status, 401)
+        yield* kept.client.ok("ping")
+        assert.strictEqual((yield* http.ask("POST", `${path}/revoke`, { token: operator })).status, 204)
+        assert.strictEqual((yield* kept.client.closed).code, 4503)
+        assert.notInclude(JSON.stringify(log), one.token)
+      })
+  )
+
   it.effect("revokes a service token: sockets, streams and calls that act with it end, and no log has the token", () =>
     Effect.gen(function* () {
       const { log, url } = yield* Service
@@ -148,23 +212,8 @@ layer(gatewayService(), { excludeTestServices: true })("an operator", (it) => {
       const acting = { token: one.token, actAs: ann.id }
       const { id } = decodeId(yield* http.must("POST", "/v1/conversations", { ...acting, json }))
 
-      const open = Effect.fnUntraced(function* (token: string) {
-        const client = yield* connect(url)
-        yield* client.ready(token, { actAs: ann.id })
-        const calls = yield* connect(url, { path: "/rpc/ws" })
-        const headers = [
-          ["authorization", `Bearer ${token}`],
-          ["chat-act-as", ann.id]
-        ]
-        calls.send({ _tag: "Request", id: "1", tag: "user.me", payload: null, headers })
-        yield* calls.next(({ json }) => Object(json)._tag === "Exit")
-        const response = yield* Effect.promise(() =>
-          fetch(`${url}/v1/events`, { headers: { authorization: `Bearer ${token}`, "chat-act-as": ann.id } })
-        )
-        return { client, calls, stream: Effect.promise(() => response.text()), response }
-      })
-      const cut = yield* open(one.token)
-      const kept = yield* open(other.token)
+      const cut = yield* opened(one.token, ann.id)
+      const kept = yield* opened(other.token, ann.id)
       const sent = { conversationId: id, clientMessageId: "first", body: "hello" }
       assert.deepInclude(yield* cut.client.ok("message.send", sent), { seq: 2 })
       yield* cut.client.ok("message.list", { conversationId: id })

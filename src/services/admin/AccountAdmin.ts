@@ -48,7 +48,7 @@ export class AccountAdminStorage extends Context.Service<
     readonly disable: (userId: UserId, actor: AuditActor, now: Date) => Effect.Effect<Act, Unavailable>
     /** Lets the user log in again, with a line in the audit log. */
     readonly enable: (userId: UserId, actor: AuditActor) => Effect.Effect<Act, Unavailable>
-    /** Ends all sessions of the user, with a line in the audit log. */
+    /** Ends all sessions of the user, and the tokens of a bot, with a line in the audit log. */
     readonly endSessions: (userId: UserId, actor: AuditActor, now: Date) => Effect.Effect<Act, Unavailable>
     /** As in `SessionStorage`. */
     readonly beginClosing: SessionStorage["Service"]["beginClosing"]
@@ -90,7 +90,7 @@ export class AccountAdmin extends Context.Service<
     readonly disable: (actor: AuditActor, userId: UserId) => Effect.Effect<void, NotFound | Unavailable>
     /** Lets the user log in again. */
     readonly enable: (actor: AuditActor, userId: UserId) => Effect.Effect<void, NotFound | Unavailable>
-    /** Ends all sessions of the user, who may log in again. */
+    /** Ends all sessions of the user, who may log in again, and the tokens of a bot. */
     readonly endSessions: (actor: AuditActor, userId: UserId) => Effect.Effect<void, NotFound | Unavailable>
     /**
      * Deletes the account as its user can (see `AccountClosing`), without the password. After a failure some groups may be

@@ -18,7 +18,7 @@ import { Sessions } from "../identity/Sessions.ts"
 import { every, makeWake } from "../platform/Background.ts"
 import { Settings } from "../platform/Settings.ts"
 import { serverIssuerOf } from "../platform/settings/IssuerSettings.ts"
-import { ServiceTokens } from "./ServiceTokens.ts"
+import { isBotToken, ServiceTokens } from "./ServiceTokens.ts"
 
 /** Whom a service token acts as, and with which token. */
 interface Pair {
@@ -74,17 +74,17 @@ const pairOf = ({ serviceTokenId, userId }: Principal): Pair | undefined =>
   serviceTokenId === undefined ? undefined : { tokenId: serviceTokenId, userId }
 
 /**
- * Who makes a call in the name of a user: the user with an access token, or a program that acts as the user with a
- * service token.
+ * Who makes a call in the name of a user: the user with an access token, a bot with its own token, or a program that acts as
+ * the user with a service token.
  */
 export class Principals extends Context.Service<
   Principals,
   {
     /**
      * The principal of a token. `actAs` is the content of `Chat-Act-As`: with it the token must be a service token with the
-     * scope `act-as`, and without it an access token. The service token and the account are read from the database each
-     * time, so that what is revoked or disabled ends at once. `Forbidden` without the scope, for an unknown user and for a
-     * disabled account; `InvalidRequest` when `actAs` names nobody.
+     * scope `act-as`, and without it an access token or the token of a bot. The service token, that of a bot, and the account
+     * are read from the database each time, so that what is revoked or disabled ends at once. `Forbidden` without the scope, for
+     * an unknown user and for a disabled account; `InvalidRequest` when `actAs` names nobody.
      */
     readonly authenticate: (
       token: string,
@@ -105,31 +105,12 @@ export class Principals extends Context.Service<
   static readonly layerNoDeps = Layer.effect(
     Principals,
     Effect.gen(function* () {
-      const { auth, timers } = yield* Settings
+      const { timers } = yield* Settings
       const pubSub = yield* PubSub
       const sessions = yield* Sessions
       const storage = yield* PrincipalStorage
-      const tokens = yield* ServiceTokens
-      const issuer = serverIssuerOf(auth)
+      const { act, bot } = yield* makeHolders
       const watched = new Map<SessionId, Pair & { readonly opens: Set<Open> }>()
-
-      const act = Effect.fn("Principals.act")(function* (token: string, actAs: string) {
-        const service = yield* tokens.authenticate(token)
-        if (!service.scopes.includes("act-as")) return yield* notPermitted
-        const wanted = parseUserReference(actAs)
-        if (wanted === undefined) return yield* malformed
-        const user = yield* storage.find(wanted, issuer)
-        if (user === undefined) return yield* noSuchUser
-        if (user.disabled) return yield* accountDisabled
-        const pair = { tokenId: service.tokenId, userId: user.id }
-        const principal: Principal = {
-          userId: user.id,
-          sessionId: sessionIdOf(pair),
-          expiresAt: service.expiresAt ?? never,
-          serviceTokenId: service.tokenId
-        }
-        return principal
-      })
 
       const recheck = Effect.gen(function* () {
         for (const [id, { opens }] of watched) {
@@ -152,8 +133,10 @@ export class Principals extends Context.Service<
       yield* every(timers.sessionRecheck, look, recheck)
 
       return Principals.of({
-        authenticate: (token, actAs, device) =>
-          actAs === undefined ? sessions.authenticate(token, device) : act(token, actAs),
+        authenticate: (token, actAs, device) => {
+          if (actAs !== undefined) return act(token, actAs)
+          return isBotToken(token) ? bot(token) : sessions.authenticate(token, device)
+        },
         check: Effect.fn("Principals.check")(function* (principal) {
           const pair = pairOf(principal)
           if (pair === undefined) return yield* sessions.check(principal)
@@ -172,3 +155,46 @@ export class Principals extends Context.Service<
     })
   )
 }
+
+/** Makes the functions that find out for whom a service token acts, and which bot a token belongs to. */
+const makeHolders = Effect.gen(function* () {
+  const { auth } = yield* Settings
+  const storage = yield* PrincipalStorage
+  const tokens = yield* ServiceTokens
+  const issuer = serverIssuerOf(auth)
+
+  const act = Effect.fn("Principals.act")(function* (token: string, actAs: string) {
+    const service = yield* tokens.authenticate(token)
+    if (!service.scopes.includes("act-as")) return yield* notPermitted
+    const wanted = parseUserReference(actAs)
+    if (wanted === undefined) return yield* malformed
+    const user = yield* storage.find(wanted, issuer)
+    if (user === undefined) return yield* noSuchUser
+    if (user.disabled) return yield* accountDisabled
+    const pair = { tokenId: service.tokenId, userId: user.id }
+    const principal: Principal = {
+      userId: user.id,
+      sessionId: sessionIdOf(pair),
+      expiresAt: service.expiresAt ?? never,
+      serviceTokenId: service.tokenId
+    }
+    return principal
+  })
+
+  const bot = Effect.fn("Principals.bot")(function* (token: string) {
+    const { botId: userId, expiresAt, tokenId } = yield* tokens.authenticateBot(token)
+    const user = yield* storage.find({ userId }, issuer)
+    if (user === undefined) return yield* sessionEnded
+    if (user.disabled) return yield* accountDisabled
+    const principal: Principal = {
+      userId,
+      sessionId: sessionIdOf({ tokenId, userId }),
+      expiresAt: expiresAt ?? never,
+      serviceTokenId: tokenId,
+      isBot: true
+    }
+    return principal
+  })
+
+  return { act, bot }
+})

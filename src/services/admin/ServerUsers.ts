@@ -2,9 +2,18 @@ import { randomUUIDv7 } from "node:crypto"
 import { Context, DateTime, Duration, Effect, Layer } from "effect"
 import type { ExternalId } from "../../domain/ExternalId.ts"
 import { type ServiceTokenId, UserId } from "../../domain/Ids.ts"
-import { type Forbidden, type InvalidRequest, invalid, type NotFound, Unavailable } from "../../domain/Problem.ts"
-import { noUser } from "../../domain/Refusals.ts"
+import {
+  type Conflict,
+  type Forbidden,
+  type InvalidRequest,
+  invalid,
+  type NotFound,
+  Unavailable
+} from "../../domain/Problem.ts"
+import { notABot, noUser } from "../../domain/Refusals.ts"
 import type { NewServerUser, NewUserToken, ServerUser, UserToken } from "../../domain/ServerUser.ts"
+import type { CreatedServiceToken, NewBotToken } from "../../domain/ServiceToken.ts"
+import type { UserKind } from "../../domain/User.ts"
 import { usernamesFor } from "../identity/issuers/Profiles.ts"
 import type { UserRow } from "../identity/Rows.ts"
 import { Sessions } from "../identity/Sessions.ts"
@@ -15,6 +24,7 @@ import { Settings } from "../platform/Settings.ts"
 import { serverIssuerOf } from "../platform/settings/IssuerSettings.ts"
 import { AccountAdmin, toAccount } from "./AccountAdmin.ts"
 import { Audit, type AuditActor } from "./Audit.ts"
+import { ServiceTokens } from "./ServiceTokens.ts"
 
 /** A user to make, or to change in what is given. */
 export interface Upsert {
@@ -23,6 +33,8 @@ export interface Upsert {
   readonly id: UserId
   /** The usernames for a new user, the best one first. The last one is never taken by somebody else. */
   readonly usernames: ReadonlyArray<string>
+  /** The kind of a new user. */
+  readonly kind: UserKind
   readonly displayName?: string
   readonly searchName?: string
   readonly avatarUrl?: string | null
@@ -71,7 +83,7 @@ export class ServerUsers extends Context.Service<
      * short or too long, and when two users have the same id.
      */
     readonly upsert: (
-      program: ServiceTokenId,
+      actor: AuditActor,
       users: ReadonlyArray<NewServerUser>
     ) => Effect.Effect<ReadonlyArray<ServerUser>, InvalidRequest | Unavailable>
     /** Reads a user; `NotFound` when there is none, as in everything below. */
@@ -87,7 +99,13 @@ export class ServerUsers extends Context.Service<
       externalId: ExternalId,
       token: NewUserToken
     ) => Effect.Effect<UserToken, NotFound | Forbidden | Unavailable>
-    /** Ends all sessions of a user: see `AccountAdmin.endSessions`. */
+    /** Makes a token of its own for a bot. Every call makes another one. `Conflict` ("not-a-bot") for a person. */
+    readonly createBotToken: (
+      actor: AuditActor,
+      externalId: ExternalId,
+      token: NewBotToken
+    ) => Effect.Effect<CreatedServiceToken, NotFound | Conflict | Unavailable>
+    /** Ends all sessions of a user, and the tokens of a bot: see `AccountAdmin.endSessions`. */
     readonly revoke: (program: ServiceTokenId, externalId: ExternalId) => Effect.Effect<void, NotFound | Unavailable>
   }
 >()("chat/services/ServerUsers") {
@@ -100,6 +118,7 @@ export class ServerUsers extends Context.Service<
       const audit = yield* Audit
       const sessions = yield* Sessions
       const storage = yield* ServerUserStorage
+      const tokens = yield* ServiceTokens
       const registered = (yield* Metrics).counter(usersRegistered)
       const issuer = serverIssuerOf(auth)
       const { max, min } = limits.usernameLength
@@ -110,11 +129,12 @@ export class ServerUsers extends Context.Service<
       const toServerUser = (externalId: ExternalId, row: UserRow): ServerUser => ({ externalId, ...toAccount(row) })
 
       const toUpsert = (user: NewServerUser): Upsert => {
-        const { avatarUrl, displayName, email, externalId, username } = user
+        const { avatarUrl, displayName, email, externalId, kind = "person", username } = user
         return {
           subject: externalId,
           id: UserId.make(randomUUIDv7()),
           usernames: usernamesFor(username ?? "", [issuer, externalId], limits.usernameLength),
+          kind,
           ...(displayName !== undefined && { displayName, searchName: folded(displayName) }),
           ...(avatarUrl !== undefined && { avatarUrl }),
           ...(email !== undefined && { email })
@@ -122,13 +142,13 @@ export class ServerUsers extends Context.Service<
       }
 
       return ServerUsers.of({
-        upsert: Effect.fn("ServerUsers.upsert")(function* (program, users) {
+        upsert: Effect.fn("ServerUsers.upsert")(function* (actor, users) {
           if (new Set(users.map(({ externalId }) => externalId)).size < users.length)
             return yield* invalid("users", "must not name a user twice")
           if (users.some(({ username }) => username !== undefined && (username.length < min || username.length > max)))
             return yield* invalid("username", `must have ${min} to ${max} characters`)
           const now = yield* DateTime.nowAsDate
-          const rows = yield* storage.upsert(issuer, users.map(toUpsert), `token:${program}`, now)
+          const rows = yield* storage.upsert(issuer, users.map(toUpsert), actor, now)
           const made: Array<ServerUser> = []
           for (const [place, row] of rows.entries()) {
             const externalId = users[place]?.externalId
@@ -151,6 +171,10 @@ export class ServerUsers extends Context.Service<
           yield* audit.acting(program, row.id, "server.createToken", {})
           const started = yield* sessions.start(row.id, Duration.seconds(expiresIn))
           return { ...started, expiresIn, user: toServerUser(externalId, row) }
+        }),
+        createBotToken: Effect.fn("ServerUsers.createBotToken")(function* (actor, externalId, token) {
+          const { id, kind } = yield* find(externalId)
+          return kind === "bot" ? yield* tokens.createForBot(actor, id, token) : yield* notABot
         }),
         revoke: Effect.fn("ServerUsers.revoke")(function* (program, externalId) {
           const { id } = yield* find(externalId)

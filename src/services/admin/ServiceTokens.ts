@@ -1,9 +1,16 @@
 import { randomUUIDv7 } from "node:crypto"
 import { Clock, Context, Effect, Layer } from "effect"
-import { ServiceTokenId } from "../../domain/Ids.ts"
+import { ServiceTokenId, type UserId } from "../../domain/Ids.ts"
 import type { Page, PageRequest } from "../../domain/Page.ts"
 import { Forbidden, type InvalidRequest, NotFound, Unauthenticated, type Unavailable } from "../../domain/Problem.ts"
-import type { CreatedServiceToken, NewServiceToken, ServicePrincipal, ServiceToken } from "../../domain/ServiceToken.ts"
+import type {
+  BotPrincipal,
+  CreatedServiceToken,
+  NewBotToken,
+  NewServiceToken,
+  ServicePrincipal,
+  ServiceToken
+} from "../../domain/ServiceToken.ts"
 import { PubSub, sessionsEnded } from "../bus/PubSub.ts"
 import { sessionsSubject } from "../bus/Subjects.ts"
 import { makeCountFailure } from "../identity/PasswordChecks.ts"
@@ -12,12 +19,13 @@ import { Settings } from "../platform/Settings.ts"
 import type { AuditActor } from "./Audit.ts"
 import { makeSecrets } from "./Secrets.ts"
 
-/** A row of `service_tokens`. */
+/** A row of `service_tokens`. The token of a bot has the bot, and no scopes. */
 export interface ServiceTokenRow {
   readonly id: ServiceTokenId
   readonly name: string
   readonly hash: Uint8Array
   readonly scopes: ReadonlyArray<string>
+  readonly botId: UserId | null
   readonly createdAt: Date
   readonly createdBy: string
   readonly expiresAt: Date | null
@@ -45,6 +53,10 @@ export class ServiceTokenStorage extends Context.Service<
 >()("chat/services/ServiceTokenStorage") {}
 
 const secrets = makeSecrets("cst_")
+const botSecrets = makeSecrets("cbt_")
+
+/** Whether a text looks like the token of a bot. */
+export const isBotToken = (token: string): boolean => token.startsWith("cbt_")
 
 const cursor = cursorOf(ServiceTokenId)
 
@@ -58,13 +70,14 @@ const toToken = ({ createdAt, expiresAt, lastUsedAt, ...row }: ServiceTokenRow):
   id: row.id,
   name: row.name,
   scopes: row.scopes,
+  botId: row.botId,
   createdAt: createdAt.toISOString(),
   createdBy: row.createdBy,
   expiresAt: expiresAt?.toISOString() ?? null,
   lastUsedAt: lastUsedAt?.toISOString() ?? null
 })
 
-/** The tokens with which other programs administer the service. */
+/** The tokens with which other programs administer the service, and those with which bots sign in. */
 export class ServiceTokens extends Context.Service<
   ServiceTokens,
   {
@@ -77,6 +90,12 @@ export class ServiceTokens extends Context.Service<
       token: NewServiceToken,
       granted?: ReadonlyArray<string>
     ) => Effect.Effect<CreatedServiceToken, Forbidden | Unavailable>
+    /** Makes a token for a user who is a bot, which the caller has checked. Each call makes another one. */
+    readonly createForBot: (
+      actor: AuditActor,
+      botId: UserId,
+      token: NewBotToken
+    ) => Effect.Effect<CreatedServiceToken, Unavailable>
     /** Reads a page of the tokens that are not revoked, the newest first. */
     readonly list: (page: PageRequest) => Effect.Effect<Page<ServiceToken>, InvalidRequest | Unavailable>
     /**
@@ -84,8 +103,13 @@ export class ServiceTokens extends Context.Service<
      * `NotFound` when there is none, and so when this is repeated.
      */
     readonly revoke: (actor: AuditActor, id: ServiceTokenId) => Effect.Effect<void, NotFound | Unavailable>
-    /** The holder of a token. It reads the token from the database each time, so that a revoked one ends at once. */
+    /**
+     * The program that holds a service token. It reads the token from the database each time, so that a revoked one ends at
+     * once. Tokens of bots are refused.
+     */
     readonly authenticate: (token: string) => Effect.Effect<ServicePrincipal, Unauthenticated | Unavailable>
+    /** The bot of a token, in the same way. Nobody looks at its account here. */
+    readonly authenticateBot: (token: string) => Effect.Effect<BotPrincipal, Unauthenticated | Unavailable>
   }
 >()("chat/services/ServiceTokens") {
   /** The rules, on any `ServiceTokenStorage`. */
@@ -96,30 +120,52 @@ export class ServiceTokens extends Context.Service<
       const pubSub = yield* PubSub
       const storage = yield* ServiceTokenStorage
       const countFailure = yield* makeCountFailure
+
+      const make = Effect.fnUntraced(function* (
+        { hash, secret }: ReturnType<typeof secrets.make>,
+        { expiresInSeconds = null, name }: NewBotToken,
+        { actor, ...holder }: Pick<ServiceTokenRow, "scopes" | "botId"> & { readonly actor: AuditActor }
+      ) {
+        const now = yield* Clock.currentTimeMillis
+        const row: ServiceTokenRow = {
+          ...holder,
+          id: ServiceTokenId.make(randomUUIDv7()),
+          name,
+          hash,
+          createdAt: new Date(now),
+          createdBy: actor,
+          expiresAt: expiresInSeconds === null ? null : new Date(now + expiresInSeconds * 1000),
+          lastUsedAt: null
+        }
+        yield* storage.insert(row, actor)
+        return { ...toToken(row), token: secret }
+      })
+
+      /** The row of a token that has not expired, which is noted as used. */
+      const use = Effect.fnUntraced(
+        function* (hash: Uint8Array | undefined) {
+          const row = hash === undefined ? undefined : yield* storage.find(hash)
+          if (row === undefined) return yield* invalid
+          const now = yield* Clock.currentTimeMillis
+          if (row.expiresAt !== null && row.expiresAt.getTime() <= now) return yield* expired
+          const since = new Date(now - useInterval)
+          if (row.lastUsedAt === null || row.lastUsedAt < since) yield* storage.use(row.id, new Date(now), since)
+          return { ...row, tokenId: row.id, expiresAt: row.expiresAt?.getTime() ?? null }
+        },
+        Effect.tapError((error) => (error._tag === "Unauthenticated" ? countFailure("service-token") : Effect.void))
+      )
+
       return ServiceTokens.of({
-        create: Effect.fn("ServiceTokens.create")(function* (actor, { expiresInSeconds, name, scopes }, granted) {
+        create: Effect.fn("ServiceTokens.create")(function* (actor, { scopes, ...token }, granted) {
           const lacking = granted === undefined ? undefined : scopes.find((scope) => !granted.includes(scope))
           if (lacking !== undefined) {
             return yield* new Forbidden({ detail: `The service token has no scope ${lacking} to give` })
           }
-          const { hash, secret } = secrets.make()
-          const now = yield* Clock.currentTimeMillis
-          const row: ServiceTokenRow = {
-            id: ServiceTokenId.make(randomUUIDv7()),
-            name,
-            hash,
-            scopes: [...new Set(scopes)].sort(),
-            createdAt: new Date(now),
-            createdBy: actor,
-            expiresAt:
-              expiresInSeconds === undefined || expiresInSeconds === null
-                ? null
-                : new Date(now + expiresInSeconds * 1000),
-            lastUsedAt: null
-          }
-          yield* storage.insert(row, actor)
-          return { ...toToken(row), token: secret }
+          return yield* make(secrets.make(), token, { actor, scopes: [...new Set(scopes)].sort(), botId: null })
         }),
+        createForBot: Effect.fn("ServiceTokens.createForBot")((actor, botId, token) =>
+          make(botSecrets.make(), token, { actor, scopes: [], botId })
+        ),
         list: Effect.fn("ServiceTokens.list")(function* (page) {
           yield* checkLimit(page, limits.pageSize)
           const below = page.cursor === undefined ? undefined : yield* cursor.decode(page.cursor)
@@ -132,19 +178,14 @@ export class ServiceTokens extends Context.Service<
           // Has all nodes look at who acts with it.
           yield* pubSub.publish(sessionsSubject, [sessionsEnded([], false)])
         }),
-        authenticate: Effect.fn("ServiceTokens.authenticate")(
-          function* (token) {
-            const hash = secrets.hashOf(token)
-            const row = hash === undefined ? undefined : yield* storage.find(hash)
-            if (row === undefined) return yield* invalid
-            const now = yield* Clock.currentTimeMillis
-            if (row.expiresAt !== null && row.expiresAt.getTime() <= now) return yield* expired
-            const since = new Date(now - useInterval)
-            if (row.lastUsedAt === null || row.lastUsedAt < since) yield* storage.use(row.id, new Date(now), since)
-            return { tokenId: row.id, scopes: row.scopes, expiresAt: row.expiresAt?.getTime() ?? null }
-          },
-          Effect.tapError((error) => (error._tag === "Unauthenticated" ? countFailure("service-token") : Effect.void))
-        )
+        authenticate: Effect.fn("ServiceTokens.authenticate")(function* (token) {
+          const { expiresAt, scopes, tokenId } = yield* use(secrets.hashOf(token))
+          return { tokenId, scopes, expiresAt }
+        }),
+        authenticateBot: Effect.fn("ServiceTokens.authenticateBot")(function* (token) {
+          const { botId, expiresAt, tokenId } = yield* use(botSecrets.hashOf(token))
+          return botId === null ? yield* invalid : { tokenId, botId, expiresAt }
+        })
       })
     })
   )

@@ -7,13 +7,16 @@ const makeStorage = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
   return ServiceTokenStorage.of({
-    insert: ({ createdAt, createdBy, expiresAt, hash, id, name, scopes }, actor) =>
+    insert: ({ botId, createdAt, createdBy, expiresAt, hash, id, name, scopes }, actor) =>
       sql`WITH made AS (
-          INSERT INTO service_tokens (id, name, hash, scopes, created_at, created_by, expires_at)
-          VALUES (${id}, ${name}, ${hash}, ${scopes}::text[], ${createdAt}, ${createdBy}, ${expiresAt}::timestamptz)
+          INSERT INTO service_tokens (id, name, hash, scopes, bot_id, created_at, created_by, expires_at)
+          VALUES (${id}, ${name}, ${hash}, ${scopes}::text[], ${botId}::uuid, ${createdAt}, ${createdBy}, ${expiresAt}::timestamptz)
           RETURNING id)
         SELECT add_audit(${actor}, 'token.create', 'token', id::text,
-          ${JSON.stringify({ name, scopes, expiresAt })}::text::jsonb) FROM made`.pipe(Effect.asVoid, orUnavailable),
+          ${JSON.stringify({ name, scopes, ...(botId !== null && { botId }), expiresAt })}::text::jsonb) FROM made`.pipe(
+        Effect.asVoid,
+        orUnavailable
+      ),
     list: (below, limit) =>
       sql<ServiceTokenRow>`SELECT * FROM service_tokens
         WHERE ${below === undefined ? sql`true` : sql`id < ${below}`}

@@ -16,7 +16,8 @@ export const layer = Layer.mergeAll(
   ConversationAdmin.layer,
   PasswordResets.layer,
   ServerConversations.layer,
-  Principals.layer.pipe(Layer.provideMerge(ServiceTokens.layer)),
-  ServerUsers.layer.pipe(Layer.provideMerge(Layer.merge(AccountAdmin.layer, Audit.layer))),
+  Layer.merge(Principals.layer, ServerUsers.layer).pipe(
+    Layer.provideMerge(Layer.mergeAll(ServiceTokens.layer, AccountAdmin.layer, Audit.layer))
+  ),
   RegistrationAdmin.layer
 )

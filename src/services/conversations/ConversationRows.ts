@@ -1,6 +1,7 @@
 import { Schema } from "effect"
 import type { Conversation, HistoryForNewMembers, Kind, Member, Role } from "../../domain/Conversation.ts"
 import { ConversationId, UserId } from "../../domain/Ids.ts"
+import type { UserKind } from "../../domain/User.ts"
 import type { UserRow } from "../identity/Rows.ts"
 import { toUser } from "../identity/Users.ts"
 import { type MessageRow, toMessage } from "../log/MessageRows.ts"
@@ -48,13 +49,14 @@ export interface ConversationRow
   readonly peerDisplayName: string
   readonly peerAvatarUrl: string | null
   readonly peerCreatedAt: Date
+  readonly peerKind: UserKind
 }
 
 /** The columns of a user that other users may see. */
-export type ProfileRow = Pick<UserRow, "id" | "username" | "displayName" | "avatarUrl" | "createdAt">
+export type ProfileRow = Pick<UserRow, "id" | "username" | "displayName" | "avatarUrl" | "createdAt" | "kind">
 
 /** The columns of a ProfileRow, from a `users u`. */
-export const profileColumns = "u.id, u.username, u.display_name, u.avatar_url, u.created_at"
+export const profileColumns = "u.id, u.username, u.display_name, u.avatar_url, u.created_at, u.kind"
 
 /** A member with the user's profile. */
 export type MemberRow = ProfileRow & Pick<MembershipRow, "role" | "joinedAt" | "joinedSeq" | "readSeq" | "deliveredSeq">
@@ -85,7 +87,8 @@ export const toConversation = (row: ConversationRow, lastMessage: MessageRow | u
           username: row.peerUsername,
           displayName: row.peerDisplayName,
           avatarUrl: row.peerAvatarUrl,
-          createdAt: row.peerCreatedAt
+          createdAt: row.peerCreatedAt,
+          kind: row.peerKind
         }),
   me: {
     role: row.role,

@@ -50,7 +50,8 @@ const makeViews = (sql: SqlClient.SqlClient, limits: SettingsShape["limits"]) =>
       me.role, me.joined_seq, me.visible_from_seq, me.read_seq,
       GREATEST(me.delivered_seq, me.read_seq) AS delivered_seq, me.muted_until, me.archived, me.pinned, me.notify,
       peer.id AS peer_id, peer.username AS peer_username, peer.display_name AS peer_display_name,
-      peer.avatar_url AS peer_avatar_url, peer.created_at AS peer_created_at
+      peer.avatar_url AS peer_avatar_url, peer.created_at AS peer_created_at,
+      peer.kind AS peer_kind
     FROM ${wanted}
     CROSS JOIN LATERAL (
       SELECT * FROM conversation_members x WHERE x.conversation_id = wanted.id AND x.user_id = ${userId}::uuid

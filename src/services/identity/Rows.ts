@@ -1,5 +1,5 @@
 import type { SessionId, UserId } from "../../domain/Ids.ts"
-import type { WhoMayAddMe } from "../../domain/User.ts"
+import type { UserKind, WhoMayAddMe } from "../../domain/User.ts"
 
 /** A row of `users`. `emailKey` and `searchName` are the case-folded forms that are compared. */
 export interface UserRow {
@@ -17,11 +17,15 @@ export interface UserRow {
   readonly whoMayAddMe: WhoMayAddMe
   /** Since when the account is being closed. */
   readonly closingAt: Date | null
+  readonly kind: UserKind
 }
 
-/** Whether the user came with an external token, and nobody has given them a password: see provision_user in SQL. */
-export const isWithoutPassword = ({ emailKey, id, passwordHash }: UserRow): boolean =>
-  passwordHash === "" && emailKey === `external-${id}`
+/**
+ * Whether nobody signs in as this user with a password: no bot does, nor a person who came with an external token and has
+ * been given none (see provision_user in SQL).
+ */
+export const isWithoutPassword = ({ emailKey, id, kind, passwordHash }: UserRow): boolean =>
+  kind !== "person" || (passwordHash === "" && emailKey === `external-${id}`)
 
 /** A row of `sessions`; RefreshTokens.ts explains its generations. */
 export interface SessionRow {

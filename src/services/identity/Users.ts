@@ -23,12 +23,15 @@ import type { UserRow } from "./Rows.ts"
 import { type FoundAt, start, UserStorage } from "./UserStorage.ts"
 
 /** The part of a row that every user may see. */
-export const toUser = (row: Pick<UserRow, "id" | "username" | "displayName" | "avatarUrl" | "createdAt">): User => ({
+export const toUser = (
+  row: Pick<UserRow, "id" | "username" | "displayName" | "avatarUrl" | "createdAt" | "kind">
+): User => ({
   id: row.id,
   username: row.username,
   displayName: row.displayName,
   avatarUrl: row.avatarUrl,
-  createdAt: row.createdAt.toISOString()
+  createdAt: row.createdAt.toISOString(),
+  ...(row.kind !== "person" && { kind: row.kind })
 })
 
 /** The part of a row that the user may see. */
@@ -134,7 +137,8 @@ export class Users extends Context.Service<
             deletedAt: null,
             disabledAt: null,
             whoMayAddMe: "everybody",
-            closingAt: null
+            closingAt: null,
+            kind: "person"
           }
           yield* insert(row)
           registered()

@@ -5,7 +5,7 @@ import type { AuditActor } from "../../services/admin/Audit.ts"
 import type { UserRow } from "../../services/identity/Rows.ts"
 import { addAudit } from "./Audit.ts"
 import { closeAccount, makeLiving } from "./Sessions.ts"
-import { Memory } from "./State.ts"
+import { Memory, revokeBotTokens } from "./State.ts"
 
 /** Makes the deletion of an account: `delete_account` in SQL. */
 const makeDelete = (memory: Memory["Service"]): AccountAdminStorage["Service"]["delete"] =>
@@ -21,7 +21,7 @@ const makeDelete = (memory: Memory["Service"]): AccountAdminStorage["Service"]["
   })
 
 const makeStorage = Effect.map(Memory, (memory) => {
-  const { scheduledMessages, users } = memory
+  const { scheduledMessages, serviceTokens, users } = memory
   const { beginClosing, endEvery, userOf } = makeLiving(memory)
   const unchanged: Act = { outcome: "unchanged", ended: [] }
 
@@ -75,8 +75,10 @@ const makeStorage = Effect.map(Memory, (memory) => {
       }),
     endSessions: (userId, actor, now) =>
       act(userId, actor, "admin.endSessions", () => {
-        const done = endAll(userId, now)
-        return done.ended.length === 0 ? unchanged : done
+        const { detail, ...done } = endAll(userId, now)
+        const revokedTokens = revokeBotTokens(serviceTokens, userId)
+        if (done.ended.length + revokedTokens === 0) return unchanged
+        return { ...done, detail: { ...detail, ...(revokedTokens > 0 && { revokedTokens }) } }
       }),
     beginClosing,
     delete: makeDelete(memory)

@@ -44,7 +44,8 @@ const toRow = ({ users }: Memory["Service"], mine: Mine): ConversationRow => {
     peerUsername: peer?.username ?? "",
     peerDisplayName: peer?.displayName ?? "",
     peerAvatarUrl: peer?.avatarUrl ?? null,
-    peerCreatedAt: peer?.createdAt ?? conversation.createdAt
+    peerCreatedAt: peer?.createdAt ?? conversation.createdAt,
+    peerKind: peer?.kind ?? "person"
   }
 }
 

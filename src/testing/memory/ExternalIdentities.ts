@@ -40,7 +40,8 @@ const makeUser = ({ users }: Memory["Service"], { newUserId: id, profile }: Prov
     deletedAt: null,
     disabledAt: null,
     whoMayAddMe: "everybody",
-    closingAt: null
+    closingAt: null,
+    kind: "person"
   }
 }
 

@@ -21,7 +21,8 @@ const makeUser = (users: Memory["Service"]["users"], wanted: Upsert, createdAt: 
     deletedAt: null,
     disabledAt: null,
     whoMayAddMe: "everybody",
-    closingAt: null
+    closingAt: null,
+    kind: wanted.kind
   }
 }
 
@@ -43,7 +44,7 @@ const makeStorage = Effect.map(Memory, (memory) => {
       identities.set(identityKey(issuer, wanted.subject), identity)
       return { outcome: "created", user }
     }
-    const { id: _, subject: __, usernames: ___, ...given } = wanted
+    const { id: _, kind: ____, subject: __, usernames: ___, ...given } = wanted
     const user = { ...known, ...given }
     if (JSON.stringify(user) === JSON.stringify(known)) return { outcome: "unchanged", user }
     users.set(user.id, user)

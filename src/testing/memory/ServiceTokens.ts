@@ -7,8 +7,8 @@ const makeStorage = Effect.map(Memory, (memory) => {
   const { serviceTokens } = memory
   return ServiceTokenStorage.of({
     insert: (row, actor) => {
-      const { expiresAt, id, name, scopes } = row
-      const detail = { name, scopes, expiresAt: expiresAt?.toISOString() ?? null }
+      const { botId, expiresAt, id, name, scopes } = row
+      const detail = { name, scopes, ...(botId !== null && { botId }), expiresAt: expiresAt?.toISOString() ?? null }
       return Effect.andThen(
         Effect.sync(() => serviceTokens.set(id, row)),
         addAudit(memory, { actor, act: "token.create", targetKind: "token", targetId: id, detail })

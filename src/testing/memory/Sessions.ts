@@ -5,7 +5,7 @@ import type { SessionRow } from "../../services/identity/Rows.ts"
 import { type Closing, SessionStorage } from "../../services/identity/SessionStorage.ts"
 import { Sessions } from "../../services/identity/Sessions.ts"
 import { makeUseExternal } from "./ExternalIdentities.ts"
-import { dropAttachments, Memory } from "./State.ts"
+import { dropAttachments, Memory, revokeBotTokens } from "./State.ts"
 
 type Part<Name extends keyof SessionStorage["Service"]> = Pick<SessionStorage["Service"], Name>
 
@@ -119,6 +119,7 @@ export const closeAccount = (
     passwordHash: "",
     deletedAt: now
   })
+  revokeBotTokens(memory.serviceTokens, userId)
   blocks.delete(userId)
   dropAttachments(memory, ({ bound, ownerId }) => bound === null && ownerId === userId)
   for (const [key, identity] of identities) {

@@ -196,6 +196,13 @@ export const dropAttachments = ({ attachments }: Memory["Service"], fits: (row: 
   }
 }
 
+/** Deletes the tokens of a bot, and counts them. */
+export const revokeBotTokens = (tokens: Memory["Service"]["serviceTokens"], botId: UserId): number => {
+  const own = [...tokens.values()].filter((row) => row.botId === botId)
+  for (const { id } of own) tokens.delete(id)
+  return own.length
+}
+
 /** Whether the conversation is a DM whose other member has blocked the user, who then can change nothing in it. */
 export const isBlocked = ({ blocks }: Memory["Service"], { peers }: StoredConversation, userId: UserId): boolean => {
   const peer = peers?.find((id) => id !== userId)

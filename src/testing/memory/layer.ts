@@ -96,8 +96,9 @@ export const layerAdmin = Layer.mergeAll(
   ConversationAdmin.layerMemory,
   PasswordResets.layerMemory,
   ServerConversations.layerMemory,
-  Principals.layerMemory.pipe(Layer.provideMerge(ServiceTokens.layerMemory)),
-  ServerUsers.layerMemory.pipe(Layer.provideMerge(Layer.merge(AccountAdmin.layerMemory, Audit.layerMemory))),
+  Layer.merge(Principals.layerMemory, ServerUsers.layerMemory).pipe(
+    Layer.provideMerge(Layer.mergeAll(ServiceTokens.layerMemory, AccountAdmin.layerMemory, Audit.layerMemory))
+  ),
   RegistrationAdmin.layerMemory
 )
 

@@ -41,7 +41,9 @@ export const serverConversationsContract = <E>(layer: Layer.Layer<Operators, E>)
       Effect.gen(function* () {
         const [a = assert.fail(), b = assert.fail()] = yield* people(2)
         const externalId = ExternalId.make(`in ${newKey()}`)
-        const [c = assert.fail()] = yield* ServerUsers.use((users) => users.upsert(program, [{ externalId }]))
+        const [c = assert.fail()] = yield* ServerUsers.use((users) =>
+          users.upsert(`token:${program}`, [{ externalId }])
+        )
         const key = newKey()
         const group = { memberIds: [a, `ext:${externalId}`, b, a], avatarUrl: "https://example.com/1.png" }
         const first = yield* put(key, group)

@@ -5,14 +5,17 @@ import { ExternalId } from "../../../src/domain/ExternalId.ts"
 import { ServiceTokenId } from "../../../src/domain/Ids.ts"
 import { AccountAdmin } from "../../../src/services/admin/AccountAdmin.ts"
 import { Audit } from "../../../src/services/admin/Audit.ts"
+import { PasswordResets } from "../../../src/services/admin/PasswordResets.ts"
 import { Principals } from "../../../src/services/admin/Principals.ts"
 import { ServerUsers } from "../../../src/services/admin/ServerUsers.ts"
 import { ServiceTokens } from "../../../src/services/admin/ServiceTokens.ts"
 import { Sessions } from "../../../src/services/identity/Sessions.ts"
+import { Users } from "../../../src/services/identity/Users.ts"
 import { outcome, people, refused } from "../../support/Chat.ts"
 import type { Operators } from "../../support/Operators.ts"
 
 const program = ServiceTokenId.make("00000000-0000-7000-8000-00000000000a")
+const actor = `token:${program}` as const
 let made = 0
 const newId = () => ExternalId.make(`customer ${++made}/ü`)
 
@@ -29,7 +32,7 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
         const users = yield* ServerUsers
         const externalId = newId()
         const upsert = (profile: object) =>
-          Effect.map(users.upsert(program, [{ externalId, ...profile }]), ([user = assert.fail()]) => user)
+          Effect.map(users.upsert(actor, [{ externalId, ...profile }]), ([user = assert.fail()]) => user)
         const profile = { displayName: "Ann", avatarUrl: "https://example.com/ann.png", email: "ann@example.com" }
         const ann = yield* upsert({ ...profile, username: `ann${made}` })
         assert.deepInclude(ann, { ...profile, externalId, username: `ann${made}`, disabledAt: null })
@@ -54,7 +57,7 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
           externalId,
           ...(i < 3 && { username })
         }))
-        const found = yield* users.upsert(program, all)
+        const found = yield* users.upsert(actor, all)
         assert.deepStrictEqual(
           found.map(({ externalId }) => externalId),
           all.map(({ externalId }) => externalId)
@@ -63,10 +66,10 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
         assert.strictEqual(new Set(names).size, 4)
         assert.include(names, username)
         assert.isTrue(names.every((name) => /^[a-z0-9_.-]{3,32}$/.test(name)))
-        const twice = users.upsert(program, [{ externalId: newId() }, ...all, ...all])
+        const twice = users.upsert(actor, [{ externalId: newId() }, ...all, ...all])
         assert.strictEqual(yield* refused(twice), "users")
-        assert.strictEqual(yield* refused(users.upsert(program, [{ externalId: newId(), username: "ab" }])), "username")
-        const [reserved] = yield* users.upsert(program, [{ externalId: newId(), username: "all" }])
+        assert.strictEqual(yield* refused(users.upsert(actor, [{ externalId: newId(), username: "ab" }])), "username")
+        const [reserved] = yield* users.upsert(actor, [{ externalId: newId(), username: "all" }])
         assert.match(reserved?.username ?? "", /^all-[0-9a-f]{4,24}$/)
       })
     )
@@ -78,7 +81,7 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
         const batches = yield* Effect.all(
           [ids, ids.toReversed(), ids, ids.toReversed()].map((order) =>
             users.upsert(
-              program,
+              actor,
               order.map((externalId) => ({ externalId, username: "racer" }))
             )
           ),
@@ -95,7 +98,7 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
         const sessions = yield* Sessions
         const accounts = yield* AccountAdmin
         const externalId = newId()
-        const [ann = assert.fail()] = yield* users.upsert(program, [{ externalId }])
+        const [ann = assert.fail()] = yield* users.upsert(actor, [{ externalId }])
         const tokenFor = (expiresInSeconds?: number) =>
           users.createToken(program, externalId, expiresInSeconds === undefined ? {} : { expiresInSeconds })
         const { accessToken, ...rest } = yield* tokenFor()
@@ -117,6 +120,57 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
       })
     )
 
+    it.effect("may be bots, which have tokens of their own until they are signed out, and never a password", () =>
+      Effect.gen(function* () {
+        const users = yield* ServerUsers
+        const principals = yield* Principals
+        const tokens = yield* ServiceTokens
+        const sessions = yield* Sessions
+        const externalId = newId()
+        const [bot = assert.fail()] = yield* users.upsert(actor, [{ externalId, username: `bot${made}`, kind: "bot" }])
+        assert.strictEqual(bot.kind, "bot")
+        assert.strictEqual((yield* Users.use((all) => all.get(bot.id))).kind, "bot")
+        // A kind is for ever.
+        assert.deepStrictEqual(yield* users.upsert(actor, [{ externalId, kind: "person" }]), [bot])
+        const make = users.createBotToken(actor, externalId, { name: "a bot" })
+        const { token, ...shown } = yield* make
+        assert.match(token, /^cbt_[0-9A-Za-z]{46}$/)
+        assert.deepInclude(shown, { name: "a bot", scopes: [], botId: bot.id, createdBy: actor, expiresAt: null })
+        const { items } = yield* tokens.list({ limit: 1 })
+        assert.deepStrictEqual(items, [shown])
+        const principal = yield* principals.authenticate(token, undefined)
+        assert.deepInclude(principal, { userId: bot.id, serviceTokenId: shown.id, isBot: true })
+        assert.strictEqual(yield* outcome(tokens.authenticate(token)), "token-invalid")
+        assert.strictEqual(yield* outcome(principals.authenticate(token, bot.id)), "token-invalid")
+        assert.strictEqual(yield* outcome(principals.authenticate(`${token}x`, undefined)), "token-invalid")
+
+        const password = "correct horse battery"
+        yield* PasswordResets.use((resets) => resets.set(actor, bot.id, password))
+        const login = sessions.login({ login: bot.username, password, userAgent: "", ip: "10.0.0.1" })
+        assert.strictEqual(yield* outcome(login), "Unauthenticated")
+
+        yield* AccountAdmin.use((accounts) => accounts.disable(actor, bot.id))
+        assert.strictEqual(yield* outcome(principals.authenticate(token, undefined)), "account-disabled")
+        assert.strictEqual(yield* outcome(principals.check(principal)), "session-ended")
+        yield* AccountAdmin.use((accounts) => accounts.enable(actor, bot.id))
+        yield* principals.check(principal)
+        yield* users.revoke(program, externalId)
+        assert.deepStrictEqual(yield* newestLines(1), [
+          ["admin.endSessions", bot.id, { endedSessions: 0, revokedTokens: 1 }]
+        ])
+        assert.strictEqual(yield* outcome(principals.authenticate(token, undefined)), "token-invalid")
+        assert.strictEqual(yield* outcome(principals.check(principal)), "session-ended")
+        const last = yield* make
+        yield* principals.authenticate(last.token, undefined)
+        yield* users.delete(program, externalId)
+        assert.strictEqual(yield* outcome(principals.authenticate(last.token, undefined)), "token-invalid")
+        assert.strictEqual(yield* outcome(make), "NotFound")
+        const person = newId()
+        yield* users.upsert(actor, [{ externalId: person }])
+        assert.strictEqual(yield* outcome(users.createBotToken(actor, person, { name: "no bot" })), "not-a-bot")
+      })
+    )
+
     it.effect("are named by their external id to act as, and are others once they were deleted", () =>
       Effect.gen(function* () {
         const users = yield* ServerUsers
@@ -127,7 +181,7 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
         )
         const acting = principals.authenticate(token, `ext:${externalId}`)
         assert.strictEqual(yield* outcome(acting), "Forbidden")
-        const [ann = assert.fail()] = yield* users.upsert(program, [{ externalId, username: "deleted.one" }])
+        const [ann = assert.fail()] = yield* users.upsert(actor, [{ externalId, username: "deleted.one" }])
         const [bob = assert.fail()] = yield* people(1)
         assert.strictEqual((yield* acting).userId, ann.id)
         assert.strictEqual((yield* principals.authenticate(token, bob)).userId, bob)
@@ -135,7 +189,7 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
         assert.strictEqual(yield* outcome(acting), "Forbidden")
         assert.strictEqual(yield* outcome(users.get(externalId)), "NotFound")
         assert.strictEqual(yield* outcome(users.delete(program, externalId)), "NotFound")
-        const [again = assert.fail()] = yield* users.upsert(program, [{ externalId, username: "deleted.one" }])
+        const [again = assert.fail()] = yield* users.upsert(actor, [{ externalId, username: "deleted.one" }])
         assert.notStrictEqual(again.id, ann.id)
         assert.strictEqual(again.username, "deleted.one")
         assert.strictEqual((yield* acting).userId, again.id)
