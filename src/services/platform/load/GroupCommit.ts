@@ -1,6 +1,6 @@
 import { Cause, Clock, Effect, Schedule, type Tracer } from "effect"
 import { Unavailable } from "../../../domain/Problem.ts"
-import { every } from "../Background.ts"
+import { nextTick } from "../Background.ts"
 import { commitBatch, commitDuration, commitQueue } from "../MetricDefinitions.ts"
 import { Metrics } from "../Metrics.ts"
 import { monotonicMillis } from "../Monotonic.ts"
@@ -107,7 +107,9 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
   const duration = metrics.histogram(commitDuration, labels)
   metrics.read(commitQueue, queue.size, labels)
   if (options.queue === "messages") (yield* Shedding).watch(queue.size)
+  const scope = yield* Effect.scope
   let running = false
+  let watching = false
   let closed = false
 
   const drain = Effect.gen(function* () {
@@ -129,8 +131,14 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
     running = false
   }).pipe(Effect.uninterruptible)
 
-  const giveUp = Effect.sync(() => queue.giveUp(monotonicMillis(clock) - options.patienceMs))
-  yield* every("1 second", "giving up writes that wait too long", giveUp)
+  /** Gives up entries that wait too long, until none is left: an idle queue has no timer. */
+  const watch = Effect.gen(function* () {
+    while (queue.size() > 0) {
+      yield* nextTick("1 second")
+      queue.giveUp(monotonicMillis(clock) - options.patienceMs)
+    }
+    watching = false
+  })
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -151,6 +159,10 @@ export const makeGroupCommit = Effect.fnUntraced(function* <In, Out, E>(options:
       if (closed) return resume(tooLate)
       if (queue.size() >= options.capacity) return resume(tooBusy)
       queue.add({ input, span, since: monotonicMillis(clock) }, resume)
+      if (!watching) {
+        watching = true
+        fork(Effect.forkIn(watch, scope))
+      }
       if (running) return
       running = true
       fork(drain)
