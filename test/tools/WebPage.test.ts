@@ -226,6 +226,158 @@ describe("the chat page in Chromium", () => {
     await fay.page.getByRole("option", { name: "Climbers" }).waitFor()
   })
 
+  it("takes a poll: made, voted in, taken back, and ended", async () => {
+    const [pat, ann] = [await client("pat"), await client("ann")]
+    const { id } = await pat.ask("conversation.create", { kind: "group", title: "Lunch", memberIds: [ann.userId] })
+    const [one, other] = [await person("pat"), await person("ann")]
+    await choose(one, "Lunch")
+    await choose(other, "Lunch")
+    await one.page.getByRole("button", { name: "Poll" }).click()
+    const dialog = one.page.getByRole("dialog", { name: "Poll" })
+    await dialog.getByLabel("Question").fill("Where to?")
+    await dialog.getByLabel("Answer 1").fill("Noodles")
+    await dialog.getByLabel("Answer 2").fill("Tacos")
+    await dialog.getByRole("button", { name: "Add an answer" }).click()
+    await dialog.getByRole("textbox", { name: "Answer 3" }).fill("Nowhere")
+    await dialog.getByRole("button", { name: "Remove: Answer 3" }).click()
+    await dialog.getByRole("button", { name: "Send" }).click()
+    const [asked, seen] = [messageOf(one, "Where to?"), messageOf(other, "Where to?")]
+    await seen.getByRole("radio", { name: "Tacos" }).check()
+    await asked.getByRole("radio", { name: "Tacos 1 vote" }).waitFor()
+    await seen.getByRole("radio", { name: "Noodles" }).check()
+    await asked.getByRole("radio", { name: "Noodles 1 vote" }).waitFor()
+    await seen.getByRole("radio", { name: "Noodles" }).click()
+    await asked.getByRole("radio", { name: "Noodles 0 votes" }).waitFor()
+    assert.isFalse(await seen.getByRole("radio", { name: "Noodles" }).isChecked())
+    await one.page.getByRole("navigation").getByText("You: Where to?").waitFor()
+
+    const poll = { question: "Too late?", options: ["Yes", "No"], multiple: true }
+    const closesAt = new Date(Date.now() + 1000).toISOString()
+    await pat.send(id, poll.question, { type: "poll", payload: { ...poll, closesAt } })
+    await messageOf(other, "Too late?").getByText("This poll has ended").waitFor()
+    assert.isTrue(await messageOf(other, "Too late?").getByRole("checkbox", { name: "Yes" }).isDisabled())
+  })
+
+  it("sends later, and lists what is waiting", async () => {
+    const [sam, ann] = [await client("sam"), await client("ann")]
+    const { id } = await sam.ask("conversation.create", { kind: "dm", userId: ann.userId })
+    await sam.send(id, "Good night")
+    const one = await person("sam")
+    const { page } = one
+    await choose(one, "ann")
+    await page.getByRole("textbox", { name: "Message ann" }).fill("Good morning")
+    await page.getByRole("button", { name: "Send later" }).click()
+    await page.getByRole("button", { name: "In an hour" }).click()
+    await page.getByText("It will be sent on").waitFor()
+    assert.strictEqual(await page.getByRole("textbox", { name: "Message ann" }).inputValue(), "")
+    await page.getByRole("button", { name: "Scheduled messages" }).click()
+    const list = page.getByRole("main", { name: "Scheduled messages" })
+    await list.getByText("Good morning").waitFor()
+    const [first] = (await sam.ask("scheduled.list", {})).items
+    await list.getByRole("button", { name: "Change the time" }).click()
+    await page.getByRole("dialog").getByRole("button", { name: "Tomorrow morning" }).click()
+    await page.getByRole("dialog").waitFor({ state: "detached" })
+    const [second] = (await sam.ask("scheduled.list", {})).items
+    assert.deepStrictEqual([second?.id, second?.body], [first?.id, "Good morning"])
+    assert.isAbove(Date.parse(second?.sendAt ?? ""), Date.parse(first?.sendAt ?? ""))
+    await list.getByRole("button", { name: "Do not send" }).click()
+    await list.getByText("Nothing is waiting to be sent.").waitFor()
+    await page.keyboard.press("Escape")
+    await page.getByRole("heading", { name: "Choose a conversation" }).waitFor()
+  })
+
+  it("forwards, saves and pins, and lists what is saved and pinned", async () => {
+    const [tess, ann] = [await client("tess"), await client("ann")]
+    const { id } = await tess.ask("conversation.create", { kind: "group", title: "Source", memberIds: [ann.userId] })
+    await tess.ask("conversation.create", { kind: "group", title: "Target", memberIds: [ann.userId] })
+    await tess.send(id, "Worth keeping")
+    const one = await person("tess")
+    const { page } = one
+    const act = async (name: string) => {
+      await messageOf(one, "Worth keeping").hover()
+      await messageOf(one, "Worth keeping").getByRole("button", { name: "More" }).click()
+      await page.getByRole("menuitem", { name, exact: true }).click()
+    }
+    await choose(one, "Source")
+    await act("Save for later")
+    await messageOf(one, "Worth keeping").getByRole("img", { name: "Saved" }).waitFor()
+    await act("Pin")
+    await act("Forward")
+    await page.getByRole("combobox", { name: "Forward to" }).fill("targ")
+    await page.keyboard.press("Enter")
+    await page.getByText("Forwarded to Target").waitFor()
+
+    await page.getByRole("button", { name: "Pinned messages" }).click()
+    const pins = page.getByRole("complementary", { name: "Pinned messages" })
+    await pins.getByRole("button", { name: "Worth keeping" }).click()
+    await pins.waitFor({ state: "detached" })
+    await choose(one, "Target")
+    await messageOf(one, "Worth keeping").waitFor()
+
+    await page.getByRole("button", { name: "Saved messages" }).click()
+    const saved = page.getByRole("main", { name: "Saved messages" })
+    await saved.getByRole("button", { name: "Worth keeping" }).click()
+    await page.getByRole("main", { name: "Source" }).waitFor()
+    await page.getByRole("button", { name: "Saved messages" }).click()
+    await saved.getByRole("button", { name: "Remove from saved" }).click()
+    await saved.getByText("You have saved no messages.").waitFor()
+  })
+
+  it("asks before it deletes in a thread too, and says who has read a message", async () => {
+    const [uma, ann] = [await client("uma"), await client("ann")]
+    const { id } = await uma.ask("conversation.create", { kind: "group", title: "Threads", memberIds: [ann.userId] })
+    const { messageId, seq } = await uma.send(id, "the root")
+    await uma.send(id, "a slip", { threadRoot: messageId })
+    await ann.ask("read.mark", { conversationId: id, seq })
+    const one = await person("uma")
+    await choose(one, "Threads")
+    await messageOf(one, "the root").hover()
+    await messageOf(one, "the root").getByRole("button", { name: "More" }).click()
+    await one.page.getByRole("menuitem", { name: "Read by" }).click()
+    await one.page.getByRole("dialog", { name: "Read by" }).getByText("ann").waitFor()
+    await one.page.keyboard.press("Escape")
+    await messageOf(one, "the root").getByRole("button", { name: "1 reply" }).click()
+    const slip = one.page
+      .getByRole("complementary", { name: "Thread" })
+      .getByRole("article")
+      .filter({ hasText: "slip" })
+    await slip.hover()
+    await slip.getByRole("button", { name: "More" }).click()
+    await one.page.getByRole("menuitem", { name: "Delete" }).click()
+    await one.page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click()
+    await slip.getByText("a slip").waitFor()
+    await slip.hover()
+    await slip.getByRole("button", { name: "More" }).click()
+    await one.page.getByRole("menuitem", { name: "Delete" }).click()
+    await one.page.getByRole("dialog").getByRole("button", { name: "Delete" }).click()
+    await one.page.getByRole("complementary").getByText("Message deleted").waitFor()
+  })
+
+  it("offers emoji by name, and shows what Markdown will look like", async () => {
+    const [vic, ann] = [await client("vic"), await client("ann")]
+    await vic.send((await vic.ask("conversation.create", { kind: "dm", userId: ann.userId })).id, "Hi")
+    const one = await person("vic")
+    const { page } = one
+    await choose(one, "ann")
+    const box = page.getByRole("textbox", { name: "Message ann" })
+    await box.fill("To the **moon** ")
+    await page.getByRole("button", { name: "Emoji" }).click()
+    await page.getByRole("textbox", { name: "Search emoji" }).fill("rock")
+    await page.getByRole("button", { name: "rocket" }).waitFor()
+    await page.keyboard.press("ArrowDown")
+    await page.getByRole("button", { name: "rocket" }).press("Enter")
+    await page.getByRole("textbox", { name: "Search emoji" }).waitFor({ state: "detached" })
+    assert.strictEqual(await box.inputValue(), "To the **moon** 🚀")
+    await page.getByRole("button", { name: "Preview" }).click()
+    await page.getByRole("region", { name: "Preview" }).locator("strong", { hasText: "moon" }).waitFor()
+    await page.getByRole("button", { name: "Send", exact: true }).click()
+    await messageOf(one, "To the moon 🚀").hover()
+    await messageOf(one, "To the moon 🚀").getByRole("button", { name: "React with another emoji" }).click()
+    await page.getByRole("textbox", { name: "Search emoji" }).fill("tada")
+    await page.keyboard.press("Enter")
+    await messageOf(one, "To the moon 🚀").getByRole("button", { name: "🎉, 1 reaction" }).waitFor()
+  })
+
   it("has no fault that axe knows, in light and dark, wide and narrow", async () => {
     const [gus, ann] = [await client("gus"), await client("ann")]
     const { id } = await gus.ask("conversation.create", { kind: "group", title: "Checked", memberIds: [ann.userId] })

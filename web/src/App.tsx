@@ -4,6 +4,7 @@ import { MessagesSquare } from "lucide-react"
 import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
 import { SignIn } from "./account/SignIn.tsx"
 import { ConnectionBanner } from "./ConnectionBanner.tsx"
+import { MembersProvider } from "./chat/members.tsx"
 import { PeopleProvider } from "./chat/people.tsx"
 import { goTo, openConversation, type Route, useRoute } from "./chat/route.ts"
 import { connect, forgetSession, useSession } from "./chat/session.ts"
@@ -17,6 +18,9 @@ import { text } from "./text/text.ts"
 import { Notices, notify } from "./ui/notices.tsx"
 
 const DetailsPanel = lazy(() => import("./details/DetailsPanel.tsx"))
+const PinsPanel = lazy(() => import("./lists/PinsPanel.tsx"))
+const Saved = lazy(() => import("./lists/Saved.tsx"))
+const Scheduled = lazy(() => import("./lists/Scheduled.tsx"))
 
 const Nothing = () => (
   <main className="conversation nothing">
@@ -54,6 +58,32 @@ const useTitle = () => {
   }, [unread])
 }
 
+/** A conversation, and what is shown next to it. */
+const Open = ({ route: { id, panel, seq } }: { readonly route: Extract<Route, { readonly name: "conversation" }> }) => (
+  <MembersProvider key={id} id={id}>
+    <ConversationView id={id} seq={seq} />
+    {panel?.kind === "thread" && <ThreadPanel key={panel.messageId} conversationId={id} messageId={panel.messageId} />}
+    <Suspense>
+      {panel?.kind === "details" && <DetailsPanel id={id} />}
+      {panel?.kind === "pins" && <PinsPanel id={id} />}
+    </Suspense>
+  </MembersProvider>
+)
+
+/** What stands next to the list of conversations. */
+const Main = ({ route }: { readonly route: Route }) => {
+  switch (route.name) {
+    case "conversation":
+      return <Open route={route} />
+    case "saved":
+      return <Saved />
+    case "scheduled":
+      return <Scheduled />
+    default:
+      return <Nothing />
+  }
+}
+
 /** The close codes of sessions that were ended, and of accounts that were deleted or disabled. */
 const revoked = new Set([4503, 4504])
 
@@ -70,21 +100,14 @@ const Chatting = ({ onEnd }: { readonly onEnd: () => void }) => {
     onEnd()
   }, [chat, connection, onEnd])
   const open = route.name === "conversation" ? route : null
+  const atList = route.name === "home" || route.name === "invite"
   return (
-    <div
-      className={`shell ${open === null ? "at-list" : "at-conversation"} ${open?.panel != null ? "with-panel" : ""}`}
-    >
+    <div className={`shell ${atList ? "at-list" : "at-conversation"} ${open?.panel != null ? "with-panel" : ""}`}>
       <ConnectionBanner />
       <Sidebar selected={open?.id ?? null} />
-      {open === null ? <Nothing /> : <ConversationView key={open.id} id={open.id} seq={open.seq} />}
-      {open?.panel?.kind === "thread" && (
-        <ThreadPanel key={open.panel.messageId} conversationId={open.id} messageId={open.panel.messageId} />
-      )}
-      {open?.panel?.kind === "details" && (
-        <Suspense>
-          <DetailsPanel key={open.id} id={open.id} />
-        </Suspense>
-      )}
+      <Suspense>
+        <Main route={route} />
+      </Suspense>
       <Shortcuts />
     </div>
   )

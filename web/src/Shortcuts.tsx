@@ -23,12 +23,8 @@ export const Shortcuts = () => {
       const at = conversations.findIndex(({ conversation }) => conversation.id === id)
       const next = conversations[at + (event.key === "ArrowUp" ? -1 : 1)]
       if (next !== undefined) openConversation(next.conversation.id)
-    } else if (
-      event.key === "Escape" &&
-      route.name === "conversation" &&
-      document.querySelector("[role=dialog]") === null
-    ) {
-      if (route.panel === null && route.seq === null) goTo({ name: "home" })
+    } else if (event.key === "Escape" && document.querySelector("[role=dialog]") === null) {
+      if (route.name !== "conversation" || (route.panel === null && route.seq === null)) goTo({ name: "home" })
       else openConversation(route.id)
     } else if (!isWriting(event.target) && event.key === "?") {
       setShown("keys")

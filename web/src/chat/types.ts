@@ -1,4 +1,4 @@
-import type { AnswerOf, Conversation, Plain } from "chat-service/client"
+import type { AnswerOf, Conversation, Message, Plain } from "chat-service/client"
 
 export type {
   ChatState,
@@ -15,3 +15,5 @@ export type Member = Plain<AnswerOf<"member.list">>["items"][number]
 export type Role = Conversation["me"]["role"]
 export type Session = Plain<AnswerOf<"session.list">>["items"][number]
 export type Invite = Plain<AnswerOf<"invite.create">>
+export type Scheduled = Plain<AnswerOf<"scheduled.list">>["items"][number]
+export type Poll = Extract<NonNullable<Message["payload"]>, { readonly question: string }>

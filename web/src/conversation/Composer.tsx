@@ -1,5 +1,6 @@
+import type { SendOptions } from "chat-service/client"
 import { useChat, useChatState } from "chat-service/client/react"
-import { SendHorizontal, X } from "lucide-react"
+import { X } from "lucide-react"
 import { type KeyboardEvent, type Ref, useEffect, useImperativeHandle, useRef, useState } from "react"
 import { draftOf, keepDraft } from "../chat/drafts.ts"
 import { useUser } from "../chat/people.tsx"
@@ -8,6 +9,8 @@ import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
 import { attempt } from "../ui/notices.tsx"
 import { Completion, useCompletion } from "./Completion.tsx"
+import { ComposerTools } from "./ComposerTools.tsx"
+import { Markdown } from "./Markdown.tsx"
 
 /** What is being written: something new, an answer to a message, or a new body of one. */
 export type Writing =
@@ -64,54 +67,74 @@ const useHeight = (area: { readonly current: HTMLTextAreaElement | null }, body:
   }, [area, body])
 }
 
+/** What is in the text area: a draft, or the new body of a message. */
+const useBody = (place: string, editing: Message | null, onType: () => void) => {
+  const [fresh, setFresh] = useState(() => draftOf(place))
+  const [changed, setChanged] = useState<string | null>(null)
+  const write = (next: string) => {
+    if (editing !== null) return setChanged(next)
+    setFresh(next)
+    keepDraft(place, next)
+    if (next.trim() !== "") onType()
+  }
+  return { body: editing === null ? fresh : (changed ?? editing.body), write, reset: () => setChanged(null) }
+}
+
 interface ComposerProps {
   readonly conversationId: string
   /** Where the draft is kept: the id of the conversation or of the root of a thread. */
   readonly place: string
+  readonly threadRoot?: string
   readonly to: string
   readonly members: ReadonlyArray<Member>
   readonly writing: Writing
   readonly onWriting: (writing: Writing) => void
-  readonly onSend: (body: string) => void
+  readonly onSend: (body: string, options: SendOptions) => void
   /** Called when the user wants to edit the last message. */
   readonly onEditLast?: () => void
   readonly ref?: Ref<ComposerHandle>
 }
 
-/** Where messages are written. What was begun is kept until it is sent, also over a reload. */
-export const Composer = (props: ComposerProps) => {
-  const { conversationId, members, onEditLast, onSend, onWriting, place, ref, to, writing } = props
-  const chat = useChat()
-  const area = useRef<HTMLTextAreaElement>(null)
-  const [fresh, setFresh] = useState(() => draftOf(place))
-  const [changed, setChanged] = useState<string | null>(null)
+/** What is being written, and what becomes of it. */
+const useMessage = ({ conversationId, onSend, onWriting, place, threadRoot, writing }: ComposerProps) => {
+  const conversation = useChat().conversation(conversationId)
+  const [previewed, setPreviewed] = useState(false)
   const editing = writing.kind === "edit" ? writing.message : null
-  const body = editing === null ? fresh : (changed ?? editing.body)
-  const type = useTyping(conversationId)
-  useHeight(area, body)
-  useImperativeHandle(ref, () => ({ focus: () => area.current?.focus() }), [])
-
-  const write = (next: string) => {
-    if (editing !== null) return setChanged(next)
-    setFresh(next)
-    keepDraft(place, next)
-    if (next.trim() !== "") type()
+  const { body, reset, write } = useBody(place, editing, useTyping(conversationId))
+  const options: Pick<SendOptions, "replyTo" | "threadRoot"> = {
+    ...(writing.kind === "reply" && { replyTo: writing.message.id }),
+    ...(threadRoot !== undefined && { threadRoot })
   }
   const stop = () => {
-    setChanged(null)
+    reset()
+    setPreviewed(false)
     onWriting({ kind: "new" })
   }
-  const completion = useCompletion({ area, body, members, onComplete: write })
-  const submit = () => {
-    if (body.trim() === "" || body.length > maxLength) return
-    if (editing === null) {
-      onSend(body)
-      write("")
-    } else if (body !== editing.body) {
-      attempt(chat.conversation(conversationId).edit(editing.id, body))
-    }
+  const clear = () => {
+    write("")
     stop()
   }
+  const isReady = body.trim() !== "" && body.length <= maxLength
+  const submit = () => {
+    if (!isReady) return
+    if (editing === null) {
+      onSend(body, options)
+      return clear()
+    }
+    if (body !== editing.body) attempt(conversation.edit(editing.id, body))
+    stop()
+  }
+  return { body, write, options, isReady, isNew: editing === null, previewed, setPreviewed, stop, clear, submit }
+}
+
+/** Where messages are written. What was begun is kept until it is sent, also over a reload. */
+export const Composer = (props: ComposerProps) => {
+  const { conversationId, members, onEditLast, onSend, ref, to, writing } = props
+  const area = useRef<HTMLTextAreaElement>(null)
+  const { body, clear, isNew, isReady, options, previewed, setPreviewed, stop, submit, write } = useMessage(props)
+  useHeight(area, body)
+  useImperativeHandle(ref, () => ({ focus: () => area.current?.focus() }), [])
+  const completion = useCompletion({ area, body, members, onComplete: write })
   const onKeyDown = (event: KeyboardEvent) => {
     // An input method uses the same keys to choose characters.
     if (event.nativeEvent.isComposing) return
@@ -122,7 +145,7 @@ export const Composer = (props: ComposerProps) => {
     } else if (event.key === "Escape" && writing.kind !== "new") {
       event.stopPropagation()
       stop()
-    } else if (event.key === "ArrowUp" && body === "" && editing === null) {
+    } else if (event.key === "ArrowUp" && body === "" && isNew) {
       onEditLast?.()
     }
   }
@@ -136,24 +159,38 @@ export const Composer = (props: ComposerProps) => {
     >
       <About writing={writing} onCancel={stop} />
       <Completion completion={completion} />
-      <div className="line">
+      <div className="box">
         <textarea
           ref={area}
           rows={1}
           dir="auto"
           aria-label={text.writeMessage(to)}
           placeholder={text.writeMessage(to)}
+          hidden={previewed}
           value={body}
           onChange={(event) => write(event.target.value)}
           onKeyDown={onKeyDown}
           {...completion.attributes}
         />
-        {body.length > maxLength - 500 && (
-          <span className={body.length > maxLength ? "error" : "hint"}>{maxLength - body.length}</span>
+        {previewed && (
+          <section className="preview" aria-label={text.preview}>
+            <Markdown body={body} />
+          </section>
         )}
-        <IconButton label={text.send} type="submit" className="send" disabled={body.trim() === ""}>
-          <SendHorizontal />
-        </IconButton>
+        <ComposerTools
+          area={area}
+          body={body}
+          conversationId={conversationId}
+          isNew={isNew}
+          isReady={isReady}
+          left={maxLength - body.length}
+          options={options}
+          previewed={previewed}
+          onPreview={setPreviewed}
+          onScheduled={clear}
+          onSend={onSend}
+          onWrite={write}
+        />
       </div>
     </form>
   )

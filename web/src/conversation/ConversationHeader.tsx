@@ -1,7 +1,7 @@
 import { useConversation } from "chat-service/client/react"
-import { ArrowLeft, PanelRight } from "lucide-react"
+import { ArrowLeft, PanelRight, Pin } from "lucide-react"
 import { useUser } from "../chat/people.tsx"
-import { goTo } from "../chat/route.ts"
+import { goTo, openPanel } from "../chat/route.ts"
 import type { Conversation } from "../chat/types.ts"
 import { titleOf, usePresenceOf } from "../sidebar/titles.ts"
 import { ago } from "../text/format.ts"
@@ -57,10 +57,10 @@ export const ConversationHeader = ({ conversation }: { readonly conversation: Co
             <h1 dir="auto">{titleOf(conversation)}</h1>
             <Status conversation={conversation} />
           </div>
-          <IconButton
-            label={text.details}
-            onClick={() => goTo({ name: "conversation", id: conversation.id, seq: null, panel: { kind: "details" } })}
-          >
+          <IconButton label={text.pinnedMessages} onClick={() => openPanel(conversation.id, { kind: "pins" })}>
+            <Pin />
+          </IconButton>
+          <IconButton label={text.details} onClick={() => openPanel(conversation.id, { kind: "details" })}>
             <PanelRight className="directed" />
           </IconButton>
         </>

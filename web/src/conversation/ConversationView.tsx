@@ -1,23 +1,21 @@
+import type { SendOptions } from "chat-service/client"
 import { useChat, useConversation, useMessages } from "chat-service/client/react"
-import { lazy, Suspense, useEffect, useMemo, useRef, useState } from "react"
-import { goTo, openConversation } from "../chat/route.ts"
+import { useEffect, useMemo, useRef, useState } from "react"
+import { type Receipts, useMembers, useReceipts } from "../chat/members.tsx"
+import { openConversation, openPanel } from "../chat/route.ts"
 import type { Conversation, Member, Message } from "../chat/types.ts"
 import { titleOf } from "../sidebar/titles.ts"
 import { dayName } from "../text/format.ts"
 import { text } from "../text/text.ts"
-import { attempt } from "../ui/notices.tsx"
 import { Composer, type ComposerHandle, type Writing } from "./Composer.tsx"
 import { ConversationHeader } from "./ConversationHeader.tsx"
 import type { Actions } from "./MessageActions.tsx"
+import { type Asking, MessageDialog } from "./MessageDialog.tsx"
 import { MessageList } from "./MessageList.tsx"
 import { MessageRow, type Progress } from "./MessageRow.tsx"
 import { type Row, toRows } from "./rows.ts"
 import { SendingRow } from "./SendingRow.tsx"
-import { type Receipts, useMembers, useReceipts } from "./useMembers.ts"
 import { useTimeline } from "./useTimeline.ts"
-
-const ReadBy = lazy(() => import("./ReadBy.tsx"))
-const Question = lazy(() => import("../ui/Question.tsx"))
 
 /** My marker moves at most once in this time. */
 const markMillis = 400
@@ -39,25 +37,18 @@ const useReading = (conversation: Conversation) => {
 }
 
 /** What the messages can ask for. The functions stay the same, so that messages are not rendered again. */
-const useActions = (
-  id: string,
-  onWriting: (writing: Writing) => void,
-  onRemove: (message: Message) => void,
-  onReaders: (message: Message) => void
-): Actions => {
-  const current = useRef({ onWriting, onRemove, onReaders })
-  current.current = { onWriting, onRemove, onReaders }
+const useActions = (id: string, onWriting: (writing: Writing) => void, onAsk: (asking: Asking) => void): Actions => {
+  const current = useRef(onWriting)
+  current.current = onWriting
   return useMemo(
     () => ({
-      reply: (message) => current.current.onWriting({ kind: "reply", message }),
-      edit: (message) => current.current.onWriting({ kind: "edit", message }),
-      remove: (message) => current.current.onRemove(message),
-      showReaders: (message) => current.current.onReaders(message),
+      reply: (message) => current.current({ kind: "reply", message }),
+      edit: (message) => current.current({ kind: "edit", message }),
+      ask: onAsk,
       show: (seq) => openConversation(id, seq),
-      openThread: (message) =>
-        goTo({ name: "conversation", id, seq: null, panel: { kind: "thread", messageId: message.id } })
+      openThread: (message) => openPanel(id, { kind: "thread", messageId: message.id })
     }),
-    [id]
+    [id, onAsk]
   )
 }
 
@@ -115,22 +106,6 @@ const useRows = (conversation: Conversation, seq: number | null, actions: Action
   }
 }
 
-/** Asks before a message is deleted for everybody. */
-const Removal = ({ message, onClose }: { readonly message: Message; readonly onClose: () => void }) => {
-  const conversation = useChat().conversation(message.conversationId)
-  return (
-    <Suspense>
-      <Question
-        title={text.deleteQuestion}
-        hint={text.deleteHint}
-        action={text.delete}
-        onClose={onClose}
-        onConfirm={() => attempt(conversation.delete(message.id))}
-      />
-    </Suspense>
-  )
-}
-
 interface OpenConversationProps {
   readonly conversation: Conversation
   readonly seq: number | null
@@ -145,17 +120,16 @@ const OpenConversation = ({ conversation, seq }: OpenConversationProps) => {
   const [readSeq, setReadSeq] = useState(() => (conversation.me.unreadCount > 0 ? conversation.me.readSeq : null))
   const [atUnread, setAtUnread] = useState(readSeq !== null)
   const [writing, setWriting] = useState<Writing>({ kind: "new" })
-  const [removing, setRemoving] = useState<Message | null>(null)
-  const [readers, setReaders] = useState<Message | null>(null)
+  const [asking, setAsking] = useState<Asking | null>(null)
   const composer = useRef<ComposerHandle>(null)
   const timeline = useTimeline(id, seq ?? (atUnread && readSeq !== null ? readSeq + 1 : null))
-  const members = useMembers(id)
+  const { members } = useMembers()
   const read = useReading(conversation)
   const startWriting = (next: Writing) => {
     setWriting(next)
     composer.current?.focus()
   }
-  const actions = useActions(id, startWriting, setRemoving, setReaders)
+  const actions = useActions(id, startWriting, setAsking)
   const render = useRows(conversation, seq, actions, members)
   const { hasAfter, hasBefore, messages, sending } = timeline
   const rows = useMemo(
@@ -167,9 +141,9 @@ const OpenConversation = ({ conversation, seq }: OpenConversationProps) => {
     setAtUnread(false)
     openConversation(id)
   }
-  const send = (body: string) => {
+  const send = (body: string, options: SendOptions) => {
     // A message that fails stays in the list and says why.
-    chat.send(id, body, writing.kind === "reply" ? { replyTo: writing.message.id } : {}).catch(() => {})
+    chat.send(id, body, options).catch(() => {})
     setReadSeq(null)
     setAtUnread(false)
     if (seq !== null) openConversation(id)
@@ -206,12 +180,7 @@ const OpenConversation = ({ conversation, seq }: OpenConversationProps) => {
         onEditLast={editLast}
         onSend={send}
       />
-      {readers !== null && (
-        <Suspense>
-          <ReadBy message={readers} onClose={() => setReaders(null)} />
-        </Suspense>
-      )}
-      {removing !== null && <Removal message={removing} onClose={() => setRemoving(null)} />}
+      <MessageDialog asking={asking} onClose={() => setAsking(null)} />
     </>
   )
 }

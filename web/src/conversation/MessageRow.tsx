@@ -9,6 +9,7 @@ import { UserAvatar } from "../ui/Avatar.tsx"
 import { attempt } from "../ui/notices.tsx"
 import { Markdown } from "./Markdown.tsx"
 import type { Actions } from "./MessageActions.tsx"
+import { Poll, pollOf } from "./Poll.tsx"
 
 const MessageActions = lazy(() => import("./MessageActions.tsx"))
 
@@ -73,6 +74,8 @@ const Body = ({ message }: { readonly message: Message }) => {
   const all = message.mentionsAll ? ["@all"] : []
   const mentions = new Set([...names.map((name) => `@${name}`), ...all])
   if (message.deletedAt !== null) return <p className="deleted">{text.deletedMessage}</p>
+  const poll = pollOf(message)
+  if (poll !== undefined) return <Poll message={message} poll={poll} />
   return (
     <div className={isEmojiOnly(message.body) ? "body emoji" : "body"}>
       <Markdown body={message.body} mentions={mentions} />

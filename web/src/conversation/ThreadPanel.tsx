@@ -1,6 +1,7 @@
 import { useChat, useChatState, useConversation, useMessages } from "chat-service/client/react"
 import { X } from "lucide-react"
 import { useCallback, useEffect, useMemo, useRef, useState } from "react"
+import { useMembers } from "../chat/members.tsx"
 import { openConversation } from "../chat/route.ts"
 import type { Message } from "../chat/types.ts"
 import { text } from "../text/text.ts"
@@ -8,9 +9,9 @@ import { IconButton } from "../ui/Button.tsx"
 import { attempt } from "../ui/notices.tsx"
 import { Composer, type ComposerHandle, type Writing } from "./Composer.tsx"
 import type { Actions } from "./MessageActions.tsx"
+import { type Asking, MessageDialog } from "./MessageDialog.tsx"
 import { MessageRow } from "./MessageRow.tsx"
 import { SendingRow } from "./SendingRow.tsx"
-import { useMembers } from "./useMembers.ts"
 import { messageChanges } from "./useTimeline.ts"
 
 interface Thread {
@@ -84,18 +85,20 @@ interface ThreadPanelProps {
   readonly messageId: string
 }
 
-const useActions = (conversationId: string, onWriting: (writing: Writing) => void) => {
-  const chat = useChat()
-  return useMemo<Actions>(
+const useActions = (
+  conversationId: string,
+  onWriting: (writing: Writing) => void,
+  onAsk: (asking: Asking) => void
+): Actions =>
+  useMemo(
     () => ({
       reply: (message) => onWriting({ kind: "reply", message }),
       edit: (message) => onWriting({ kind: "edit", message }),
-      remove: (message) => attempt(chat.conversation(conversationId).delete(message.id)),
+      ask: onAsk,
       show: (seq) => openConversation(conversationId, seq)
     }),
-    [chat, conversationId, onWriting]
+    [conversationId, onWriting, onAsk]
   )
-}
 
 /** The message and its replies, which always show their end. */
 const ThreadMessages = ({ actions, conversationId, messageId }: ThreadPanelProps & { readonly actions: Actions }) => {
@@ -143,14 +146,15 @@ const ThreadMessages = ({ actions, conversationId, messageId }: ThreadPanelProps
 /** The replies to a message, next to the conversation. */
 export const ThreadPanel = ({ conversationId, messageId }: ThreadPanelProps) => {
   const chat = useChat()
-  const members = useMembers(conversationId)
+  const { members } = useMembers()
   const [writing, setWriting] = useState<Writing>({ kind: "new" })
   const composer = useRef<ComposerHandle>(null)
   const startWriting = useCallback((next: Writing) => {
     setWriting(next)
     composer.current?.focus()
   }, [])
-  const actions = useActions(conversationId, startWriting)
+  const [asking, setAsking] = useState<Asking | null>(null)
+  const actions = useActions(conversationId, startWriting, setAsking)
   return (
     <aside className="panel" aria-label={text.thread}>
       <header>
@@ -169,12 +173,13 @@ export const ThreadPanel = ({ conversationId, messageId }: ThreadPanelProps) => 
         members={members}
         writing={writing}
         onWriting={setWriting}
-        onSend={(body) => {
-          const thread = chat.conversation(conversationId).thread(messageId)
+        threadRoot={messageId}
+        onSend={(body, options) => {
           // A reply that fails stays in the list and says why.
-          thread.send(body, writing.kind === "reply" ? { replyTo: writing.message.id } : {}).catch(() => {})
+          chat.send(conversationId, body, options).catch(() => {})
         }}
       />
+      <MessageDialog asking={asking} onClose={() => setAsking(null)} />
     </aside>
   )
 }

@@ -3,7 +3,6 @@ import { Archive, Bell, BellOff, Pin, X } from "lucide-react"
 import type { ReactNode } from "react"
 import { openConversation } from "../chat/route.ts"
 import type { Conversation } from "../chat/types.ts"
-import { useMembers } from "../conversation/useMembers.ts"
 import { isMuted } from "../sidebar/ConversationRow.tsx"
 import { titleOf } from "../sidebar/titles.ts"
 import { text } from "../text/text.ts"
@@ -68,7 +67,6 @@ const MySettings = ({ conversation: { id, me } }: { readonly conversation: Conve
 /** What a conversation is, who is in it, and what I can change about it. */
 const DetailsPanel = ({ id }: { readonly id: string }) => {
   const conversation = useConversation(id)?.conversation
-  const members = useMembers(id)
   if (conversation === undefined) return null
   const { kind, me, peer } = conversation
   const leads = me.role !== "member"
@@ -91,7 +89,7 @@ const DetailsPanel = ({ id }: { readonly id: string }) => {
         {kind === "group" ? (
           <>
             {leads && <GroupSettings conversation={conversation} />}
-            <Members conversation={conversation} members={members} />
+            <Members conversation={conversation} />
             {leads && <Invites conversationId={id} />}
           </>
         ) : (

@@ -1,6 +1,7 @@
 import { useChat } from "chat-service/client/react"
 import { Ellipsis, LogOut, MessageSquare, Shield, UserMinus, UserPlus } from "lucide-react"
 import { useState } from "react"
+import { useMembers } from "../chat/members.tsx"
 import { goTo, openConversation } from "../chat/route.ts"
 import type { Conversation, Member, Role, User } from "../chat/types.ts"
 import { UserPicker } from "../sidebar/UserPicker.tsx"
@@ -92,14 +93,9 @@ const AddMembers = ({
 }
 
 /** Who is in a group, and what the user may do about it. */
-export const Members = ({
-  conversation,
-  members
-}: {
-  readonly conversation: Conversation
-  readonly members: ReadonlyArray<Member>
-}) => {
+export const Members = ({ conversation }: { readonly conversation: Conversation }) => {
   const chat = useChat()
+  const { hasMore, members, more } = useMembers()
   const [adding, setAdding] = useState(false)
   const [leaving, setLeaving] = useState(false)
   const { id: conversationId, me, memberCount } = conversation
@@ -117,6 +113,11 @@ export const Members = ({
           <MemberRow key={member.user.id} conversation={conversation} member={member} />
         ))}
       </ul>
+      {hasMore && (
+        <button type="button" className="link" onClick={more}>
+          {text.loadMore}
+        </button>
+      )}
       <button type="button" className="user danger" onClick={() => setLeaving(true)}>
         <LogOut aria-hidden="true" />
         {text.leave}

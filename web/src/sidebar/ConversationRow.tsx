@@ -5,6 +5,7 @@ import { useUser } from "../chat/people.tsx"
 import { openConversation } from "../chat/route.ts"
 import type { ConversationState } from "../chat/types.ts"
 import { shortTime } from "../text/format.ts"
+import { summaryOf } from "../text/summary.ts"
 import { text } from "../text/text.ts"
 import { Avatar } from "../ui/Avatar.tsx"
 import { titleOf, usePresenceOf } from "./titles.ts"
@@ -28,7 +29,7 @@ const Preview = ({ me, state }: { readonly state: ConversationState; readonly me
     )
   if (lastMessage === null) return text.noMessage
   const from = lastMessage.senderId === me ? `${text.you}: ` : sender === undefined ? "" : `${sender.displayName}: `
-  return `${from}${lastMessage.deletedAt === null ? lastMessage.body || lastMessage.type : text.deletedMessage}`
+  return `${from}${summaryOf(lastMessage)}`
 }
 
 /** One conversation in the list. */

@@ -1,5 +1,6 @@
 import { useChat } from "chat-service/client/react"
 import { useState } from "react"
+import { randomId } from "../chat/ids.ts"
 import { openConversation } from "../chat/route.ts"
 import type { User } from "../chat/types.ts"
 import { explain } from "../text/failure.ts"
@@ -14,7 +15,7 @@ const NewConversation = ({ onClose }: { readonly onClose: () => void }) => {
   const [chosen, setChosen] = useState<ReadonlyArray<User>>([])
   const [title, setTitle] = useState("")
   const [error, setError] = useState<string | null>(null)
-  const [key] = useState(() => crypto.getRandomValues(new Uint32Array(4)).join("-"))
+  const [key] = useState(randomId)
   const [only] = chosen
   const isDirect = chosen.length === 1 && title.trim() === "" && only !== undefined
   const start = async () => {

@@ -1,14 +1,10 @@
-import { useChat, useChatState } from "chat-service/client/react"
+import { useChat } from "chat-service/client/react"
 import { useEffect, useState } from "react"
-import { useUser } from "../chat/people.tsx"
-import { openConversation } from "../chat/route.ts"
 import type { Message } from "../chat/types.ts"
+import { MessageLine } from "../lists/MessageLine.tsx"
 import { explain } from "../text/failure.ts"
-import { shortTime } from "../text/format.ts"
 import { text } from "../text/text.ts"
-import { UserAvatar } from "../ui/Avatar.tsx"
 import { attempt } from "../ui/notices.tsx"
-import { titleOf } from "./titles.ts"
 
 /** Nothing is asked for while the user types faster than this. */
 const pauseMillis = 250
@@ -44,24 +40,6 @@ const useSearch = (words: string) => {
   return { found, more }
 }
 
-const Result = ({ message }: { readonly message: Message }) => {
-  const sender = useUser(message.senderId)
-  const conversation = useChatState(({ conversations }) => conversations.get(message.conversationId)?.conversation)
-  return (
-    <button type="button" className="row" onClick={() => openConversation(message.conversationId, message.seq)}>
-      <UserAvatar user={sender} id={message.senderId} />
-      <span className="row-title">
-        <bdi>{sender?.displayName ?? text.someone}</bdi>
-        {conversation !== undefined && <bdi className="where">{titleOf(conversation)}</bdi>}
-      </span>
-      <time dateTime={message.createdAt}>{shortTime(message.createdAt)}</time>
-      <span className="row-preview" dir="auto">
-        {message.body}
-      </span>
-    </button>
-  )
-}
-
 /** The messages that have all of the words. Each leads to its place. */
 export const SearchResults = ({ words }: { readonly words: string }) => {
   const { found, more } = useSearch(words)
@@ -71,7 +49,7 @@ export const SearchResults = ({ words }: { readonly words: string }) => {
     <section aria-label={text.results}>
       <h2>{text.results}</h2>
       {found.items.map((message) => (
-        <Result key={message.id} message={message} />
+        <MessageLine key={message.id} message={message} />
       ))}
       {found.items.length === 0 && (
         <p className="hint" role="status">

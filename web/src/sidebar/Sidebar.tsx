@@ -1,7 +1,8 @@
 import { useChatState, usePresence } from "chat-service/client/react"
-import { MessageSquarePlus, MessagesSquare, Search, X } from "lucide-react"
+import { CalendarClock, MessageSquarePlus, MessagesSquare, Search, Star, X } from "lucide-react"
 import { lazy, Suspense, useDeferredValue, useMemo, useState } from "react"
 import { VList } from "virtua"
+import { goTo } from "../chat/route.ts"
 import type { ConversationState } from "../chat/types.ts"
 import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
@@ -68,6 +69,12 @@ export const Sidebar = ({ selected }: { readonly selected: string | null }) => {
     <nav className="sidebar" aria-label={text.conversations}>
       <header>
         <MyAccount />
+        <IconButton label={text.savedMessages} onClick={() => goTo({ name: "saved" })}>
+          <Star />
+        </IconButton>
+        <IconButton label={text.scheduledMessages} onClick={() => goTo({ name: "scheduled" })}>
+          <CalendarClock />
+        </IconButton>
         <IconButton label={text.newConversation} onClick={() => setStarting(true)}>
           <MessageSquarePlus />
         </IconButton>

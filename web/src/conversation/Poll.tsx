@@ -1,0 +1,113 @@
+import { useChat } from "chat-service/client/react"
+import { useEffect, useState } from "react"
+import type { Message, Poll as PollPayload } from "../chat/types.ts"
+import { momentOf } from "../text/format.ts"
+import { text } from "../text/text.ts"
+import { attempt } from "../ui/notices.tsx"
+
+/** My votes since the page was opened, by message. Events do not tell whose votes they are. */
+const voted = new Map<string, ReadonlyArray<number>>()
+
+/** The poll of a message; undefined for other messages. */
+export const pollOf = ({ payload, type }: Message): PollPayload | undefined =>
+  type === "poll" && payload !== null && "options" in payload ? payload : undefined
+
+const Option = ({
+  chosen,
+  label,
+  multiple,
+  name,
+  onToggle,
+  open,
+  share,
+  votes
+}: {
+  readonly label: string
+  readonly name: string
+  readonly multiple: boolean
+  readonly chosen: boolean
+  readonly open: boolean
+  readonly votes: number
+  /** The part of the votes that it has, from 0 to 1. */
+  readonly share: number
+  readonly onToggle: () => void
+}) => (
+  <label className="poll-option" style={{ "--share": share }}>
+    <input
+      type={multiple ? "checkbox" : "radio"}
+      name={name}
+      checked={chosen}
+      disabled={!open}
+      onChange={onToggle}
+      // A radio button that is chosen would not change any more.
+      onClick={() => !multiple && chosen && onToggle()}
+    />
+    <span dir="auto">{label}</span>
+    <span className="poll-votes">{text.votes(votes)}</span>
+  </label>
+)
+
+/** A timer cannot wait for longer than this. */
+const longestMillis = 2 ** 31 - 1
+
+/** Whether a poll can still be voted in; it ends by itself. */
+const useIsOpen = ({ closesAt }: PollPayload) => {
+  const leftOf = () => (closesAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(closesAt) - Date.now())
+  const [open, setOpen] = useState(() => leftOf() > 0)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the end of a poll never changes
+  useEffect(() => {
+    const left = leftOf()
+    if (!open || left > longestMillis) return
+    const timer = setTimeout(() => setOpen(false), left)
+    return () => clearTimeout(timer)
+  }, [])
+  return open
+}
+
+/** A poll, in which I vote by choosing. Choosing the same again takes the vote back. */
+export const Poll = ({ message, poll }: { readonly message: Message; readonly poll: PollPayload }) => {
+  const conversation = useChat().conversation(message.conversationId)
+  const [, setTimes] = useState(0)
+  const mine = voted.get(message.id) ?? message.myVote ?? []
+  const votes = message.votes ?? poll.options.map(() => 0)
+  const total = Math.max(...votes, 1)
+  const open = useIsOpen(poll)
+  const multiple = poll.multiple === true
+  const toggle = (option: number) => {
+    const others = mine.filter((other) => other !== option)
+    const next = others.length < mine.length ? others : multiple ? [...mine, option] : [option]
+    attempt(
+      conversation.vote(message.id, next).then(() => {
+        voted.set(message.id, next)
+        setTimes((now) => now + 1)
+      })
+    )
+  }
+  return (
+    <fieldset className="poll">
+      <legend dir="auto">{poll.question}</legend>
+      {poll.options.map((label, index) => (
+        <Option
+          // biome-ignore lint/suspicious/noArrayIndexKey: the options of a poll never change
+          key={index}
+          label={label}
+          name={message.id}
+          multiple={multiple}
+          chosen={mine.includes(index)}
+          open={open}
+          votes={votes[index] ?? 0}
+          share={(votes[index] ?? 0) / total}
+          onToggle={() => toggle(index)}
+        />
+      ))}
+      <p className="hint">
+        {[
+          open ? (multiple ? text.chooseSeveral : text.chooseOne) : text.pollClosed,
+          open && poll.closesAt !== undefined ? text.closesAt(momentOf(poll.closesAt)) : ""
+        ]
+          .filter((part) => part !== "")
+          .join(" · ")}
+      </p>
+    </fieldset>
+  )
+}
