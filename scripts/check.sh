@@ -7,6 +7,7 @@ biome check --error-on-warnings .
 # This is the TypeScript compiler with Effect's diagnostics built in. It is run by its path, so node_modules stays unpatched.
 "$(effect-tsgo get-exe-path)" --noEmit
 "$(effect-tsgo get-exe-path)" --noEmit -p web/tsconfig.json
+"$(effect-tsgo get-exe-path)" --noEmit -p web/worker/tsconfig.json
 
 forbid() {
   pattern=$1

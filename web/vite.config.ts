@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import { readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { promisify } from "node:util"
@@ -23,10 +24,47 @@ const precompressed = (): Plugin => {
   }
 }
 
+/**
+ * Adds what makes the page an app that opens without a network: the manifest, and the service worker, which learns the
+ * files of the build.
+ */
+const installable = (): Plugin => ({
+  name: "installable",
+  apply: "build",
+  buildStart() {
+    const id = join(import.meta.dirname, "worker/service-worker.ts")
+    this.emitFile({ type: "chunk", id, fileName: "service-worker.js" })
+  },
+  generateBundle(_, bundle) {
+    const files = Object.keys(bundle)
+      .filter((name) => name.startsWith("assets/"))
+      .map((name) => `/${name}`)
+      .sort()
+    const version = createHash("sha256").update(files.join()).digest("hex").slice(0, 12)
+    const worker = bundle["service-worker.js"]
+    if (worker?.type === "chunk") worker.code = `const build=${JSON.stringify({ version, files })};${worker.code}`
+    const icon = (ending: string) => files.find((name) => name.startsWith("/assets/icon") && name.endsWith(ending))
+    const manifest = {
+      id: "/",
+      name: "Chat",
+      short_name: "Chat",
+      start_url: "/",
+      display: "standalone",
+      background_color: "#f5f5f8",
+      theme_color: "#4f46e5",
+      icons: [
+        { src: icon(".svg"), sizes: "any", type: "image/svg+xml" },
+        { src: icon(".png"), sizes: "512x512", type: "image/png" }
+      ]
+    }
+    this.emitFile({ type: "asset", fileName: "manifest.webmanifest", source: JSON.stringify(manifest) })
+  }
+})
+
 /** Builds the chat page into `web/dist`. The strict policy of the service allows no inline scripts and styles. */
 export default defineConfig({
   root: import.meta.dirname,
-  plugins: [precompressed()],
+  plugins: [installable(), precompressed()],
   build: {
     outDir: join(import.meta.dirname, "dist"),
     emptyOutDir: true,
