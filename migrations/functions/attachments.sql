@@ -105,7 +105,7 @@ BEGIN
     ORDER BY a.id FOR UPDATE));
 END $$;
 
--- Finds at most p_limit blobs that no attachment refers to any more, and returns their ids, to be deleted from the store.
+-- Finds at most p_limit blobs that no attachment and no avatar refers to any more, and returns their ids, to be deleted from the store.
 -- They are returned again after a few minutes, unless forget_blobs has deleted them here too.
 CREATE OR REPLACE FUNCTION unused_blobs(p_limit int) RETURNS SETOF uuid LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -118,7 +118,9 @@ BEGIN
     FOR unbound IN SELECT DISTINCT a.owner_id FROM attachments a WHERE a.blob_id = blob AND a.message_seq IS NULL LOOP
       PERFORM drop_unbound(unbound.owner_id, blob, unbound_period());
     END LOOP;
-    IF NOT EXISTS (SELECT FROM attachments a WHERE a.blob_id = blob) THEN
+    PERFORM drop_unshown_avatar(blob);
+    IF NOT EXISTS (SELECT FROM attachments a WHERE a.blob_id = blob)
+      AND NOT EXISTS (SELECT FROM avatars a WHERE a.blob_id = blob) THEN
       UPDATE blobs b SET check_at = clock_timestamp() + interval '5 minutes' WHERE b.id = blob;
       RETURN NEXT blob;
     ELSE
@@ -131,4 +133,5 @@ END $$;
 -- Forgets blobs that unused_blobs has returned and that are deleted from the store.
 CREATE OR REPLACE FUNCTION forget_blobs(p_ids uuid[]) RETURNS void LANGUAGE sql VOLATILE AS $$
   DELETE FROM blobs b WHERE b.id = ANY (p_ids) AND NOT EXISTS (SELECT FROM attachments a WHERE a.blob_id = b.id)
+    AND NOT EXISTS (SELECT FROM avatars a WHERE a.blob_id = b.id)
 $$;

@@ -44,3 +44,8 @@ $$;
 CREATE OR REPLACE FUNCTION unbound_period() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT interval '24 hours'
 $$;
+
+-- The path of an uploaded avatar, without its id: avatarPath of domain/Avatar.ts.
+CREATE OR REPLACE FUNCTION avatar_path() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT '/v1/avatars/'
+$$;

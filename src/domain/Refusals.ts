@@ -28,6 +28,8 @@ export const noThreadRoot = new NotFound({ detail: "There is no such message to 
 
 /** Also returned for an attachment that the user may not see. */
 export const noAttachment = new NotFound({ detail: "There is no such attachment" })
+/** There is no avatar under this path, or no longer. */
+export const noAvatar = new NotFound({ detail: "There is no such picture" })
 /** The attachment is still being uploaded. */
 export const attachmentNotReady = new Conflict({
   code: "attachment-not-ready",

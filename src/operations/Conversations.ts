@@ -66,6 +66,14 @@ export const Conversations = feature(
     description:
       "Changes the fields that are given; `avatarUrl: null` removes the picture. Owners and admins may do this (403 for others), but only owners may change `historyForNewMembers` and `messageLifetimeSeconds`. `historyForNewMembers` changes nothing for present members. All members get `conversation.updated` with what has changed. With `messageLifetimeSeconds` (5 seconds to a year, null for no limit) every message that is sent from then on is deleted after that time, as if its sender had deleted it. In a direct conversation both users may set the lifetime, except one whom the other has blocked (403), and 409 `not-a-group` is the answer to every other field."
   }),
+  operation("conversation.removeAvatar", {
+    http: "DELETE /v1/conversations/:conversationId/avatar",
+    params: conversation,
+    problems: [InvalidRequest, Forbidden, NotFound, Conflict, Unavailable],
+    summary: "Remove the picture of a group",
+    description:
+      "The same as `avatarUrl: null` in a change of the group. An uploaded picture is deleted within minutes. Owners and admins may do this."
+  }),
   operation("conversation.settings", {
     http: "PATCH /v1/conversations/:conversationId/settings",
     params: conversation,

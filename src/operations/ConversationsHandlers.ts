@@ -37,6 +37,9 @@ export const layer = Declared.rpcs.toLayer(
       "conversation.update": asUser((userId, { conversationId, ...change }) =>
         changes.update(userId, conversationId, change)
       ),
+      "conversation.removeAvatar": asUser((userId, { conversationId }) =>
+        Effect.asVoid(changes.update(userId, conversationId, { avatarUrl: null }))
+      ),
       "conversation.settings": asUser((userId, { conversationId, ...change }) =>
         changes.settings(userId, conversationId, change)
       )

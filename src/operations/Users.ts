@@ -24,6 +24,12 @@ export const Users = feature(
     description:
       "Changes the fields that are given; `avatarUrl: null` removes the picture. `whoMayAddMe` decides who may add me to groups and open a direct conversation: `everybody`, or `contacts`, with whom I share a conversation in which both have written. Others get a 403 `contacts-only`."
   }),
+  operation("user.removeAvatar", {
+    http: "DELETE /v1/users/me/avatar",
+    problems: [NotFound, Unavailable],
+    summary: "Remove my picture",
+    description: "The same as `avatarUrl: null` in a change of my profile. An uploaded picture is deleted within minutes."
+  }),
   operation("user.delete", {
     http: "DELETE /v1/users/me",
     payload: AccountDeletion,

@@ -17,6 +17,7 @@ export const layer = Declared.rpcs.toLayer(
     return Declared.rpcs.of({
       "user.me": asUser((userId) => users.me(userId)),
       "user.update": asUser((userId, change) => users.update(userId, change)),
+      "user.removeAvatar": asUser((userId) => Effect.asVoid(users.update(userId, { avatarUrl: null }))),
       "user.delete": asPrincipal((principal, { password }) => accounts.delete(principal, password)),
       "user.unread": asUser((userId) => markers.unread(userId)),
       "user.search": asUser((_, { query, ...page }) => users.search({ query, ...toPage(page, pageSize) })),

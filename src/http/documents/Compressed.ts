@@ -3,6 +3,7 @@ import { promisify } from "node:util"
 import { brotliCompress, constants, gzip } from "node:zlib"
 import { Effect, type Types } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { isKnown } from "../edge/Conditional.ts"
 
 const forms = {
   br: (body: Uint8Array) => promisify(brotliCompress)(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
@@ -38,8 +39,7 @@ const prepare = Effect.fnUntraced(function* (response: HttpServerResponse.HttpSe
     const encoding = encodingFor(headers["accept-encoding"] ?? "")
     const etag = `"${hash}-${encoding}"`
     const shared = { ...own, etag, vary: "accept-encoding", "cache-control": "public, max-age=60" }
-    const known = (headers["if-none-match"] ?? "").split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag)
-    if (known) return HttpServerResponse.empty({ status: 304, headers: shared })
+    if (isKnown(headers, etag)) return HttpServerResponse.empty({ status: 304, headers: shared })
     return HttpServerResponse.uint8Array(bodies[encoding], {
       contentType,
       headers: { ...shared, ...(encoding !== "identity" && { "content-encoding": encoding }) }

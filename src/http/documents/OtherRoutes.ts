@@ -1,5 +1,3 @@
-import type { Schema } from "effect"
-import { Attachment } from "../../domain/Attachment.ts"
 import {
   Conflict,
   Forbidden,
@@ -13,14 +11,8 @@ import {
   UnsupportedMediaType,
   UpgradeRequired
 } from "../../domain/Problem.ts"
+import { type Describe, filePaths, problem } from "./FileRoutes.ts"
 import type { Json } from "./JsonSchemas.ts"
-
-type Describe = (schema: Schema.Top) => unknown
-
-const problem = (description: string, schema: Schema.Top, describe: Describe) => ({
-  description,
-  content: { "application/problem+json": { schema: describe(schema) } }
-})
 
 /** A file that anybody may read, in one of several types. One that browsers keep is `cached`. */
 const file = (operationId: string, summary: string, type: string, cached: boolean, ...contentTypes: Array<string>) => ({
@@ -125,77 +117,6 @@ const pagePaths = (describe: Describe) => ({
   )
 })
 
-const signedIn = [{ bearer: [] }, { cookie: [] }]
-const refusedCaller = (describe: Describe) => ({
-  401: problem("There is no valid access token", Unauthenticated, describe),
-  403: problem("With the cookie, a change must come from a page of an allowed origin", Forbidden, describe),
-  429: problem("There are too many requests or uploads", RateLimited, describe),
-  500: problem("There is a fault in the service", Internal, describe),
-  503: problem("The store of files or the database does not answer", Unavailable, describe)
-})
-
-const upload = (describe: Describe) => ({
-  post: {
-    tags: ["attachment"],
-    operationId: "attachment.upload",
-    summary: "Upload a file",
-    description:
-      "Stores the field `file` of a form, to be sent with a message within a day. Its type follows from its content. At most `limits.attachment_bytes`; 409 `storage-full` when my files would have more than `limits.storage_bytes`.",
-    security: signedIn,
-    requestBody: {
-      required: true,
-      content: {
-        "multipart/form-data": {
-          schema: { type: "object", required: ["file"], properties: { file: { type: "string", format: "binary" } } }
-        }
-      }
-    },
-    responses: {
-      201: { description: "The attachment", content: { "application/json": { schema: describe(Attachment) } } },
-      400: problem("The form has no file, or an empty one, or is cut short", InvalidRequest, describe),
-      404: problem("The account was closed meanwhile", NotFound, describe),
-      409: problem("My files have as many bytes as they may have", Conflict, describe),
-      413: problem("The file is too large", TooLarge, describe),
-      415: problem("The body is no form", UnsupportedMediaType, describe),
-      ...refusedCaller(describe)
-    }
-  }
-})
-
-const bytes = { "*/*": { schema: { type: "string", format: "binary" } } }
-
-const download = (describe: Describe) => {
-  const query = (name: string, description: string, schema: object) => ({ name, in: "query", description, schema })
-  return {
-    get: {
-      tags: ["attachment"],
-      operationId: "attachment.get",
-      summary: "Download a file",
-      description:
-        "For whoever may see the message that the attachment belongs to, and for its uploader until it is sent. `HEAD`, `Range`, `If-Range` and `If-None-Match` work as in RFC 9110. Types that could have scripts are always to be saved, and never shown.",
-      security: [...signedIn, {}],
-      parameters: [
-        { name: "attachmentId", in: "path", required: true, schema: { type: "string" } },
-        query("download", "With `1`, browsers save the file", { type: "string", enum: ["0", "1"] }),
-        query("thumbnail", "A thumbnail that the attachment has, by its size", {
-          type: "string",
-          enum: ["320", "1280"]
-        }),
-        query("link", "What a link has in place of an access token", { type: "string" })
-      ],
-      responses: {
-        200: { description: "The file", content: bytes },
-        206: { description: "A part of the file", content: bytes },
-        304: { description: "What the client has is still true" },
-        400: problem("A parameter is not valid", InvalidRequest, describe),
-        404: problem("There is no such attachment, or I may not see it, or the link is over", NotFound, describe),
-        416: { description: "The file has no such part" },
-        ...refusedCaller(describe)
-      }
-    }
-  }
-}
-
 /** Describes the paths that are no part of `Api`, as OpenAPI does. */
 export const otherPaths = (describe: Describe): Json => ({
   "/v1/ws": socket(
@@ -206,8 +127,7 @@ export const otherPaths = (describe: Describe): Json => ({
   ),
   "/ws": socket("socket.short", "The WebSocket, by its short path", "The same as `/v1/ws`.", describe),
   "/rpc/ws": socket("rpc.socket", "RPC over a WebSocket", "The operations for Effect's RPC client, as JSON.", describe),
-  "/v1/attachments": upload(describe),
-  "/v1/attachments/{attachmentId}": download(describe),
+  ...filePaths(describe),
   "/rpc": {
     post: {
       tags: ["system"],

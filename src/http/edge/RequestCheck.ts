@@ -57,6 +57,7 @@ const showsToken = ({ headers }: Request, route: string) =>
   headers[actAsHeader] === undefined &&
   route.startsWith("/v1/") &&
   !route.startsWith("/v1/auth/") &&
+  !route.startsWith("/v1/avatars/") &&
   !route.startsWith("/v1/server/")
 
 /** Why a request is refused before its route. */

@@ -1,38 +1,24 @@
-import { ByteSize, Effect, Layer, Schema, SchemaGetter, Stream } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse, Multipart } from "effect/http"
+import { Effect, Layer, Schema, Stream } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Attachment } from "../../domain/Attachment.ts"
 import { AttachmentId } from "../../domain/Ids.ts"
-import { InvalidRequest, invalid, invalidData, TooLarge, UnsupportedMediaType } from "../../domain/Problem.ts"
+import { invalidData } from "../../domain/Problem.ts"
 import { noAttachment } from "../../domain/Refusals.ts"
 import { actAsHeader } from "../../operations/Callers.ts"
-import { Attachments, type StoredAttachment } from "../../services/files/Attachments.ts"
+import type { StoredAttachment } from "../../services/files/AttachmentStorage.ts"
+import { Attachments } from "../../services/files/Attachments.ts"
 import { type ThumbnailSize, thumbnailSizes } from "../../services/files/Images.ts"
-import { Settings } from "../../services/platform/Settings.ts"
 import { bearerOf, makeAdmission } from "../edge/Admission.ts"
-import { fileHeaders, isKnown, rangeOf } from "./FileHeaders.ts"
+import { isKnown } from "../edge/Conditional.ts"
+import { fileHeaders, rangeOf } from "./FileHeaders.ts"
+import { makeFileForm, oneOfSizes } from "./FileForm.ts"
 
-/** How many bytes a body may have around its file, and how many parts: browsers send a few fields before it. */
-const envelope = 8192
-const maxParts = 8
-
-const notMultipart = new UnsupportedMediaType({ detail: "the content type must be multipart/form-data" })
-const noFile = invalid("file", "must be there once: send the file as the field named file, with a file name")
-const unreadable = new InvalidRequest({
-  detail: "the body is not valid multipart/form-data",
-  errors: [{ path: "", message: "is not valid multipart/form-data" }]
-})
 
 const Params = Schema.Struct({ attachmentId: AttachmentId })
-const ThumbnailQuery = Schema.Literals(["320", "1280"]).pipe(
-  Schema.decodeTo(Schema.Literals(thumbnailSizes), {
-    decode: SchemaGetter.transform((text) => (text === "320" ? 320 : 1280)),
-    encode: SchemaGetter.transform((size) => (size === 320 ? "320" : "1280"))
-  })
-)
 const Query = Schema.Struct({
   download: Schema.optionalKey(Schema.Literals(["0", "1"])),
   link: Schema.optionalKey(Schema.String),
-  thumbnail: Schema.optionalKey(ThumbnailQuery)
+  thumbnail: Schema.optionalKey(oneOfSizes(thumbnailSizes))
 })
 
 const encode = Schema.encodeSync(Attachment)
@@ -41,38 +27,15 @@ const encode = Schema.encodeSync(Attachment)
 const makeUpload = Effect.gen(function* () {
   const admit = yield* makeAdmission
   const attachments = yield* Attachments
-  const { attachmentBytes } = (yield* Settings).limits
-  const tooLarge = new TooLarge({ detail: `the file must have at most ${attachmentBytes} bytes` })
-  const problemOf = ({ reason }: Multipart.MultipartError) =>
-    reason._tag === "BodyTooLarge" || reason._tag === "FileTooLarge" ? tooLarge : unreadable
+  const readFile = yield* makeFileForm
 
   return Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
     const { userId } = yield* admit(bearerOf(request.headers), request.headers[actAsHeader])
-    const { "content-length": length, "content-type": type = "" } = request.headers
-    if (!/^multipart\/form-data\s*;/i.test(type)) return yield* notMultipart
-    if (Number(length) > attachmentBytes + envelope) return yield* tooLarge
-    let uploaded: Attachment | undefined
-    const store = (part: Multipart.Part) => {
-      if (part._tag === "Field") return Effect.void
-      if (part.key !== "file" || uploaded !== undefined) return Effect.fail(noFile)
-      const content = Stream.mapError(part.content, problemOf)
-      return Effect.map(attachments.upload(userId, part.name, content), (attachment) => {
-        uploaded = attachment
-      })
-    }
-    // Only the end of the form shows that the file was not cut short.
-    yield* request.multipartStream.pipe(
-      Stream.mapError(problemOf),
-      Stream.runForEach(store),
-      Effect.onError(() =>
-        uploaded === undefined ? Effect.void : Effect.ignore(attachments.discard(userId, uploaded.id))
-      ),
-      Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(attachmentBytes + envelope)),
-      Effect.provideService(Multipart.MaxParts, maxParts),
-      Effect.provideService(Multipart.MaxFieldSize, ByteSize.bytes(envelope))
+    const uploaded = yield* readFile(
+      (name, content) => attachments.upload(userId, name, content),
+      ({ id }) => attachments.discard(userId, id)
     )
-    if (uploaded === undefined) return yield* noFile
     return HttpServerResponse.jsonUnsafe(encode(uploaded), { status: 201 })
   })
 })

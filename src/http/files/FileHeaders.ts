@@ -24,10 +24,6 @@ export const fileHeaders = ({ contentType, name }: Pick<Attachment, "contentType
   "cache-control": "private, no-cache"
 })
 
-/** Whether the client has the file with this entity tag already (RFC 9110, 13.1.2). */
-export const isKnown = ({ "if-none-match": known }: Headers, etag: string): boolean =>
-  (known ?? "").split(",").some((tag) => ["*", etag, `W/${etag}`].includes(tag.trim()))
-
 /**
  * The part of a file that a client asks for (RFC 9110, 14.2): undefined for all of it, and null for a part that the file
  * does not have. Several parts at once are answered with the whole file, as the RFC allows.

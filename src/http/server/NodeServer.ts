@@ -41,7 +41,9 @@ const hasBody = ({ headers }: IncomingMessage) =>
   headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0
 
 /** Whether a request brings a file, which may take as long as `timers.upload`. */
-const isUpload = ({ method, url = "" }: IncomingMessage) => method === "POST" && /^\/v1\/attachments(\?|$)/.test(url)
+const isUpload = ({ method, url = "" }: IncomingMessage) =>
+  (method === "POST" && /^\/v1\/attachments(\?|$)/.test(url)) ||
+  (method === "PUT" && /^\/v1\/(users|conversations)\/[^/?]+\/avatar(\?|$)/.test(url))
 
 /** Whether Node hands the connection over, without any of its time-outs: only where a WebSocket can come of it. */
 const isUpgrade = (request: IncomingMessage) => isWebSocket(request) && request.method === "GET" && !hasBody(request)

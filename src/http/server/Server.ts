@@ -15,6 +15,7 @@ import * as JsonBodyCheck from "../edge/JsonBodyCheck.ts"
 import * as RenderProblems from "../edge/RenderProblems.ts"
 import { routerConfig } from "../edge/RouteTable.ts"
 import { AttachmentRoutes } from "../files/AttachmentRoutes.ts"
+import { AvatarRoutes } from "../files/AvatarRoutes.ts"
 import * as System from "../SystemHandlers.ts"
 import { WebPage, layer as webLayer } from "../web/WebPage.ts"
 import { makeNodeServer } from "./NodeServer.ts"
@@ -26,6 +27,7 @@ export const HttpRoutes = Layer.mergeAll(
     Layer.provide([RenderProblems.layer, Authenticate.layer, JsonBodyCheck.layer])
   ),
   AttachmentRoutes,
+  AvatarRoutes,
   Layer.unwrap(Effect.map(Settings, ({ server }) => Docs.layer(server.origin))),
   webLayer
 )

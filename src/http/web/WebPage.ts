@@ -2,6 +2,7 @@ import { Context, Effect, Layer } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { NotFound } from "../../domain/Problem.ts"
 import { Settings } from "../../services/platform/Settings.ts"
+import { isKnown } from "../edge/Conditional.ts"
 import { buildPage, builtFolder, canBuild, isStale } from "./WebBuild.ts"
 import { formOf, readWebFiles, type WebFile, type WebFiles } from "./WebFiles.ts"
 
@@ -79,8 +80,7 @@ const answer = (file: WebFile, { headers }: HttpServerRequest.HttpServerRequest)
     "content-security-policy": contentSecurityPolicy,
     "cross-origin-opener-policy": "same-origin"
   }
-  const known = (headers["if-none-match"] ?? "").split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag)
-  if (known) return HttpServerResponse.empty({ status: 304, headers: shared })
+  if (isKnown(headers, etag)) return HttpServerResponse.empty({ status: 304, headers: shared })
   return HttpServerResponse.uint8Array(body, {
     contentType: file.contentType,
     headers: { ...shared, ...(encoding !== "identity" && { "content-encoding": encoding }) }

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { Data, Effect, FileSystem, Layer, Schema, Semaphore, Stream } from "effect"
+import { avatarSizes } from "../../domain/Avatar.ts"
 import { Unavailable } from "../../domain/Problem.ts"
 import { Images, NoPicture, type Picture, thumbnailSizes } from "../../services/files/Images.ts"
 
@@ -11,6 +12,9 @@ const patience = "15 seconds"
 
 const Answer = Schema.Union([
   Schema.Struct({ failure: Schema.String }),
+  Schema.Struct({
+    squares: Schema.Array(Schema.Struct({ size: Schema.Literals(avatarSizes), bytes: Schema.Int }))
+  }),
   Schema.Struct({
     picture: Schema.Struct({
       width: Schema.Int,
@@ -113,29 +117,37 @@ export const layer = Layer.effect(
         Effect.flatMap((answer) => Effect.orDie(decodeAnswer(answer)))
       )
 
+    /** Keeps a picture in a directory of its own until the scope closes, and returns what the process makes of it. */
+    const process = Effect.fnUntraced(function* <E>(content: Stream.Stream<Uint8Array, E>, job: object) {
+      const directory = yield* fs
+        .makeTempDirectoryScoped({ prefix: "chat-picture-" })
+        .pipe(Effect.catch(() => Effect.fail(unavailable)))
+      const file = `${directory}/original`
+      const opened = yield* fs
+        .open(file, { flag: "wx", mode: 0o600 })
+        .pipe(Effect.catch(() => Effect.fail(unavailable)))
+      yield* Stream.runForEach(content, (chunk) => Effect.catch(opened.writeAll(chunk), () => Effect.fail(unavailable)))
+      const answer = yield* decode({ ...job, file, directory })
+      if ("failure" in answer) return yield* new NoPicture({ reason: answer.failure })
+      const withContent = <Made extends { readonly size: number }>(made: Made) => ({
+        ...made,
+        content: Stream.catch(fs.stream(`${directory}/${made.size}`), () => Stream.fail(unavailable))
+      })
+      return { answer, withContent }
+    })
+
     return Images.of({
       examine: Effect.fnUntraced(function* (content) {
-        const directory = yield* fs
-          .makeTempDirectoryScoped({ prefix: "chat-picture-" })
-          .pipe(Effect.catch(() => Effect.fail(unavailable)))
-        const file = `${directory}/original`
-        const opened = yield* fs
-          .open(file, { flag: "wx", mode: 0o600 })
-          .pipe(Effect.catch(() => Effect.fail(unavailable)))
-        yield* Stream.runForEach(content, (chunk) =>
-          Effect.catch(opened.writeAll(chunk), () => Effect.fail(unavailable))
-        )
-        const answer = yield* decode({ file, directory, sizes: thumbnailSizes })
-        if ("failure" in answer) return yield* new NoPicture({ reason: answer.failure })
+        const { answer, withContent } = yield* process(content, { sizes: thumbnailSizes })
+        if (!("picture" in answer)) return yield* Effect.die("the decoder has answered something else")
         const { thumbnails, ...rest } = answer.picture
-        const picture: Picture = {
-          ...rest,
-          thumbnails: thumbnails.map((thumbnail) => ({
-            ...thumbnail,
-            content: Stream.catch(fs.stream(`${directory}/${thumbnail.size}`), () => Stream.fail(unavailable))
-          }))
-        }
+        const picture: Picture = { ...rest, thumbnails: thumbnails.map(withContent) }
         return picture
+      }),
+      squares: Effect.fnUntraced(function* (content) {
+        const { answer, withContent } = yield* process(content, { squares: avatarSizes })
+        if (!("squares" in answer)) return yield* Effect.die("the decoder has answered something else")
+        return answer.squares.map(withContent)
       })
     })
   })

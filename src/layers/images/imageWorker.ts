@@ -27,10 +27,27 @@ const open = (file: string) => sharp(file, { limitInputPixels: maxPixels, failOn
 interface Job {
   readonly file: string
   readonly directory: string
-  readonly sizes: ReadonlyArray<number>
+  /** The sizes of thumbnails, or of squares, to make. */
+  readonly sizes?: ReadonlyArray<number>
+  readonly squares?: ReadonlyArray<number>
 }
 
-const examine = async ({ directory, file, sizes }: Job) => {
+const webp = { quality: 80 }
+
+const cut = async ({ directory, file, squares = [] }: Job) => {
+  const made = []
+  for (const size of squares) {
+    const { size: bytes } = await open(file)
+      .autoOrient()
+      .resize({ width: size, height: size, fit: "cover" })
+      .webp(webp)
+      .toFile(`${directory}/${size}`)
+    made.push({ size, bytes })
+  }
+  return made
+}
+
+const examine = async ({ directory, file, sizes = [] }: Job) => {
   const { autoOrient } = await open(file).metadata()
   const { data, info } = await open(file)
     .autoOrient()
@@ -44,7 +61,7 @@ const examine = async ({ directory, file, sizes }: Job) => {
     const made = await open(file)
       .autoOrient()
       .resize({ width: size, height: size, fit: "inside" })
-      .webp({ quality: 80 })
+      .webp(webp)
       .toFile(`${directory}/${size}`)
     thumbnails.push({ size, width: made.width, height: made.height, bytes: made.size })
   }
@@ -53,8 +70,12 @@ const examine = async ({ directory, file, sizes }: Job) => {
 
 process.on("message", (job: Job) => {
   process.send?.("begun")
-  examine(job).then(
-    (picture) => process.send?.({ picture }),
+  const answer =
+    job.squares === undefined
+      ? examine(job).then((picture) => ({ picture }))
+      : cut(job).then((squares) => ({ squares }))
+  answer.then(
+    (made) => process.send?.(made),
     (cause: unknown) => process.send?.({ failure: cause instanceof Error ? cause.message : "it cannot be decoded" })
   )
 })

@@ -3,7 +3,9 @@ import { SqlClient } from "effect/sql"
 import type { Attachment } from "../../domain/Attachment.ts"
 import type { AttachmentId } from "../../domain/Ids.ts"
 import { orUnavailable, retryDeadlocks } from "../platform/Sql.ts"
-import { AttachmentStorage, Attachments, type StoredAttachment } from "./Attachments.ts"
+import { AttachmentStorage, type StoredAttachment } from "./AttachmentStorage.ts"
+import { Attachments } from "./Attachments.ts"
+import { UploadTurns } from "./UploadTurns.ts"
 
 /** The rows of attachments on PostgreSQL. */
 export const storage = Layer.effect(
@@ -70,4 +72,4 @@ export const storage = Layer.effect(
 )
 
 /** Attachments on PostgreSQL and any `Blobs`. */
-export const layer = Attachments.layerNoDeps.pipe(Layer.provide(storage))
+export const layer = Attachments.layerNoDeps.pipe(Layer.provide([storage, UploadTurns.layer]))

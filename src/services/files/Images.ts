@@ -1,4 +1,5 @@
 import { Context, Effect, Layer, Schema, type Scope, type Stream } from "effect"
+import type { AvatarSize } from "../../domain/Avatar.ts"
 import type { Unavailable } from "../../domain/Problem.ts"
 
 /** The content is no picture that can be decoded within the limits. */
@@ -23,6 +24,13 @@ export interface Picture {
   }>
 }
 
+/** The middle of a picture as a square. The content is there until the scope closes. */
+export interface Square {
+  readonly size: AvatarSize
+  readonly bytes: number
+  readonly content: Stream.Stream<Uint8Array, Unavailable>
+}
+
 /** Decodes pictures, apart from the service: a decoder that crashes ends nothing but its own work. */
 export class Images extends Context.Service<
   Images,
@@ -34,11 +42,15 @@ export class Images extends Context.Service<
     readonly examine: <E>(
       content: Stream.Stream<Uint8Array, E>
     ) => Effect.Effect<Picture | undefined, E | NoPicture | Unavailable, Scope.Scope>
+    /** Makes the squares of an avatar, upright, as WebP without metadata; else it is as `examine`. */
+    readonly squares: <E>(
+      content: Stream.Stream<Uint8Array, E>
+    ) => Effect.Effect<ReadonlyArray<Square> | undefined, E | NoPicture | Unavailable, Scope.Scope>
   }
 >()("chat/services/Images") {
   /** Decodes nothing. */
   static readonly layerNone = Layer.succeed(
     Images,
-    Images.of({ examine: () => Effect.void.pipe(Effect.as(undefined)) })
+    Images.of({ examine: () => Effect.succeed(undefined), squares: () => Effect.succeed(undefined) })
   )
 }

@@ -2,9 +2,10 @@ import { Effect, Layer } from "effect"
 import { every } from "../platform/Background.ts"
 import { Attachments } from "./Attachments.ts"
 import * as AttachmentsSql from "./AttachmentsSql.ts"
+import * as AvatarsSql from "./AvatarsSql.ts"
 
-/** Attachments on PostgreSQL and any `Blobs`. */
-export const layer = AttachmentsSql.layer
+/** Attachments and avatars on PostgreSQL and any `Blobs`. */
+export const layer = Layer.merge(AttachmentsSql.layer, AvatarsSql.layer)
 
 /** The job that deletes files to which nothing refers any more: with their last message, or a day after their upload. */
 export const background = Layer.effectDiscard(

@@ -2,11 +2,16 @@ import { Clock, Duration, Effect, Layer } from "effect"
 import type { Attachment } from "../../domain/Attachment.ts"
 import type { AttachmentId, UserId } from "../../domain/Ids.ts"
 import { noAttachment } from "../../domain/Refusals.ts"
-import { AttachmentStorage, Attachments } from "../../services/files/Attachments.ts"
-import { type AttachmentRow, Memory, useOf } from "./State.ts"
+import { AttachmentStorage } from "../../services/files/AttachmentStorage.ts"
+import { Attachments } from "../../services/files/Attachments.ts"
+import { UploadTurns } from "../../services/files/UploadTurns.ts"
+import { type AttachmentRow, isShown, Memory, useOf } from "./State.ts"
 
 /** An attachment that belongs to no message is deleted after this long: `unbound_period` in SQL. */
 const unboundPeriod = Duration.toMillis("24 hours")
+
+/** An avatar is kept for at least this long, so that it can be shown: in SQL, the trigger of `avatar_url` decides. */
+const unshownPeriod = Duration.toMillis("30 minutes")
 
 /** Binds attachments to a message: `bind_attachments` in SQL. */
 export const bindAttachments = Effect.fnUntraced(function* (
@@ -38,9 +43,7 @@ export const storage = Layer.effect(
   AttachmentStorage,
   Effect.gen(function* () {
     const memory = yield* Memory
-    const { attachments, conversations, users } = memory
-    /** The blobs to which an attachment refers or did. */
-    const blobIds = new Set<string>()
+    const { attachments, avatars, blobs, conversations, users } = memory
     const isSeenBy = (row: AttachmentRow, userId: string) => {
       if (row.bound === null) return row.ownerId === userId
       const { conversationId, seq } = row.bound
@@ -52,7 +55,7 @@ export const storage = Layer.effect(
     return AttachmentStorage.of({
       begin: Effect.fnUntraced(function* (userId, id, blobId, limit) {
         if (useOf(memory, userId).bytes >= limit) return false
-        blobIds.add(blobId)
+        blobs.add(blobId)
         const createdAt = yield* Clock.currentTimeMillis
         attachments.set(id, { blobId, ownerId: userId, createdAt, attachment: null, sha256: "", bytes: 0, bound: null })
         return true
@@ -93,16 +96,18 @@ export const storage = Layer.effect(
         const now = yield* Clock.currentTimeMillis
         for (const [id, { bound, createdAt }] of attachments)
           if (bound === null && createdAt <= now - unboundPeriod) attachments.delete(id)
-        const used = new Set(Array.from(attachments.values(), ({ blobId }) => blobId))
-        return [...blobIds].filter((id) => !used.has(id)).slice(0, limit)
+        for (const [id, row] of avatars)
+          if (!isShown(memory, row) && row.createdAt <= now - unshownPeriod) avatars.delete(id)
+        const used = new Set([...Array.from(attachments.values(), ({ blobId }) => blobId), ...avatars.keys()])
+        return [...blobs].filter((id) => !used.has(id)).slice(0, limit)
       }, memory.atomically),
       forget: (ids) =>
         Effect.sync(() => {
-          for (const id of ids) blobIds.delete(id)
+          for (const id of ids) blobs.delete(id)
         })
     })
   })
 )
 
 /** Attachments in `Memory`, on any `Blobs`. */
-export const layerMemory = Attachments.layerNoDeps.pipe(Layer.provide(storage))
+export const layerMemory = Attachments.layerNoDeps.pipe(Layer.provide([storage, UploadTurns.layer]))

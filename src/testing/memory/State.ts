@@ -1,6 +1,7 @@
 import { Clock, Context, Duration, Effect, Layer, Semaphore } from "effect"
 import type { RegistrationMode } from "../../domain/Account.ts"
 import type { Attachment } from "../../domain/Attachment.ts"
+import { avatarPath } from "../../domain/Avatar.ts"
 import type { HistoryForNewMembers, Kind } from "../../domain/Conversation.ts"
 import type { Event } from "../../domain/Event.ts"
 import type {
@@ -20,6 +21,7 @@ import type { AuditRow } from "../../services/admin/Audit.ts"
 import type { StoredReset } from "../../services/admin/PasswordResets.ts"
 import type { ServiceTokenRow } from "../../services/admin/ServiceTokens.ts"
 import type { MembershipRow } from "../../services/conversations/ConversationRows.ts"
+import type { AvatarRow } from "../../services/files/Avatars.ts"
 import type { SessionRow, UserRow } from "../../services/identity/Rows.ts"
 import type { ScheduledRow } from "../../services/messages/ScheduledMessages.ts"
 
@@ -69,6 +71,12 @@ export interface AttachmentRow {
   readonly sha256: string
   readonly bytes: number
   readonly bound: { readonly conversationId: ConversationId; readonly seq: number } | null
+}
+
+/** A row of `avatars`. */
+export interface StoredAvatar extends AvatarRow {
+  readonly createdAt: number
+  readonly bytes: number
 }
 
 /** A row of `stars`. */
@@ -146,6 +154,9 @@ export class Memory extends Context.Service<
     readonly stars: Map<UserId, Map<MessageId, StarRow>>
     readonly scheduledMessages: Map<ScheduledMessageId, ScheduledRow & { readonly key: string | null }>
     readonly attachments: Map<AttachmentId, AttachmentRow>
+    readonly avatars: Map<string, StoredAvatar>
+    /** The ids of the blobs that something refers to or did. */
+    readonly blobs: Set<string>
     readonly passwordResets: Map<UserId, StoredReset>
     readonly serviceTokens: Map<ServiceTokenId, ServiceTokenRow>
     readonly audit: Array<AuditRow>
@@ -168,6 +179,8 @@ export class Memory extends Context.Service<
       stars: new Map(),
       scheduledMessages: new Map(),
       attachments: new Map(),
+      avatars: new Map(),
+      blobs: new Set(),
       passwordResets: new Map(),
       serviceTokens: new Map(),
       audit: [],
@@ -180,9 +193,19 @@ export class Memory extends Context.Service<
 /** The key of an external identity. */
 export const identityKey = (issuer: string, subject: string) => JSON.stringify([issuer, subject])
 
+/** Whether the user or the conversation has the avatar as `avatarUrl`. */
+export const isShown = (
+  { conversations, users }: Memory["Service"],
+  { conversationId, id, ownerId }: AvatarRow
+): boolean => {
+  const { avatarUrl } = (conversationId === null ? users.get(ownerId) : conversations.get(conversationId)) ?? {}
+  return avatarUrl === avatarPath(id)
+}
+
 /** The files that a user has uploaded: `user_storage` in SQL. */
-export const useOf = ({ attachments }: Memory["Service"], userId: UserId) => {
-  const own = Array.from(attachments.values()).filter(({ bytes, ownerId }) => ownerId === userId && bytes > 0)
+export const useOf = (memory: Memory["Service"], userId: UserId) => {
+  const files = [...memory.attachments.values(), ...[...memory.avatars.values()].filter((row) => isShown(memory, row))]
+  const own = files.filter(({ bytes, ownerId }) => ownerId === userId && bytes > 0)
   return { files: own.length, bytes: own.reduce((sum, { bytes }) => sum + bytes, 0) }
 }
 

@@ -13,6 +13,7 @@ import { Typing } from "../../services/presence/Typing.ts"
 import * as AccountAdmin from "./AccountAdmin.ts"
 import * as AccountExport from "./AccountExport.ts"
 import * as Attachments from "./Attachments.ts"
+import * as Avatars from "./Avatars.ts"
 import * as Audit from "./Audit.ts"
 import * as Blobs from "./Blobs.ts"
 import * as Blocks from "./Blocks.ts"
@@ -61,7 +62,7 @@ export const layerBase = Layer.mergeAll(
 export const layerIdentity = Layer.merge(Users.layerMemory, Sessions.layerMemory)
 
 /** Files, in memory. Nothing decodes pictures. */
-export const layerFiles = Attachments.layerMemory.pipe(
+export const layerFiles = Layer.merge(Attachments.layerMemory, Avatars.layerMemory).pipe(
   Layer.provideMerge(Layer.merge(Blobs.layerMemory, Images.layerNone))
 )
 

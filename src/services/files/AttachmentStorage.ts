@@ -1,0 +1,48 @@
+import { Context, type Effect } from "effect"
+import type { Attachment, StorageUse } from "../../domain/Attachment.ts"
+import type { AttachmentId, UserId } from "../../domain/Ids.ts"
+import type { Unavailable } from "../../domain/Problem.ts"
+
+/** An attachment in the store. `sha256` is in hexadecimal. */
+export interface StoredAttachment {
+  readonly attachment: Attachment
+  readonly blobId: string
+  readonly sha256: string
+}
+
+/** Where the rows of attachments are kept, and those of their blobs. */
+export class AttachmentStorage extends Context.Service<
+  AttachmentStorage,
+  {
+    /** Begins an upload. False when the files of the user have `limit` bytes already. */
+    readonly begin: (
+      userId: UserId,
+      id: AttachmentId,
+      blobId: string,
+      limit: number
+    ) => Effect.Effect<boolean, Unavailable>
+    /**
+     * Completes an upload. The outcome is `full` when the files of the user would have more than `limit` bytes, and `gone`
+     * when the account was closed meanwhile.
+     */
+    readonly complete: (
+      upload: Omit<StoredAttachment, "blobId">,
+      limit: number
+    ) => Effect.Effect<"stored" | "full" | "gone", Unavailable>
+    /** Deletes an attachment of the user that is bound to no message. False when there is none. */
+    readonly drop: (userId: UserId, id: AttachmentId) => Effect.Effect<boolean, Unavailable>
+    /** The attachments that the user has uploaded and not sent; null for those that are not uploaded completely. */
+    readonly unsent: (
+      userId: UserId,
+      ids: ReadonlyArray<AttachmentId>
+    ) => Effect.Effect<ReadonlyMap<AttachmentId, Attachment | null>, Unavailable>
+    /** The attachment if the user may see it now: as its uploader until it is sent, and then as one who sees the message. */
+    readonly seenBy: (userId: UserId, id: AttachmentId) => Effect.Effect<StoredAttachment | undefined, Unavailable>
+    /** The files that the user has uploaded, and their bytes. */
+    readonly use: (userId: UserId) => Effect.Effect<Pick<StorageUse, "files" | "bytes">, Unavailable>
+    /** Finds at most so many blobs to which nothing refers, after deleting attachments that were not sent within a day. */
+    readonly unused: (limit: number) => Effect.Effect<ReadonlyArray<string>, Unavailable>
+    /** Forgets blobs that `unused` has found and that the store has deleted. */
+    readonly forget: (blobIds: ReadonlyArray<string>) => Effect.Effect<void, Unavailable>
+  }
+>()("chat/services/AttachmentStorage") {}

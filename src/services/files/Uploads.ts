@@ -1,0 +1,116 @@
+import { createHash, randomUUID, randomUUIDv7 } from "node:crypto"
+import { Effect, Stream } from "effect"
+import { type Attachment, attachmentPath, safeFileName } from "../../domain/Attachment.ts"
+import { AttachmentId, type UserId } from "../../domain/Ids.ts"
+import { invalid, TooLarge } from "../../domain/Problem.ts"
+import { noAttachment, storageFull } from "../../domain/Refusals.ts"
+import { Settings } from "../platform/Settings.ts"
+import { AttachmentStorage } from "./AttachmentStorage.ts"
+import { keysOf, thumbnailKey } from "./BlobKeys.ts"
+import { Blobs } from "./Blobs.ts"
+import { contentTypeOf, headLength, isPicture } from "./ContentTypes.ts"
+import { Images } from "./Images.ts"
+import { UploadTurns } from "./UploadTurns.ts"
+
+/** Counts and hashes content as it passes, and keeps its beginning. Fails when it has more than `limit` bytes. */
+const makeObserved = <E>(content: Stream.Stream<Uint8Array, E>, limit: number) => {
+  const digest = createHash("sha256")
+  const head: Array<Uint8Array> = []
+  let size = 0
+  return {
+    content: Stream.mapEffect(content, (chunk) => {
+      if (size < headLength) head.push(chunk.slice(0, headLength - size))
+      size += chunk.length
+      digest.update(chunk)
+      return size > limit
+        ? Effect.fail(new TooLarge({ detail: `the file must have at most ${limit} bytes` }))
+        : Effect.succeed(chunk)
+    }),
+    result: () => ({ size, sha256: digest.digest("hex"), head: Buffer.concat(head) })
+  }
+}
+
+/** Makes the function that stores the thumbnails of a picture, and returns what an attachment says about it. */
+const makeThumbnails = Effect.gen(function* () {
+  const blobs = yield* Blobs
+  const images = yield* Images
+  return Effect.fnUntraced(
+    function* (blobId: string, id: AttachmentId) {
+      const content = yield* Effect.catchTag(blobs.read(blobId), "NoBlob", Effect.die)
+      const picture = yield* images.examine(content)
+      if (picture === undefined) return undefined
+      const { height, placeholder, thumbnails, width } = picture
+      yield* Effect.forEach(thumbnails, ({ content, size }) => blobs.write(thumbnailKey(blobId, size), content))
+      return {
+        width,
+        height,
+        placeholder,
+        thumbnails: thumbnails.map(({ bytes, height, size, width }) => ({
+          width,
+          height,
+          size: bytes,
+          url: `${attachmentPath(id)}?thumbnail=${size}`
+        }))
+      }
+    },
+    Effect.scoped,
+    Effect.catchTag("NoPicture", ({ reason }) => Effect.fail(invalid("file", `cannot be decoded: ${reason}`)))
+  )
+})
+
+/** Makes the function that uploads a file: see `Attachments`. */
+export const makeUpload = Effect.gen(function* () {
+  const storage = yield* AttachmentStorage
+  const blobs = yield* Blobs
+  const storeThumbnails = yield* makeThumbnails
+  const turns = yield* UploadTurns
+  const { attachmentBytes, storageBytes } = (yield* Settings).limits
+
+  const store = Effect.fnUntraced(function* <E>(
+    { blobId, id }: { readonly blobId: string; readonly id: AttachmentId },
+    name: string,
+    content: Stream.Stream<Uint8Array, E>
+  ) {
+    const observed = makeObserved(content, attachmentBytes)
+    yield* blobs.write(blobId, observed.content)
+    const { head, sha256, size } = observed.result()
+    if (size === 0) return yield* invalid("file", "must not be empty")
+    const contentType = yield* contentTypeOf(head)
+    const picture = isPicture(contentType) ? yield* storeThumbnails(blobId, id) : undefined
+    const attachment: Attachment = {
+      id,
+      name: safeFileName(name),
+      contentType,
+      size,
+      width: null,
+      height: null,
+      durationMs: null,
+      placeholder: null,
+      url: attachmentPath(id),
+      thumbnails: [],
+      ...picture
+    }
+    const outcome = yield* storage.complete({ attachment, sha256 }, storageBytes)
+    if (outcome === "full") return yield* storageFull
+    return outcome === "gone" ? yield* noAttachment : attachment
+  })
+
+  return Effect.fn("Attachments.upload")(function* <E>(
+    userId: UserId,
+    name: string,
+    content: Stream.Stream<Uint8Array, E>
+  ) {
+    const id = AttachmentId.make(randomUUIDv7())
+    const blobId = randomUUID()
+    return yield* turns.run(
+      userId,
+      Effect.gen(function* () {
+        if (!(yield* storage.begin(userId, id, blobId, storageBytes))) return yield* storageFull
+        return yield* Effect.onError(store({ id, blobId }, name, content), () =>
+          // When this fails too, the cleaning finds both a day later.
+          Effect.ignore(Effect.andThen(storage.drop(userId, id), blobs.remove(keysOf(blobId))))
+        )
+      })
+    )
+  })
+})
