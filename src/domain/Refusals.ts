@@ -1,4 +1,4 @@
-import { Conflict, Forbidden, NotFound, RateLimited, Unauthenticated } from "./Problem.ts"
+import { Conflict, Forbidden, NotFound, RateLimited, Unauthenticated, Unavailable } from "./Problem.ts"
 
 /** The refusal of a request for which there is no room at the moment, such as too many commands at a time. */
 export const tooManyAtOnce = (detail: string) => new RateLimited({ retryAfterMs: 100, detail })
@@ -28,6 +28,8 @@ export const noThreadRoot = new NotFound({ detail: "There is no such message to 
 
 /** Also returned for an attachment that the user may not see. */
 export const noAttachment = new NotFound({ detail: "There is no such attachment" })
+/** The store of files does not answer, or has no room. */
+export const filesUnavailable = new Unavailable({ detail: "Files cannot be stored or read right now" })
 /** There is no avatar under this path, or no longer. */
 export const noAvatar = new NotFound({ detail: "There is no such picture" })
 /** The attachment is still being uploaded. */

@@ -44,14 +44,31 @@ const signal = (pid: number, name: NodeJS.Signals) => {
   }
 }
 
-/** Where nodes keep files that have no data directory of their own. They share it, as nodes without S3 must. */
-const sharedFiles = mkdtempSync(join(tmpdir(), "chat-e2e-files-"))
+let shared: { readonly path: string; nodes: number } | undefined
+
+/**
+ * Where nodes keep files that have no data directory of their own. They share it, as nodes without S3 must. It is removed
+ * with the last of them.
+ */
+const sharedDirectory = Effect.acquireRelease(
+  Effect.sync(() => {
+    shared ??= { path: mkdtempSync(join(tmpdir(), "chat-e2e-files-")), nodes: 0 }
+    shared.nodes++
+    return shared.path
+  }),
+  (path) =>
+    Effect.sync(() => {
+      if (shared === undefined || --shared.nodes > 0) return
+      shared = undefined
+      rmSync(path, { recursive: true, force: true })
+    })
+)
 
 /** The processes to kill at exit, because an aborted test closes no scope. */
 const running = new Set<ChildProcess>()
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL")
-  rmSync(sharedFiles, { recursive: true, force: true })
+  if (shared !== undefined) rmSync(shared.path, { recursive: true, force: true })
 })
 
 /** The limit for each step of a start or a stop, in milliseconds. */
@@ -72,7 +89,7 @@ export const startNode = Effect.fnUntraced(function* (
   let onLine: Array<() => void> = []
 
   const given = Object.entries({
-    "data.dir": sharedFiles,
+    ...(dataDir === undefined && { "data.dir": yield* sharedDirectory }),
     "server.port": 0,
     "server.web": "false",
     "shutdown.lame_duck": 0,

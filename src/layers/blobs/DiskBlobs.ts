@@ -1,16 +1,15 @@
 import { randomUUID } from "node:crypto"
 import { Effect, FileSystem, Layer, Path, type PlatformError, Stream } from "effect"
-import { Unavailable } from "../../domain/Problem.ts"
+import type { Unavailable } from "../../domain/Problem.ts"
+import { filesUnavailable } from "../../domain/Refusals.ts"
 import { Blobs, NoBlob } from "../../services/files/Blobs.ts"
 import { Settings } from "../../services/platform/Settings.ts"
-
-const noAnswer = new Unavailable({ detail: "Files cannot be stored or read right now" })
 
 /** Logs why the disk refused, and answers that it does not work. */
 const unavailable = (error: PlatformError.PlatformError) =>
   Effect.andThen(
     Effect.logError("the directory of files cannot be used", { reason: error.reason.message }),
-    Effect.fail(noAnswer)
+    Effect.fail(filesUnavailable)
   )
 
 const isMissing = ({ reason }: PlatformError.PlatformError) => reason._tag === "NotFound"

@@ -1,13 +1,12 @@
 import { Readable } from "node:stream"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Effect, Layer, Redacted, Stream } from "effect"
-import { Unavailable } from "../../domain/Problem.ts"
+import type { Unavailable } from "../../domain/Problem.ts"
+import { filesUnavailable } from "../../domain/Refusals.ts"
 import { Blobs, NoBlob } from "../../services/files/Blobs.ts"
 import type { SettingsShape } from "../../services/platform/Settings.ts"
 
 type S3Settings = NonNullable<SettingsShape["s3"]>
-
-const noAnswer = new Unavailable({ detail: "Files cannot be stored or read right now" })
 
 /** The size of a part of an upload, the least that S3 takes. One part at a time is in memory. */
 const partSize = 5 * 1024 * 1024
@@ -21,7 +20,7 @@ const wordsOf = (cause: unknown) => (cause instanceof Error ? `${cause.name}: ${
 const unavailable = (cause: unknown) =>
   Effect.andThen(
     Effect.logError("the store of files does not answer", { reason: wordsOf(cause) }),
-    Effect.fail(noAnswer)
+    Effect.fail(filesUnavailable)
   )
 
 const isMissing = (cause: unknown) => cause instanceof Error && /^(NoSuchKey|NotFound)$/.test(cause.name)
