@@ -327,6 +327,27 @@ const business: Dashboard = {
       ]
     },
     {
+      title: "Files",
+      panels: [
+        { title: "Uploads", unit: "ops", queries: [by("kind", rate("chat_uploads_total"))] },
+        { title: "Bytes of uploads", unit: "bytes", queries: [by("kind", rate("chat_upload_bytes_total"))] },
+        { title: "Refused uploads", unit: "ops", queries: [by("reason", rate("chat_uploads_refused_total"))] },
+        {
+          title: "Store of files",
+          description: "1 while every node can write to it",
+          type: "stat",
+          unit: "short",
+          queries: [{ expr: 'min(chat_dependency_up{dependency="files"})', legend: "up" }]
+        },
+        {
+          title: "Starts of the decoder of pictures",
+          description: "More than one an hour says that pictures crash it",
+          unit: "short",
+          queries: [perNode("increase(chat_picture_decoder_starts_total[1h])")]
+        }
+      ]
+    },
+    {
       title: "Refused requests",
       panels: [
         { title: "Logins and tokens", unit: "ops", queries: [by("reason", rate("chat_auth_failures_total"))] },

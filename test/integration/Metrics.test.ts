@@ -4,6 +4,7 @@ import { MetricsRoute, MetricsServer } from "../../src/http/server/MetricsServer
 import { HttpRoutes } from "../../src/http/server/Server.ts"
 import { RpcRoutes } from "../../src/rpc/RpcRoutes.ts"
 import { fakeServices } from "../../src/testing/FakeServices.ts"
+import { formOf, png } from "../support/Files.ts"
 import { HttpService, httpService, newcomer } from "../support/HttpService.ts"
 import { rpcClient, withToken } from "../support/Rpc.ts"
 import { counting, sampleOf } from "../support/Samples.ts"
@@ -59,6 +60,10 @@ describe("metrics over HTTP", () => {
         yield* ask("/v1/auth/login", { json: { login: ann.username, password: "planted password" } })
         yield* ask("/v1/users/me", { token: "planted.token" })
         yield* ask("/v1/auth/refresh", { json: { refreshToken: "planted-refresh" } })
+        const upload = (bytes: Uint8Array) =>
+          ask("/v1/attachments", { method: "POST", token: ann.token, body: formOf(bytes) })
+        yield* upload(png)
+        yield* upload(Buffer.alloc(0))
         const after = (yield* ask("/metrics")).text
         const grown = (series: string) => (sampleOf(after, series) ?? 0) - (sampleOf(before, series) ?? 0)
         assert.strictEqual(grown("chat_users_registered_total"), 2)
@@ -66,6 +71,9 @@ describe("metrics over HTTP", () => {
         assert.strictEqual(grown(`chat_auth_failures_total{reason="password"}`), 1)
         assert.strictEqual(grown(`chat_auth_failures_total{reason="token-invalid"}`), 1)
         assert.strictEqual(grown(`chat_auth_failures_total{reason="refresh-token"}`), 1)
+        assert.strictEqual(grown(`chat_uploads_total{kind="attachment"}`), 1)
+        assert.strictEqual(grown(`chat_upload_bytes_total{kind="attachment"}`), png.length)
+        assert.strictEqual(grown(`chat_uploads_refused_total{reason="invalid"}`), 1)
         assert.notInclude(after, "planted")
       })
     )

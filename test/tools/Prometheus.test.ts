@@ -4,6 +4,7 @@ import { Clock, Context, Effect, Layer, Schedule, Schema } from "effect"
 import { files } from "../../deploy/grafana/dashboards.ts"
 import * as Definitions from "../../src/services/platform/MetricDefinitions.ts"
 import { api, connect } from "../support/Client.ts"
+import { uploadTo } from "../support/Files.ts"
 import { dataDirectory, startNode } from "../support/Node.ts"
 import { inRepository, prometheusIsThere, promtool, rules, startPrometheus } from "../support/Prometheus.ts"
 import { rpcClient, withToken } from "../support/Rpc.ts"
@@ -91,6 +92,7 @@ const makeLoad = (url: string) =>
       yield* a.error("no.such.operation", {})
       yield* http.ask("GET", "/v1/conversations", { token: ann.token })
       yield* http.ask("GET", "/nowhere")
+      yield* uploadTo(url, ann.token)
       yield* http.ask("GET", "/v1/users/me", { token: tokenOfNobody })
       yield* withToken(ann.token)(rpc["user.me"]())
       yield* http.ask("POST", "/v1/auth/login", { json: { login: cem.username, password: "wrong" } })

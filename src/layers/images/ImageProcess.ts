@@ -3,6 +3,8 @@ import { fileURLToPath } from "node:url"
 import { Data, Effect, FileSystem, Layer, Schema, Semaphore, Stream } from "effect"
 import { avatarSizes } from "../../domain/Avatar.ts"
 import { Unavailable } from "../../domain/Problem.ts"
+import { decoderStarts } from "../../services/platform/MetricDefinitions.ts"
+import { Metrics } from "../../services/platform/Metrics.ts"
 import { Images, NoPicture, type Picture, thumbnailSizes } from "../../services/files/Images.ts"
 
 const program = fileURLToPath(new URL("./imageWorker.ts", import.meta.url))
@@ -80,7 +82,9 @@ export const layer = Layer.effect(
     const fs = yield* FileSystem.FileSystem
     const turns = yield* Semaphore.make(1)
     let current: ChildProcess | undefined
+    const started = (yield* Metrics).counter(decoderStarts)
     const start = () => {
+      started()
       current = fork(program, { env: {}, execArgv: ["--max-old-space-size=256"], stdio: "ignore" })
       // An error is followed by the end of the process.
       current.on("error", () => {})

@@ -98,13 +98,14 @@ export class Avatars extends Context.Service<
             // When this fails too, the cleaning finds it a day later.
             return yield* Effect.onError(
               Effect.gen(function* () {
-                const bytes = yield* storeSquares(id, content)
-                return (yield* storage.complete(id, bytes, storageBytes)) === "full" ? yield* storageFull : avatarPath(id)
+                const size = yield* storeSquares(id, content)
+                return (yield* storage.complete(id, size, storageBytes)) === "full" ? yield* storageFull : { size }
               }),
               () => Effect.ignore(storage.release(id))
             )
           })
-          return yield* turns.run(ownerId, upload)
+          yield* turns.run("avatar", ownerId, upload)
+          return avatarPath(id)
         }),
         release: Effect.fn("Avatars.release")((path) => storage.release(path.slice(avatarPath("").length))),
         read: Effect.fn("Avatars.read")(

@@ -1,20 +1,49 @@
-import { Context, Effect, Layer } from "effect"
+import { Cause, Context, Effect, Exit, Layer } from "effect"
 import type { UserId } from "../../domain/Ids.ts"
 import type { RateLimited } from "../../domain/Problem.ts"
 import { tooManyAtOnce } from "../../domain/Refusals.ts"
+import { uploadBytes, uploads, uploadsRefused } from "../platform/MetricDefinitions.ts"
+import { Metrics } from "../platform/Metrics.ts"
 import { Settings } from "../platform/Settings.ts"
 
-/** Counts the uploads of each user that are under way on this node, of whatever kind. */
+/** Why an upload was not stored, for the metric. What its sender did wrong has a name of its own. */
+const reasonOf = (cause: Cause.Cause<unknown>) => {
+  const failure = cause.reasons.find(Cause.isFailReason)
+  if (failure === undefined) return Cause.hasInterrupts(cause) ? "interrupted" : "unavailable"
+  switch (Object(failure.error)._tag) {
+    case "TooLarge":
+      return "too-large"
+    case "Conflict":
+      return "storage-full"
+    case "RateLimited":
+      return "too-many"
+    case "Unavailable":
+      return "unavailable"
+    default:
+      return "invalid"
+  }
+}
+
+/** Counts the uploads of each user that are under way on this node, of whatever kind, and what comes of them. */
 export class UploadTurns extends Context.Service<
   UploadTurns,
   {
-    /** Runs an upload; `RateLimited` while the user has `limits.uploads_per_user` under way. */
-    readonly run: <A, E, R>(userId: UserId, upload: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RateLimited, R>
+    /**
+     * Runs an upload, which returns the bytes that it has stored as `size`. `RateLimited` while the user has
+     * `limits.uploads_per_user` under way.
+     */
+    readonly run: <A extends { readonly size: number }, E, R>(
+      kind: "attachment" | "avatar",
+      userId: UserId,
+      upload: Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, E | RateLimited, R>
   }
 >()("chat/services/UploadTurns") {
   static readonly layer = Layer.effect(
     UploadTurns,
-    Effect.map(Settings, ({ limits: { uploadsPerUser } }) => {
+    Effect.gen(function* () {
+      const { uploadsPerUser } = (yield* Settings).limits
+      const metrics = yield* Metrics
       const uploading = new Map<UserId, number>()
       const begin = (userId: UserId) =>
         Effect.suspend(() => {
@@ -30,11 +59,19 @@ export class UploadTurns extends Context.Service<
           else uploading.set(userId, count)
         })
       return UploadTurns.of({
-        run: (userId, upload) =>
+        run: (kind, userId, upload) =>
           Effect.acquireUseRelease(
             begin(userId),
             () => upload,
             () => end(userId)
+          ).pipe(
+            Effect.onExit((exit) =>
+              Effect.sync(() => {
+                if (Exit.isFailure(exit)) return metrics.counter(uploadsRefused, { reason: reasonOf(exit.cause) })()
+                metrics.counter(uploads, { kind })()
+                metrics.counter(uploadBytes, { kind })(exit.value.size)
+              })
+            )
           )
       })
     })

@@ -103,6 +103,7 @@ export const makeUpload = Effect.gen(function* () {
     const id = AttachmentId.make(randomUUIDv7())
     const blobId = randomUUID()
     return yield* turns.run(
+      "attachment",
       userId,
       Effect.gen(function* () {
         if (!(yield* storage.begin(userId, id, blobId, storageBytes))) return yield* storageFull

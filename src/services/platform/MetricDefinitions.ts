@@ -130,6 +130,19 @@ export const shedWork = counter("chat_load_shed_total", "What was not done becau
 export const presentUsers = gauge("chat_presence_users", "Users with a device on this node", {})
 export const presenceChanges = counter("chat_presence_changes_total", "Changes of presence sent to watchers", {})
 
+// Files.
+const uploadKinds = ["attachment", "avatar"]
+export const uploads = counter("chat_uploads_total", "Files stored", { kind: uploadKinds })
+export const uploadBytes = counter("chat_upload_bytes_total", "Bytes of files stored", { kind: uploadKinds })
+export const uploadsRefused = counter("chat_uploads_refused_total", "Uploads that were not stored, by reason", {
+  reason: ["invalid", "too-large", "storage-full", "too-many", "unavailable", "interrupted"]
+})
+export const decoderStarts = counter(
+  "chat_picture_decoder_starts_total",
+  "Starts of the process that decodes pictures: the first one, and one after each end or picture that took too long",
+  {}
+)
+
 // From a commit to the sockets.
 export const commitBatch = histogram(
   "chat_commit_batch_entries",
