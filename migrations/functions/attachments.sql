@@ -1,32 +1,36 @@
 -- Attachments: their upload, their binding to a message, and what is left of them. Rows are locked in the order head of a
 -- conversation, attachments by id, user_storage, blobs.
 
--- Begins an upload; false when the files of the user have p_limit bytes already. An upload that is never completed is
--- found after unbound_period().
-CREATE OR REPLACE FUNCTION begin_attachment(p_id uuid, p_blob_id uuid, p_owner_id uuid, p_limit bigint)
-RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+-- Begins an upload. Outcomes: begun · those of refusal_to_store. An upload that is never completed is found after
+-- unbound_period().
+CREATE OR REPLACE FUNCTION begin_attachment(
+  p_id uuid, p_blob_id uuid, p_owner_id uuid, p_limit bigint, p_total_limit bigint
+) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  refusal text := refusal_to_store(p_owner_id, p_limit, p_total_limit);
 BEGIN
-  IF EXISTS (SELECT FROM user_storage s WHERE s.user_id = p_owner_id AND s.bytes >= p_limit) THEN RETURN false; END IF;
+  IF refusal IS NOT NULL THEN RETURN refusal; END IF;
   INSERT INTO blobs (id, check_at) VALUES (p_blob_id, clock_timestamp() + unbound_period());
   INSERT INTO attachments (id, blob_id, owner_id) VALUES (p_id, p_blob_id, p_owner_id);
-  RETURN true;
+  RETURN 'begun';
 END $$;
 
--- Completes an upload. Outcomes: stored · full (the files of the user would have more than p_limit bytes) · gone (the
--- account has been closed meanwhile).
-CREATE OR REPLACE FUNCTION complete_attachment(p_id uuid, p_size bigint, p_sha256 bytea, p_data json, p_limit bigint)
-RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+-- Completes an upload of p_size bytes, of which the store has p_stored with the thumbnails. Outcomes: those of count_stored ·
+-- gone (the account has been closed meanwhile).
+CREATE OR REPLACE FUNCTION complete_attachment(
+  p_id uuid, p_size bigint, p_stored bigint, p_sha256 bytea, p_data json, p_limit bigint, p_total_limit bigint
+) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   uploaded record;
+  outcome text;
 BEGIN
   SELECT a.owner_id, a.blob_id INTO uploaded FROM attachments a WHERE a.id = p_id AND a.data IS NULL FOR UPDATE;
   IF NOT FOUND THEN RETURN 'gone'; END IF;
-  INSERT INTO user_storage AS s (user_id, bytes, files) SELECT uploaded.owner_id, p_size, 1 WHERE p_size <= p_limit
-    ON CONFLICT (user_id) DO UPDATE SET bytes = s.bytes + p_size, files = s.files + 1 WHERE s.bytes + p_size <= p_limit;
-  IF NOT FOUND THEN RETURN 'full'; END IF;
+  outcome := count_stored(uploaded.owner_id, p_size, p_stored, p_limit, p_total_limit);
+  IF outcome <> 'stored' THEN RETURN outcome; END IF;
   UPDATE attachments a SET data = p_data, bytes = p_size WHERE a.id = p_id;
-  UPDATE blobs b SET size = p_size, sha256 = p_sha256 WHERE b.id = uploaded.blob_id;
-  RETURN 'stored';
+  UPDATE blobs b SET size = p_stored, sha256 = p_sha256 WHERE b.id = uploaded.blob_id;
+  RETURN outcome;
 END $$;
 
 -- Binds attachments to the message that is being appended: those of the sender that are complete and bound to none, or
@@ -132,6 +136,10 @@ END $$;
 
 -- Forgets blobs that unused_blobs has returned and that are deleted from the store.
 CREATE OR REPLACE FUNCTION forget_blobs(p_ids uuid[]) RETURNS void LANGUAGE sql VOLATILE AS $$
-  DELETE FROM blobs b WHERE b.id = ANY (p_ids) AND NOT EXISTS (SELECT FROM attachments a WHERE a.blob_id = b.id)
-    AND NOT EXISTS (SELECT FROM avatars a WHERE a.blob_id = b.id)
+  WITH gone AS (
+    DELETE FROM blobs b WHERE b.id = ANY (p_ids) AND NOT EXISTS (SELECT FROM attachments a WHERE a.blob_id = b.id)
+      AND NOT EXISTS (SELECT FROM avatars a WHERE a.blob_id = b.id)
+    RETURNING b.size
+  )
+  UPDATE storage_total t SET bytes = t.bytes - g.size FROM (SELECT sum(size) AS size FROM gone) g WHERE g.size > 0
 $$;

@@ -1,30 +1,33 @@
 -- Pictures of users and groups. Which one is shown is avatar_url of users and conversations. Rows are locked in the order
 -- user or conversation, avatar, user_storage, blob.
 
--- Begins an upload; false when the files of the owner have p_limit bytes already. One that nothing ever shows is found
--- after unbound_period().
-CREATE OR REPLACE FUNCTION begin_avatar(p_id uuid, p_owner_id uuid, p_conversation_id uuid, p_limit bigint)
-RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+-- Begins an upload. Outcomes: begun · those of refusal_to_store. One that nothing ever shows is found after
+-- unbound_period().
+CREATE OR REPLACE FUNCTION begin_avatar(
+  p_id uuid, p_owner_id uuid, p_conversation_id uuid, p_limit bigint, p_total_limit bigint
+) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  refusal text := refusal_to_store(p_owner_id, p_limit, p_total_limit);
 BEGIN
-  IF EXISTS (SELECT FROM user_storage s WHERE s.user_id = p_owner_id AND s.bytes >= p_limit) THEN RETURN false; END IF;
+  IF refusal IS NOT NULL THEN RETURN refusal; END IF;
   INSERT INTO blobs (id, check_at) VALUES (p_id, clock_timestamp() + unbound_period());
   INSERT INTO avatars (blob_id, owner_id, conversation_id) VALUES (p_id, p_owner_id, p_conversation_id);
-  RETURN true;
+  RETURN 'begun';
 END $$;
 
--- Completes an upload; false when the files of the owner would have more than p_limit bytes.
-CREATE OR REPLACE FUNCTION complete_avatar(p_id uuid, p_bytes bigint, p_limit bigint)
-RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+-- Completes an upload of p_bytes. Outcomes: those of count_stored.
+CREATE OR REPLACE FUNCTION complete_avatar(p_id uuid, p_bytes bigint, p_limit bigint, p_total_limit bigint)
+RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   owner uuid;
+  outcome text;
 BEGIN
-  SELECT a.owner_id INTO owner FROM avatars a WHERE a.blob_id = p_id FOR UPDATE;
-  INSERT INTO user_storage AS s (user_id, bytes, files) SELECT owner, p_bytes, 1 WHERE p_bytes <= p_limit
-    ON CONFLICT (user_id) DO UPDATE SET bytes = s.bytes + p_bytes, files = s.files + 1 WHERE s.bytes + p_bytes <= p_limit;
-  IF NOT FOUND THEN RETURN false; END IF;
+  SELECT a.owner_id INTO STRICT owner FROM avatars a WHERE a.blob_id = p_id FOR UPDATE;
+  outcome := count_stored(owner, p_bytes, p_bytes, p_limit, p_total_limit);
+  IF outcome <> 'stored' THEN RETURN outcome; END IF;
   UPDATE avatars a SET bytes = p_bytes WHERE a.blob_id = p_id;
   UPDATE blobs b SET size = p_bytes WHERE b.id = p_id;
-  RETURN true;
+  RETURN outcome;
 END $$;
 
 -- Makes unused_blobs look in a minute whether an avatar is shown. A change that would show it may be under way.

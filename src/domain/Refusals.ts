@@ -28,6 +28,11 @@ export const noThreadRoot = new NotFound({ detail: "There is no such message to 
 
 /** Also returned for an attachment that the user may not see. */
 export const noAttachment = new NotFound({ detail: "There is no such attachment" })
+/** All files together would have more bytes than `limits.total_storage_bytes`. */
+export const storeFull = new Conflict({
+  code: "storage-full",
+  detail: "This service has as many files as it may have: tell its operator"
+})
 /** The store of files does not answer, or has no room. */
 export const filesUnavailable = new Unavailable({ detail: "Files cannot be stored or read right now" })
 /** There is no avatar under this path, or no longer. */

@@ -28,7 +28,8 @@ export const Users = feature(
     http: "DELETE /v1/users/me/avatar",
     problems: [NotFound, Unavailable],
     summary: "Remove my picture",
-    description: "The same as `avatarUrl: null` in a change of my profile. An uploaded picture is deleted within minutes."
+    description:
+      "The same as `avatarUrl: null` in a change of my profile. An uploaded picture is deleted within minutes."
   }),
   operation("user.delete", {
     http: "DELETE /v1/users/me",

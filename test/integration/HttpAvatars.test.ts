@@ -23,9 +23,7 @@ const put = Effect.fnUntraced(function* (token: string, bytes: Uint8Array = png,
 /** A photo with a place, of which the lower half is blue, that is stored turned. */
 const photo = Effect.promise(() =>
   sharp({ create: { width: 300, height: 600, channels: 3, background: "red" } })
-    .composite([
-      { input: { create: { width: 150, height: 600, channels: 3, background: "blue" } }, gravity: "west" }
-    ])
+    .composite([{ input: { create: { width: 150, height: 600, channels: 3, background: "blue" } }, gravity: "west" }])
     .jpeg()
     .withExif({ IFD3: { GPSLatitude: "52/1 31/1 0/1", GPSLatitudeRef: "N" } })
     .withMetadata({ orientation: 6 })

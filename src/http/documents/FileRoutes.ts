@@ -118,6 +118,7 @@ const avatar = (describe: Describe) => ({
       400: problem("A parameter is not valid", InvalidRequest, describe),
       404: problem("There is no such picture, or no longer", NotFound, describe),
       429: problem("There are too many requests from this address", RateLimited, describe),
+      500: problem("There is a fault in the service", Internal, describe),
       503: problem("The store of files does not answer", Unavailable, describe)
     }
   }
@@ -177,5 +178,5 @@ export const filePaths = (describe: Describe) => ({
     true,
     describe
   ),
-  "/v1/avatars/{avatarId}": avatar(describe),
+  "/v1/avatars/{avatarId}": avatar(describe)
 })

@@ -1,12 +1,9 @@
 import {
-  Conflict,
   Forbidden,
-  Internal,
   InvalidRequest,
   NotFound,
   RateLimited,
   TooLarge,
-  Unauthenticated,
   Unavailable,
   UnsupportedMediaType,
   UpgradeRequired

@@ -10,9 +10,8 @@ import { Attachments } from "../../services/files/Attachments.ts"
 import { type ThumbnailSize, thumbnailSizes } from "../../services/files/Images.ts"
 import { bearerOf, makeAdmission } from "../edge/Admission.ts"
 import { isKnown } from "../edge/Conditional.ts"
-import { fileHeaders, rangeOf } from "./FileHeaders.ts"
 import { makeFileForm, oneOfSizes } from "./FileForm.ts"
-
+import { fileHeaders, rangeOf } from "./FileHeaders.ts"
 
 const Params = Schema.Struct({ attachmentId: AttachmentId })
 const Query = Schema.Struct({

@@ -1,4 +1,4 @@
-import { ByteSize, Effect, Schema, SchemaGetter, Stream } from "effect"
+import { ByteSize, Effect, Schema, Stream } from "effect"
 import { HttpIncomingMessage, HttpServerRequest, Multipart } from "effect/http"
 import { InvalidRequest, invalid, TooLarge, UnsupportedMediaType } from "../../domain/Problem.ts"
 import { Settings } from "../../services/platform/Settings.ts"
@@ -37,7 +37,7 @@ export const makeFileForm = Effect.map(Settings, ({ limits: { attachmentBytes } 
     if (!/^multipart\/form-data\s*;/i.test(type)) return yield* notMultipart
     if (Number(length) > attachmentBytes + envelope) return yield* tooLarge
     const stored: Array<A> = []
-    const storePart = (part: Multipart.Part) => {
+    const storePart = (part: Multipart.Part): Effect.Effect<void, E | InvalidRequest> => {
       if (part._tag === "Field") return Effect.void
       if (part.key !== "file" || stored.length > 0) return Effect.fail(noFile)
       return Effect.map(store(part.name, Stream.mapError(part.content, problemOf)), (each) => {

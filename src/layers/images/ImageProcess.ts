@@ -3,9 +3,9 @@ import { fileURLToPath } from "node:url"
 import { Data, Effect, FileSystem, Layer, Schema, Semaphore, Stream } from "effect"
 import { avatarSizes } from "../../domain/Avatar.ts"
 import { Unavailable } from "../../domain/Problem.ts"
+import { Images, NoPicture, type Picture, thumbnailSizes } from "../../services/files/Images.ts"
 import { decoderStarts } from "../../services/platform/MetricDefinitions.ts"
 import { Metrics } from "../../services/platform/Metrics.ts"
-import { Images, NoPicture, type Picture, thumbnailSizes } from "../../services/files/Images.ts"
 
 const program = fileURLToPath(new URL("./imageWorker.ts", import.meta.url))
 

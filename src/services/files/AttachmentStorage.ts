@@ -2,6 +2,7 @@ import { Context, type Effect } from "effect"
 import type { Attachment, StorageUse } from "../../domain/Attachment.ts"
 import type { AttachmentId, UserId } from "../../domain/Ids.ts"
 import type { Unavailable } from "../../domain/Problem.ts"
+import type { Full, StorageLimits } from "./StorageLimits.ts"
 
 /** An attachment in the store. `sha256` is in hexadecimal. */
 export interface StoredAttachment {
@@ -14,21 +15,22 @@ export interface StoredAttachment {
 export class AttachmentStorage extends Context.Service<
   AttachmentStorage,
   {
-    /** Begins an upload. False when the files of the user have `limit` bytes already. */
+    /** Begins an upload, unless there is no room already. */
     readonly begin: (
       userId: UserId,
       id: AttachmentId,
       blobId: string,
-      limit: number
-    ) => Effect.Effect<boolean, Unavailable>
+      limits: StorageLimits
+    ) => Effect.Effect<"begun" | Full, Unavailable>
     /**
-     * Completes an upload. The outcome is `full` when the files of the user would have more than `limit` bytes, and `gone`
-     * when the account was closed meanwhile.
+     * Completes an upload, of which the store has `storedBytes` with the thumbnails. The outcome is `Full` when there is no
+     * room for it, and `gone` when the account was closed meanwhile.
      */
     readonly complete: (
       upload: Omit<StoredAttachment, "blobId">,
-      limit: number
-    ) => Effect.Effect<"stored" | "full" | "gone", Unavailable>
+      storedBytes: number,
+      limits: StorageLimits
+    ) => Effect.Effect<"stored" | "gone" | Full, Unavailable>
     /** Deletes an attachment of the user that is bound to no message. False when there is none. */
     readonly drop: (userId: UserId, id: AttachmentId) => Effect.Effect<boolean, Unavailable>
     /** The attachments that the user has uploaded and not sent; null for those that are not uploaded completely. */

@@ -26,7 +26,7 @@ export class Attachments extends Context.Service<
     /**
      * Stores a file, and thumbnails of a picture, and answers when they are durable. It never has all of the content in
      * memory. `InvalidRequest` for an empty file and for a picture that cannot be decoded, `TooLarge` for more bytes than `limits.attachment_bytes`, `Conflict` ("storage-full") when the files of
-     * the user would have more than `limits.storage_bytes`, and `RateLimited` while the user has as many uploads under way
+     * the user would have more than `limits.storage_bytes`, or all files more than `limits.total_storage_bytes`, and `RateLimited` while the user has as many uploads under way
      * as are allowed. `NotFound` when the account was closed meanwhile. A failed or interrupted upload leaves nothing.
      */
     readonly upload: <E>(
@@ -71,7 +71,7 @@ export class Attachments extends Context.Service<
       const links = yield* makeAttachmentLinks
       const { limits } = yield* Settings
       const upload = yield* makeUpload
-      
+
       const get = Effect.fnUntraced(function* (userId: UserId, id: AttachmentId) {
         return (yield* storage.seenBy(userId, id)) ?? (yield* noAttachment)
       })

@@ -5,6 +5,7 @@ import type { AttachmentId } from "../../domain/Ids.ts"
 import { orUnavailable, retryDeadlocks } from "../platform/Sql.ts"
 import { AttachmentStorage, type StoredAttachment } from "./AttachmentStorage.ts"
 import { Attachments } from "./Attachments.ts"
+import type { Full } from "./StorageLimits.ts"
 import { UploadTurns } from "./UploadTurns.ts"
 
 /** The rows of attachments on PostgreSQL. */
@@ -12,16 +13,16 @@ export const storage = Layer.effect(
   AttachmentStorage,
   Effect.map(SqlClient.SqlClient, (sql) =>
     AttachmentStorage.of({
-      begin: (userId, id, blobId, limit) =>
-        sql<{ begun: boolean }>`SELECT begin_attachment(${id}::uuid, ${blobId}::uuid, ${userId}::uuid,
-          ${limit}::bigint) AS begun`.pipe(
-          Effect.map(([row]) => row?.begun === true),
+      begin: (userId, id, blobId, limits) =>
+        sql<{ outcome: "begun" | Full }>`SELECT begin_attachment(${id}::uuid, ${blobId}::uuid, ${userId}::uuid,
+          ${limits.user}::bigint, ${limits.all}::bigint) AS outcome`.pipe(
+          Effect.map(([row]) => row?.outcome ?? "full"),
           orUnavailable
         ),
-      complete: ({ attachment, sha256 }, limit) =>
-        sql<{ outcome: "stored" | "full" | "gone" }>`SELECT complete_attachment(${attachment.id}::uuid,
-          ${attachment.size}::bigint, ${Buffer.from(sha256, "hex")}::bytea, ${JSON.stringify(attachment)}::json,
-          ${limit}::bigint) AS outcome`.pipe(
+      complete: ({ attachment, sha256 }, storedBytes, limits) =>
+        sql<{ outcome: "stored" | "gone" | Full }>`SELECT complete_attachment(${attachment.id}::uuid,
+          ${attachment.size}::bigint, ${storedBytes}::bigint, ${Buffer.from(sha256, "hex")}::bytea,
+          ${JSON.stringify(attachment)}::json, ${limits.user}::bigint, ${limits.all}::bigint) AS outcome`.pipe(
           Effect.map(([row]) => row?.outcome ?? "gone"),
           orUnavailable
         ),

@@ -8,14 +8,16 @@ import {
   invalid,
   type NotFound,
   type RateLimited,
+  type TooLarge,
   Unavailable
 } from "../../domain/Problem.ts"
-import { noAvatar, storageFull } from "../../domain/Refusals.ts"
+import { noAvatar } from "../../domain/Refusals.ts"
 import { Settings } from "../platform/Settings.ts"
 import { avatarKey } from "./BlobKeys.ts"
 import { Blobs } from "./Blobs.ts"
-import { Images } from "./Images.ts"
-import { UploadTurns } from "./UploadTurns.ts"
+import { Images, NoPicture } from "./Images.ts"
+import { type Full, refusalOf, type StorageLimits, storageLimits } from "./StorageLimits.ts"
+import { atMost, UploadTurns } from "./UploadTurns.ts"
 
 /** An avatar that a user has uploaded: of the user, or of the conversation if it names one. */
 export interface AvatarRow {
@@ -32,10 +34,10 @@ export interface AvatarRow {
 export class AvatarStorage extends Context.Service<
   AvatarStorage,
   {
-    /** Begins an upload. False when the files of the owner have `limit` bytes already. */
-    readonly begin: (avatar: AvatarRow, limit: number) => Effect.Effect<boolean, Unavailable>
-    /** Completes an upload. The outcome is `full` when the files of the owner would have more than `limit` bytes. */
-    readonly complete: (id: string, bytes: number, limit: number) => Effect.Effect<"stored" | "full", Unavailable>
+    /** Begins an upload, unless there is no room already. */
+    readonly begin: (avatar: AvatarRow, limits: StorageLimits) => Effect.Effect<"begun" | Full, Unavailable>
+    /** Completes an upload, unless there is no room for it. */
+    readonly complete: (id: string, bytes: number, limits: StorageLimits) => Effect.Effect<"stored" | Full, Unavailable>
     /** Makes the cleaning look soon whether an avatar is shown. */
     readonly release: (id: string) => Effect.Effect<void, Unavailable>
   }
@@ -50,14 +52,14 @@ export class Avatars extends Context.Service<
   {
     /**
      * Stores the squares that are made of a picture, and returns the path to put into `avatarUrl`. `InvalidRequest` for
-     * what cannot be decoded, `Conflict` ("storage-full") when the files of the user would have more than
-     * `limits.storage_bytes`, `RateLimited` for too many uploads at a time. What is never shown is deleted.
+     * what cannot be decoded, `TooLarge` for more than `limits.attachment_bytes`, `Conflict` ("storage-full") when the files of the user, or all, would have more bytes than they
+     * may, `RateLimited` for too many uploads at a time. What is never shown is deleted.
      */
     readonly store: <E>(
       userId: UserId,
       conversationId: ConversationId | null,
       content: Stream.Stream<Uint8Array, E>
-    ) => Effect.Effect<string, E | InvalidRequest | Conflict | RateLimited | Unavailable>
+    ) => Effect.Effect<string, E | InvalidRequest | TooLarge | Conflict | RateLimited | Unavailable>
     /** Deletes what `store` has stored under a path within minutes, unless it is shown. It may be repeated. */
     readonly release: (path: string) => Effect.Effect<void, Unavailable>
     /** The bytes of a square, a WebP; `NotFound` when there is none. */
@@ -72,7 +74,8 @@ export class Avatars extends Context.Service<
       const blobs = yield* Blobs
       const images = yield* Images
       const turns = yield* UploadTurns
-      const { storageBytes } = (yield* Settings).limits
+      const limits = yield* storageLimits
+      const { attachmentBytes } = (yield* Settings).limits
 
       /** Stores the squares, and returns how many bytes they have. */
       const storeSquares = Effect.fnUntraced(
@@ -83,7 +86,9 @@ export class Avatars extends Context.Service<
           return squares.reduce((sum, { bytes }) => sum + bytes, 0)
         },
         Effect.scoped,
-        Effect.catchTag("NoPicture", ({ reason }) => Effect.fail(invalid("file", `cannot be decoded: ${reason}`)))
+        Effect.mapError((error) =>
+          error instanceof NoPicture ? invalid("file", `cannot be decoded: ${error.reason}`) : error
+        )
       )
 
       return Avatars.of({
@@ -94,12 +99,14 @@ export class Avatars extends Context.Service<
         ) {
           const id = randomUUID()
           const upload = Effect.gen(function* () {
-            if (!(yield* storage.begin({ id, ownerId, conversationId }, storageBytes))) return yield* storageFull
+            const refusal = refusalOf(yield* storage.begin({ id, ownerId, conversationId }, limits))
+            if (refusal !== undefined) return yield* refusal
             // When this fails too, the cleaning finds it a day later.
             return yield* Effect.onError(
               Effect.gen(function* () {
-                const size = yield* storeSquares(id, content)
-                return (yield* storage.complete(id, size, storageBytes)) === "full" ? yield* storageFull : { size }
+                const size = yield* storeSquares(id, atMost(content, attachmentBytes))
+                const refusal = refusalOf(yield* storage.complete(id, size, limits))
+                return refusal === undefined ? { size } : yield* refusal
               }),
               () => Effect.ignore(storage.release(id))
             )

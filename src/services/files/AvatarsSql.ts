@@ -1,23 +1,25 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { orUnavailable, retryDeadlocks } from "../platform/Sql.ts"
-import { Avatars, AvatarStorage } from "./Avatars.ts"
+import { AvatarStorage, Avatars } from "./Avatars.ts"
+import type { Full } from "./StorageLimits.ts"
 import { UploadTurns } from "./UploadTurns.ts"
 
 const storage = Layer.effect(
   AvatarStorage,
   Effect.map(SqlClient.SqlClient, (sql) =>
     AvatarStorage.of({
-      begin: ({ conversationId, id, ownerId }, limit) =>
-        sql<{ begun: boolean }>`SELECT begin_avatar(${id}::uuid, ${ownerId}::uuid, ${conversationId}::uuid,
-          ${limit}::bigint) AS begun`.pipe(
-          Effect.map(([row]) => row?.begun === true),
+      begin: ({ conversationId, id, ownerId }, limits) =>
+        sql<{ outcome: "begun" | Full }>`SELECT begin_avatar(${id}::uuid, ${ownerId}::uuid, ${conversationId}::uuid,
+          ${limits.user}::bigint, ${limits.all}::bigint) AS outcome`.pipe(
+          Effect.map(([row]) => row?.outcome ?? "full"),
           orUnavailable
         ),
-      complete: (id, bytes, limit) =>
-        sql<{ stored: boolean }>`SELECT complete_avatar(${id}::uuid, ${bytes}::bigint, ${limit}::bigint) AS stored`.pipe(
+      complete: (id, bytes, limits) =>
+        sql<{ outcome: "stored" | Full }>`SELECT complete_avatar(${id}::uuid, ${bytes}::bigint, ${limits.user}::bigint,
+          ${limits.all}::bigint) AS outcome`.pipe(
           retryDeadlocks,
-          Effect.map(([row]) => (row?.stored === true ? "stored" : "full")),
+          Effect.map(([row]) => row?.outcome ?? "full"),
           orUnavailable
         ),
       release: (id) => sql`SELECT release_avatar(${id}::uuid)`.pipe(Effect.asVoid, orUnavailable)

@@ -1,6 +1,6 @@
-import { Cause, Context, Effect, Exit, Layer } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Stream } from "effect"
 import type { UserId } from "../../domain/Ids.ts"
-import type { RateLimited } from "../../domain/Problem.ts"
+import { type RateLimited, TooLarge } from "../../domain/Problem.ts"
 import { tooManyAtOnce } from "../../domain/Refusals.ts"
 import { uploadBytes, uploads, uploadsRefused } from "../platform/MetricDefinitions.ts"
 import { Metrics } from "../platform/Metrics.ts"
@@ -23,6 +23,21 @@ const reasonOf = (cause: Cause.Cause<unknown>) => {
       return "invalid"
   }
 }
+
+/** The content as it comes, which fails when it has more than `limit` bytes. */
+export const atMost = <E>(
+  content: Stream.Stream<Uint8Array, E>,
+  limit: number
+): Stream.Stream<Uint8Array, E | TooLarge> =>
+  Stream.suspend(() => {
+    let size = 0
+    return Stream.mapEffect(content, (chunk) => {
+      size += chunk.length
+      return size > limit
+        ? Effect.fail(new TooLarge({ detail: `the file must have at most ${limit} bytes` }))
+        : Effect.succeed(chunk)
+    })
+  })
 
 /** Counts the uploads of each user that are under way on this node, of whatever kind, and what comes of them. */
 export class UploadTurns extends Context.Service<

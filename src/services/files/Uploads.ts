@@ -2,29 +2,28 @@ import { createHash, randomUUID, randomUUIDv7 } from "node:crypto"
 import { Effect, Stream } from "effect"
 import { type Attachment, attachmentPath, safeFileName } from "../../domain/Attachment.ts"
 import { AttachmentId, type UserId } from "../../domain/Ids.ts"
-import { invalid, TooLarge } from "../../domain/Problem.ts"
-import { noAttachment, storageFull } from "../../domain/Refusals.ts"
+import { invalid } from "../../domain/Problem.ts"
+import { noAttachment } from "../../domain/Refusals.ts"
 import { Settings } from "../platform/Settings.ts"
 import { AttachmentStorage } from "./AttachmentStorage.ts"
 import { keysOf, thumbnailKey } from "./BlobKeys.ts"
 import { Blobs } from "./Blobs.ts"
 import { contentTypeOf, headLength, isPicture } from "./ContentTypes.ts"
 import { Images } from "./Images.ts"
-import { UploadTurns } from "./UploadTurns.ts"
+import { refusalOf, storageLimits } from "./StorageLimits.ts"
+import { atMost, UploadTurns } from "./UploadTurns.ts"
 
-/** Counts and hashes content as it passes, and keeps its beginning. Fails when it has more than `limit` bytes. */
-const makeObserved = <E>(content: Stream.Stream<Uint8Array, E>, limit: number) => {
+/** Counts and hashes content as it passes, and keeps its beginning. */
+const makeObserved = <E>(content: Stream.Stream<Uint8Array, E>) => {
   const digest = createHash("sha256")
   const head: Array<Uint8Array> = []
   let size = 0
   return {
-    content: Stream.mapEffect(content, (chunk) => {
+    content: Stream.map(content, (chunk) => {
       if (size < headLength) head.push(chunk.slice(0, headLength - size))
       size += chunk.length
       digest.update(chunk)
-      return size > limit
-        ? Effect.fail(new TooLarge({ detail: `the file must have at most ${limit} bytes` }))
-        : Effect.succeed(chunk)
+      return chunk
     }),
     result: () => ({ size, sha256: digest.digest("hex"), head: Buffer.concat(head) })
   }
@@ -64,14 +63,15 @@ export const makeUpload = Effect.gen(function* () {
   const blobs = yield* Blobs
   const storeThumbnails = yield* makeThumbnails
   const turns = yield* UploadTurns
-  const { attachmentBytes, storageBytes } = (yield* Settings).limits
+  const { attachmentBytes } = (yield* Settings).limits
+  const limits = yield* storageLimits
 
   const store = Effect.fnUntraced(function* <E>(
     { blobId, id }: { readonly blobId: string; readonly id: AttachmentId },
     name: string,
     content: Stream.Stream<Uint8Array, E>
   ) {
-    const observed = makeObserved(content, attachmentBytes)
+    const observed = makeObserved(atMost(content, attachmentBytes))
     yield* blobs.write(blobId, observed.content)
     const { head, sha256, size } = observed.result()
     if (size === 0) return yield* invalid("file", "must not be empty")
@@ -90,9 +90,10 @@ export const makeUpload = Effect.gen(function* () {
       thumbnails: [],
       ...picture
     }
-    const outcome = yield* storage.complete({ attachment, sha256 }, storageBytes)
-    if (outcome === "full") return yield* storageFull
-    return outcome === "gone" ? yield* noAttachment : attachment
+    const storedBytes = attachment.thumbnails.reduce((sum, thumbnail) => sum + thumbnail.size, size)
+    const outcome = yield* storage.complete({ attachment, sha256 }, storedBytes, limits)
+    const refusal = outcome === "gone" ? noAttachment : refusalOf(outcome)
+    return refusal === undefined ? attachment : yield* refusal
   })
 
   return Effect.fn("Attachments.upload")(function* <E>(
@@ -106,7 +107,8 @@ export const makeUpload = Effect.gen(function* () {
       "attachment",
       userId,
       Effect.gen(function* () {
-        if (!(yield* storage.begin(userId, id, blobId, storageBytes))) return yield* storageFull
+        const refusal = refusalOf(yield* storage.begin(userId, id, blobId, limits))
+        if (refusal !== undefined) return yield* refusal
         return yield* Effect.onError(store({ id, blobId }, name, content), () =>
           // When this fails too, the cleaning finds both a day later.
           Effect.ignore(Effect.andThen(storage.drop(userId, id), blobs.remove(keysOf(blobId))))

@@ -142,6 +142,7 @@ export const sections = {
     requestBytes: count(1_048_576),
     attachmentBytes: count(26_214_400),
     storageBytes: count(1_073_741_824),
+    totalStorageBytes: Schema.optionalKey(whole(1)),
     uploadsPerUser: count(4),
     frameBytes: count(65_536),
     helloBytes: count(262_144),

@@ -5,7 +5,7 @@ import { noAttachment } from "../../domain/Refusals.ts"
 import { AttachmentStorage } from "../../services/files/AttachmentStorage.ts"
 import { Attachments } from "../../services/files/Attachments.ts"
 import { UploadTurns } from "../../services/files/UploadTurns.ts"
-import { type AttachmentRow, isShown, Memory, useOf } from "./State.ts"
+import { type AttachmentRow, fullness, isShown, Memory, oneByte, useOf } from "./State.ts"
 
 /** An attachment that belongs to no message is deleted after this long: `unbound_period` in SQL. */
 const unboundPeriod = Duration.toMillis("24 hours")
@@ -53,18 +53,21 @@ export const storage = Layer.effect(
       return me?.leftSeq === null && me.visibleFromSeq <= seq
     }
     return AttachmentStorage.of({
-      begin: Effect.fnUntraced(function* (userId, id, blobId, limit) {
-        if (useOf(memory, userId).bytes >= limit) return false
-        blobs.add(blobId)
+      begin: Effect.fnUntraced(function* (userId, id, blobId, limits) {
+        const full = fullness(memory, userId, oneByte, limits)
+        if (full !== undefined) return full
+        blobs.set(blobId, 0)
         const createdAt = yield* Clock.currentTimeMillis
         attachments.set(id, { blobId, ownerId: userId, createdAt, attachment: null, sha256: "", bytes: 0, bound: null })
-        return true
+        return "begun"
       }, memory.atomically),
-      complete: ({ attachment, sha256 }, limit) =>
+      complete: ({ attachment, sha256 }, stored, limits) =>
         Effect.sync(() => {
           const row = attachments.get(attachment.id)
           if (row === undefined) return "gone"
-          if (useOf(memory, row.ownerId).bytes + attachment.size > limit) return "full"
+          const full = fullness(memory, row.ownerId, { bytes: attachment.size, stored }, limits)
+          if (full !== undefined) return full
+          blobs.set(row.blobId, stored)
           attachments.set(attachment.id, { ...row, attachment, sha256, bytes: attachment.size })
           return "stored"
         }).pipe(memory.atomically),
@@ -99,7 +102,7 @@ export const storage = Layer.effect(
         for (const [id, row] of avatars)
           if (!isShown(memory, row) && row.createdAt <= now - unshownPeriod) avatars.delete(id)
         const used = new Set([...Array.from(attachments.values(), ({ blobId }) => blobId), ...avatars.keys()])
-        return [...blobs].filter((id) => !used.has(id)).slice(0, limit)
+        return [...blobs.keys()].filter((id) => !used.has(id)).slice(0, limit)
       }, memory.atomically),
       forget: (ids) =>
         Effect.sync(() => {

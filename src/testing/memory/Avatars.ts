@@ -1,23 +1,26 @@
 import { Clock, Effect, Layer } from "effect"
-import { Avatars, AvatarStorage } from "../../services/files/Avatars.ts"
+import { AvatarStorage, Avatars } from "../../services/files/Avatars.ts"
 import { UploadTurns } from "../../services/files/UploadTurns.ts"
-import { Memory, useOf } from "./State.ts"
+import { fullness, Memory, oneByte } from "./State.ts"
 
 const storage = Layer.effect(
   AvatarStorage,
   Effect.map(Memory, (memory) => {
     const { atomically, avatars, blobs } = memory
     return AvatarStorage.of({
-      begin: Effect.fnUntraced(function* (avatar, limit) {
-        if (useOf(memory, avatar.ownerId).bytes >= limit) return false
-        blobs.add(avatar.id)
+      begin: Effect.fnUntraced(function* (avatar, limits) {
+        const full = fullness(memory, avatar.ownerId, oneByte, limits)
+        if (full !== undefined) return full
+        blobs.set(avatar.id, 0)
         avatars.set(avatar.id, { ...avatar, createdAt: yield* Clock.currentTimeMillis, bytes: 0 })
-        return true
+        return "begun"
       }, atomically),
-      complete: (id, bytes, limit) =>
+      complete: (id, bytes, limits) =>
         Effect.sync(() => {
           const row = avatars.get(id)
-          if (row === undefined || useOf(memory, row.ownerId).bytes + bytes > limit) return "full"
+          const full = row && fullness(memory, row.ownerId, { bytes, stored: bytes }, limits)
+          if (row === undefined || full !== undefined) return full ?? "full"
+          blobs.set(id, bytes)
           avatars.set(id, { ...row, bytes })
           return "stored"
         }).pipe(atomically),

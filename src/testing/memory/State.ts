@@ -22,6 +22,7 @@ import type { StoredReset } from "../../services/admin/PasswordResets.ts"
 import type { ServiceTokenRow } from "../../services/admin/ServiceTokens.ts"
 import type { MembershipRow } from "../../services/conversations/ConversationRows.ts"
 import type { AvatarRow } from "../../services/files/Avatars.ts"
+import type { Full, StorageLimits } from "../../services/files/StorageLimits.ts"
 import type { SessionRow, UserRow } from "../../services/identity/Rows.ts"
 import type { ScheduledRow } from "../../services/messages/ScheduledMessages.ts"
 
@@ -155,8 +156,8 @@ export class Memory extends Context.Service<
     readonly scheduledMessages: Map<ScheduledMessageId, ScheduledRow & { readonly key: string | null }>
     readonly attachments: Map<AttachmentId, AttachmentRow>
     readonly avatars: Map<string, StoredAvatar>
-    /** The ids of the blobs that something refers to or did. */
-    readonly blobs: Set<string>
+    /** The blobs that something refers to or did, and their bytes in the store. */
+    readonly blobs: Map<string, number>
     readonly passwordResets: Map<UserId, StoredReset>
     readonly serviceTokens: Map<ServiceTokenId, ServiceTokenRow>
     readonly audit: Array<AuditRow>
@@ -180,7 +181,7 @@ export class Memory extends Context.Service<
       scheduledMessages: new Map(),
       attachments: new Map(),
       avatars: new Map(),
-      blobs: new Set(),
+      blobs: new Map(),
       passwordResets: new Map(),
       serviceTokens: new Map(),
       audit: [],
@@ -208,6 +209,21 @@ export const useOf = (memory: Memory["Service"], userId: UserId) => {
   const own = files.filter(({ bytes, ownerId }) => ownerId === userId && bytes > 0)
   return { files: own.length, bytes: own.reduce((sum, { bytes }) => sum + bytes, 0) }
 }
+
+/** Why there is no room for so many more bytes, of the user and in the store: `refusal_to_store` and `count_stored`. */
+export const fullness = (
+  memory: Memory["Service"],
+  userId: UserId,
+  { bytes, stored }: { readonly bytes: number; readonly stored: number },
+  limits: StorageLimits
+): Full | undefined => {
+  if (useOf(memory, userId).bytes + bytes > limits.user) return "full"
+  const all = [...memory.blobs.values()].reduce((sum, each) => sum + each, stored)
+  return limits.all !== null && all > limits.all ? "store-full" : undefined
+}
+
+/** What an upload takes up at least, when it begins. */
+export const oneByte = { bytes: 1, stored: 1 }
 
 /** Deletes the attachments that fit, whose blobs are counted for the next ones: `drop_attachments` in SQL. */
 export const dropAttachments = ({ attachments }: Memory["Service"], fits: (row: AttachmentRow) => boolean) => {

@@ -181,7 +181,7 @@ export const attachmentsContract = <E, R>(
         const messages = yield* Messages
         const { a, id } = yield* twoOfUs
         const uploading = AttachmentId.make(randomUUID())
-        assert.isTrue(yield* storage.begin(a, uploading, randomUUID(), 1))
+        assert.strictEqual(yield* storage.begin(a, uploading, randomUUID(), { user: 1, all: null }), "begun")
         const send = messages.send(a, id, messageWith({ attachments: [uploading] }))
         const { retryAfterMs, code } = yield* Effect.flip(send).pipe(Effect.map((error) => Object(error)))
         assert.strictEqual(code, "attachment-not-ready")
@@ -289,6 +289,44 @@ export const attachmentsContract = <E, R>(
         assert.strictEqual(yield* stored(blobId), "NoBlob")
         const token = new URL(url, "http://x").searchParams.get("link") ?? ""
         assert.strictEqual(yield* outcome(Attachments.use(({ followed }) => followed(unsent.id, token))), "NotFound")
+      })
+    )
+  })
+  withLayer(layer)("the limit of all files together", (it) => {
+    const limits = { user: 1000, all: 100 }
+    const begin = Effect.fnUntraced(function* (userId: UserId) {
+      const { begin } = yield* AttachmentStorage
+      const id = AttachmentId.make(randomUUID())
+      return { id, outcome: yield* begin(userId, id, randomUUID(), limits) }
+    })
+    /** Completes an upload of 40 bytes, of which the store has 20 more. */
+    const complete = Effect.fnUntraced(function* (id: AttachmentId) {
+      const { complete } = yield* AttachmentStorage
+      const attachment = {
+        ...{ id, name: "x", contentType: "text/plain", size: 40, width: null, height: null, durationMs: null },
+        ...{ placeholder: null, url: "", thumbnails: [] }
+      }
+      return yield* complete({ attachment, sha256: "00" }, 60, limits)
+    })
+
+    it.effect("holds for uploads at the same time, until a file is deleted from the store", () =>
+      Effect.gen(function* () {
+        const { drop } = yield* AttachmentStorage
+        const [ann, bob] = [yield* person, yield* person]
+        const [first, second] = [yield* begin(ann), yield* begin(bob)]
+        assert.deepStrictEqual([first.outcome, second.outcome], ["begun", "begun"])
+        const outcomes = yield* Effect.all([complete(first.id), complete(second.id)], { concurrency: "unbounded" })
+        assert.deepStrictEqual(outcomes.toSorted(), ["store-full", "stored"])
+        const [stored, refused] = outcomes[0] === "stored" ? [ann, bob] : [bob, ann]
+        assert.deepStrictEqual(yield* usedBy(stored), { files: 1, bytes: 40 })
+        assert.deepStrictEqual(yield* usedBy(refused), { files: 0, bytes: 0 })
+        const kept = stored === ann ? first : second
+        const third = yield* begin(refused)
+        assert.strictEqual(yield* complete(third.id), "store-full")
+        assert.isTrue(yield* drop(stored, kept.id))
+        assert.strictEqual(yield* complete(third.id), "store-full", "the store has it still")
+        yield* clean
+        assert.strictEqual(yield* complete(third.id), "stored")
       })
     )
   })

@@ -4,6 +4,7 @@ import { Effect, Layer, Stream } from "effect"
 import type { AvatarSize } from "../../../src/domain/Avatar.ts"
 import type { ConversationId, UserId } from "../../../src/domain/Ids.ts"
 import { ConversationAdmin } from "../../../src/services/admin/ConversationAdmin.ts"
+import { encodeEvent } from "../../../src/services/bus/PubSub.ts"
 import { conversationSubject } from "../../../src/services/bus/Subjects.ts"
 import { AccountClosing } from "../../../src/services/conversations/AccountClosing.ts"
 import { ConversationChanges } from "../../../src/services/conversations/ConversationChanges.ts"
@@ -13,7 +14,7 @@ import { Avatars } from "../../../src/services/files/Avatars.ts"
 import { Images, NoPicture } from "../../../src/services/files/Images.ts"
 import { Users } from "../../../src/services/identity/Users.ts"
 import { signedIn } from "../../support/Accounts.ts"
-import { type Chat, groupOf, listen, outcome, person, refused, until } from "../../support/Chat.ts"
+import { type Chat, groupOf, listen, outcome, person, refused, until, wholeLog } from "../../support/Chat.ts"
 
 /** Makes squares of the bytes of a picture itself, and finds no picture in no bytes. */
 export const plainSquares = Layer.succeed(
@@ -120,7 +121,12 @@ export const avatarsContract = <E, R>(
         const path = yield* setGroup(ann, id)
         assert.strictEqual((yield* Conversations.use(({ get }) => get(bob, id))).avatarUrl, path)
         yield* until(Effect.sync(() => heard.length === 1))
-        assert.include(String(heard[0]), path)
+        const [, event] = yield* wholeLog(id)
+        assert.deepInclude(event, { event: "conversation.updated", actorId: ann, data: { avatarUrl: path } })
+        assert.deepStrictEqual(
+          heard,
+          [event].flatMap((each) => (each === undefined ? [] : [encodeEvent(each)]))
+        )
         assert.deepStrictEqual(yield* usedBy(ann), counted("picture"))
         const avatarUrl = yield* store(bob, "of a member", id)
         const change = ConversationChanges.use((changes) => changes.update(bob, id, { avatarUrl }))

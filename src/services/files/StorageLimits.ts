@@ -1,0 +1,25 @@
+import { Effect } from "effect"
+import type { Conflict } from "../../domain/Problem.ts"
+import { storageFull, storeFull } from "../../domain/Refusals.ts"
+import { Settings } from "../platform/Settings.ts"
+
+/** How many bytes files may have: those of one user, and all together (null for no limit). */
+export interface StorageLimits {
+  readonly user: number
+  readonly all: number | null
+}
+
+/** Why there is no room: the files of the user have as many bytes as they may have, or all files together. */
+export type Full = "full" | "store-full"
+
+/** The limits of the settings. */
+export const storageLimits = Effect.map(
+  Settings,
+  ({ limits }): StorageLimits => ({ user: limits.storageBytes, all: limits.totalStorageBytes ?? null })
+)
+
+const refusals = { full: storageFull, "store-full": storeFull }
+
+/** The refusal of an outcome that says that there is no room; undefined for any other outcome. */
+export const refusalOf = (outcome: string): Conflict | undefined =>
+  outcome === "full" || outcome === "store-full" ? refusals[outcome] : undefined
