@@ -17,7 +17,9 @@ const Service = Schema.Struct({
   init: Schema.optionalKey(Schema.Boolean),
   read_only: Schema.optionalKey(Schema.Boolean),
   depends_on: Schema.optionalKey(Schema.Record(Schema.String, Condition)),
-  environment: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+  profiles: Schema.optionalKey(Schema.Array(Schema.String)),
+  command: Schema.optionalKey(Schema.Array(Schema.String)),
+  environment: Schema.optionalKey(Schema.Record(Schema.String, Schema.NullOr(Schema.String))),
   ports: Schema.optionalKey(Schema.Array(Schema.String)),
   volumes: Schema.optionalKey(Schema.Array(Schema.String)),
   logging: Schema.Struct({ options: Schema.Record(Schema.String, Schema.String) }),
@@ -35,8 +37,13 @@ export const compose = Schema.decodeUnknownSync(
 /** A text in which no variable is set: `${NAME:-default}` is its default. */
 export const withDefaults = (text: string) => text.replace(/\$\{\w+:-([^}]*)\}/g, "$1")
 
-/** The environment of a service when no variable is set: `${NAME:-default}` is its default. */
+/**
+ * The environment of a service when no variable is set: `${NAME:-default}` is its default, and a variable without a value
+ * is not there.
+ */
 export const environmentOf = (name: string): Record<string, string> =>
   Object.fromEntries(
-    Object.entries(compose.services[name]?.environment ?? {}).map(([key, value]) => [key, withDefaults(value)])
+    Object.entries(compose.services[name]?.environment ?? {}).flatMap(([key, value]) =>
+      value === null ? [] : [[key, withDefaults(value)]]
+    )
   )

@@ -67,6 +67,26 @@ describe("docker-compose.yml", () => {
     assert.match(text, /"--pass","\$\{NATS_PASSWORD:-password\}"/)
   })
 
+  it("has an S3 store as an option, with the variables that docs/files.md names", () => {
+    const { command = [], environment, profiles, volumes } = compose.services.s3 ?? assert.fail("there is no s3")
+    assert.deepStrictEqual(profiles, ["s3"])
+    const documented = /^export COMPOSE_PROFILES=s3\n((?:export CHAT_S3__.*\n)+)docker compose up -d$/m.exec(
+      readFileSync(`${root}docs/files.md`, "utf8")
+    )
+    const given = Object.fromEntries([...(documented?.[1] ?? "").matchAll(/(CHAT_S3__\w+)=(\S+)/g)].map(([, ...pair]) => pair))
+    for (const name of Object.keys(given)) assert.propertyVal(compose.services["chat-service"]?.environment, name, null)
+    const store = environmentOf("s3")
+    assert.deepInclude(given, {
+      CHAT_S3__ENDPOINT: `http://s3${command[command.indexOf("--port") + 1]}`,
+      CHAT_S3__ACCESS_KEY_ID: store.ROOT_ACCESS_KEY,
+      CHAT_S3__SECRET_ACCESS_KEY: store.ROOT_SECRET_KEY,
+      CHAT_S3__FORCE_PATH_STYLE: "true"
+    })
+    assert.deepStrictEqual(volumes, [`s3:${command.at(-1)}/${given.CHAT_S3__BUCKET}`])
+    assert.include(environment?.ROOT_ACCESS_KEY, "CHAT_S3__ACCESS_KEY_ID")
+    assert.isEmpty(Object.keys(environmentOf("chat-service")).filter((name) => name.startsWith("CHAT_S3__")))
+  })
+
   it("runs the service with an init, on a file system that it cannot write", () => {
     const service = compose.services["chat-service"]
     assert.deepStrictEqual([service?.init, service?.read_only], [true, true])
