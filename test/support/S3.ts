@@ -4,12 +4,13 @@ import { join } from "node:path"
 import S3rver from "@20minutes/s3rver"
 import { Effect, Redacted } from "effect"
 
-/** A store that speaks the protocol of S3, with the bucket `chat`, and the settings to use it. Ends with the scope. */
-export const startS3 = Effect.gen(function* () {
-  const directory = yield* Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "chat-s3-"))),
-    (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-  )
+const temporary = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "chat-s3-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+/** A store that speaks the protocol of S3, with the bucket `chat`, and the settings to use it. It keeps files in a directory. */
+export const startS3In = Effect.fnUntraced(function* (directory: string) {
   const server = new S3rver({
     port: 0,
     address: "127.0.0.1",
@@ -30,3 +31,6 @@ export const startS3 = Effect.gen(function* () {
     forcePathStyle: true
   }
 })
+
+/** The same in a directory of its own, which is removed with the scope. */
+export const startS3 = Effect.flatMap(temporary, startS3In)
