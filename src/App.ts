@@ -8,6 +8,7 @@ import * as NatsPubSub from "./layers/nats/NatsPubSub.ts"
 import * as Database from "./layers/postgres/layer.ts"
 import { addressesOf, showAddress } from "./layers/postgres/PostgresConfig.ts"
 import * as Volatile from "./layers/redis/layer.ts"
+import * as Scanner from "./layers/scanner/layer.ts"
 import { isPublished } from "./layers/settings/SigningKey.ts"
 import * as PrometheusMetrics from "./layers/telemetry/PrometheusMetrics.ts"
 import * as EventDelivery from "./realtime/layer.ts"
@@ -30,7 +31,7 @@ import * as Sockets from "./ws/layer.ts"
 const Common = Files.layerWatch.pipe(
   Layer.provideMerge(Bus.layer),
   Layer.provideMerge(Layer.merge(NatsPubSub.layer, Platform.layer)),
-  Layer.provideMerge(Layer.merge(Files.layer, ImageProcess.layer))
+  Layer.provideMerge(Layer.mergeAll(Files.layer, ImageProcess.layer, Scanner.layer))
 )
 
 /** The services that need the log, conversations, tokens and passwords, for which tests provide fakes. */

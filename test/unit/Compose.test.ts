@@ -73,7 +73,9 @@ describe("docker-compose.yml", () => {
     const documented = /^export COMPOSE_PROFILES=s3\n((?:export CHAT_S3__.*\n)+)docker compose up -d$/m.exec(
       readFileSync(`${root}docs/files.md`, "utf8")
     )
-    const given = Object.fromEntries([...(documented?.[1] ?? "").matchAll(/(CHAT_S3__\w+)=(\S+)/g)].map(([, ...pair]) => pair))
+    const given = Object.fromEntries(
+      [...(documented?.[1] ?? "").matchAll(/(CHAT_S3__\w+)=(\S+)/g)].map(([, ...pair]) => pair)
+    )
     for (const name of Object.keys(given)) assert.propertyVal(compose.services["chat-service"]?.environment, name, null)
     const store = environmentOf("s3")
     assert.deepInclude(given, {

@@ -10,6 +10,7 @@ import { keysOf, thumbnailKey } from "./BlobKeys.ts"
 import { Blobs } from "./Blobs.ts"
 import { contentTypeOf, headLength, isPicture } from "./ContentTypes.ts"
 import { Images } from "./Images.ts"
+import { makeScan } from "./Scanner.ts"
 import { refusalOf, storageLimits } from "./StorageLimits.ts"
 import { atMost, UploadTurns } from "./UploadTurns.ts"
 
@@ -61,6 +62,7 @@ const makeThumbnails = Effect.gen(function* () {
 export const makeUpload = Effect.gen(function* () {
   const storage = yield* AttachmentStorage
   const blobs = yield* Blobs
+  const scan = yield* makeScan
   const storeThumbnails = yield* makeThumbnails
   const turns = yield* UploadTurns
   const { attachmentBytes } = (yield* Settings).limits
@@ -75,6 +77,7 @@ export const makeUpload = Effect.gen(function* () {
     yield* blobs.write(blobId, observed.content)
     const { head, sha256, size } = observed.result()
     if (size === 0) return yield* invalid("file", "must not be empty")
+    yield* scan(Stream.unwrap(Effect.catchTag(blobs.read(blobId), "NoBlob", Effect.die)))
     const contentType = yield* contentTypeOf(head)
     const picture = isPicture(contentType) ? yield* storeThumbnails(blobId, id) : undefined
     const attachment: Attachment = {

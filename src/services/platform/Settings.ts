@@ -17,6 +17,7 @@ import {
   port,
   range,
   ratio,
+  scannerUrl,
   signingKey,
   subjectPrefix,
   text,
@@ -93,6 +94,10 @@ export const sections = {
     accessKeyId: Schema.optionalKey(text),
     secretAccessKey: Schema.optionalKey(password),
     forcePathStyle: withDefault(flag, false)
+  }),
+  files: Schema.Struct({
+    scanner: Schema.optionalKey(scannerUrl),
+    scannerOnError: withDefault(oneOf(["refuse", "accept"]), "refuse")
   }),
   jwt: Schema.Struct({
     secret: Schema.optionalKey(signingKey),
@@ -224,6 +229,7 @@ export const SettingsSchema = Schema.Struct({
   redis: Schema.optionalKey(sections.redis),
   nats: Schema.optionalKey(sections.nats),
   s3: Schema.optionalKey(sections.s3),
+  files: withDefault(sections.files, {}),
   jwt: withDefault(sections.jwt, {}),
   auth: withDefault(sections.auth, {}),
   logging: withDefault(sections.logging, {}),

@@ -14,6 +14,7 @@ const testSettings = (overrides: SettingsOverrides): SettingsShape => {
   return {
     // The page is served as it was built last, which no test should depend on.
     server: { ...base.server, web: false, ...overrides.server },
+    files: { ...base.files, ...overrides.files },
     jwt: { ...base.jwt, ...overrides.jwt },
     auth: { ...base.auth, ...overrides.auth },
     logging: { ...base.logging, ...overrides.logging },

@@ -127,6 +127,18 @@ const isHttpUrl = Schema.makeFilter(
 /** An http or https URL. */
 export const httpUrl = Schema.String.check(isHttpUrl).annotate({ description: "an http or https URL" })
 
+/** The URL of a scanner of files. */
+export const scannerUrl = Schema.String.check(
+  Schema.makeFilter((value: string) => {
+    if (!URL.canParse(value)) return false
+    const { hostname, password, pathname, protocol, username } = new URL(value)
+    if (username !== "" || password !== "") return false
+    return protocol === "unix:"
+      ? hostname === "" && pathname !== ""
+      : /^(tcp|https?):$/.test(protocol) && hostname !== ""
+  })
+).annotate({ description: "tcp://host:port or unix:/path of clamd, or an http or https URL" })
+
 /** A URL with `{token}` in the place of a token. */
 export const urlWithToken = Schema.String.check(
   Schema.isPattern(/^[a-z][a-z\d+.-]*:\/\/\S*\{token\}\S*$/),
