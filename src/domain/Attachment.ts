@@ -15,6 +15,12 @@ const Thumbnail = Schema.Struct({
   identifier: "Thumbnail"
 })
 
+/** How loud a voice note is over its length: 64 numbers from 0 to 100, which the client that records it has measured. */
+export const Waveform = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100 })))
+  .check(Schema.isMinLength(64), Schema.isMaxLength(64))
+  .annotate({ identifier: "Waveform" })
+export type Waveform = typeof Waveform.Type
+
 /**
  * A file that belongs to a message. `contentType` follows from the content. `size` is in bytes; `width` and `height` are
  * in pixels. `placeholder` is a thumbhash in Base64, to show until the picture is there. `url` and those of the thumbnails
@@ -29,6 +35,7 @@ export const Attachment = Schema.Struct({
   height: Schema.NullOr(Schema.Int),
   durationMs: Schema.NullOr(Schema.Int),
   placeholder: Schema.NullOr(Schema.String),
+  waveform: Schema.optionalKey(Waveform),
   url: Schema.String,
   thumbnails: Schema.Array(Thumbnail)
 }).annotate({ identifier: "Attachment" })

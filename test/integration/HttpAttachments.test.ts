@@ -142,6 +142,36 @@ describe("a download", () => {
 })
 
 describe("an upload", () => {
+  it.live("of a sound may have a waveform, which is checked", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* HttpService
+      const { token } = yield* newcomer()
+      const ogg = Buffer.concat([Buffer.from("OggS"), Buffer.alloc(24), Buffer.from("\u0001vorbis"), Buffer.alloc(100)])
+      const send = (waveform: unknown, bytes: Uint8Array = ogg) => {
+        const form = new FormData()
+        form.append("waveform", JSON.stringify(waveform))
+        form.append("file", new Blob([Uint8Array.from(bytes)]), "note.ogg")
+        return ask("/v1/attachments", { method: "POST", token, body: form })
+      }
+      const waveform = Array.from({ length: 64 }, (_, n) => n)
+      const sent = yield* send(waveform)
+      assert.strictEqual(sent.status, 201, sent.text)
+      assert.deepStrictEqual(decode(sent.json).waveform, waveform)
+      assert.notProperty(yield* upload(token), "waveform")
+      for (const wrong of [
+        waveform.slice(1),
+        [...waveform, 1],
+        waveform.map((n) => n + 50),
+        waveform.map(String),
+        "x",
+        {}
+      ])
+        assert.strictEqual((yield* send(wrong)).problem.errors?.[0]?.path, "waveform")
+      assert.strictEqual((yield* send(waveform, png)).problem.errors?.[0]?.path, "waveform")
+      assert.deepInclude((yield* ask("/v1/users/me/storage", { token })).json, { files: 2 })
+    }).pipe(service())
+  )
+
   it.live("that is no form with a file is refused", () =>
     Effect.gen(function* () {
       const { ask, raw } = yield* HttpService

@@ -25,6 +25,25 @@ const picture = (width: number, height: number) =>
     { input: { create: { width: width / 2, height, channels: 3, background: "blue" } }, gravity: "west" }
   ])
 
+/** Silence of so many seconds, as a WAV. */
+const wavOf = (seconds: number) => {
+  const [rate, header] = [8000, Buffer.alloc(44)]
+  const size = seconds * rate
+  header.write("RIFF", 0)
+  header.writeUInt32LE(36 + size, 4)
+  header.write("WAVEfmt ", 8)
+  header.writeUInt32LE(16, 16)
+  header.writeUInt16LE(1, 20)
+  header.writeUInt16LE(1, 22)
+  header.writeUInt32LE(rate, 24)
+  header.writeUInt32LE(rate, 28)
+  header.writeUInt16LE(1, 32)
+  header.writeUInt16LE(8, 34)
+  header.write("data", 36)
+  header.writeUInt32LE(size, 40)
+  return Buffer.concat([header, Buffer.alloc(size, 128)])
+}
+
 const upload = Effect.fnUntraced(function* (token: string, bytes: Uint8Array) {
   const { ask } = yield* HttpService
   return yield* ask("/v1/attachments", { method: "POST", token, body: formOf(bytes, "photo.jpg") })
@@ -102,6 +121,38 @@ layer(service, { excludeTestServices: true })("a picture", (it) => {
       assert.strictEqual((yield* bytesOf(`${small.url}?thumbnail=1`, token)).status, 400)
       const stranger = yield* newcomer()
       for (const { url } of attachment.thumbnails) assert.strictEqual((yield* bytesOf(url, stranger.token)).status, 404)
+    })
+  )
+
+  it.effect("that is animated has animated thumbnails", () =>
+    Effect.gen(function* () {
+      const { token } = yield* newcomer()
+      const frames = ["red", "green", "blue"].map((background) => ({
+        create: { width: 400, height: 200, channels: 3 as const, background }
+      }))
+      const pngs = yield* Effect.promise(() => Promise.all(frames.map((frame) => sharp(frame).png().toBuffer())))
+      const gif = yield* Effect.promise(() =>
+        sharp(pngs, { join: { animated: true } })
+          .gif({ delay: [100, 200, 300], loop: 0 })
+          .toBuffer()
+      )
+      const attachment = decode((yield* upload(token, gif)).json)
+      assert.deepInclude(attachment, { width: 400, height: 200, contentType: "image/gif" })
+      assert.deepInclude(attachment.thumbnails[0], { width: 320, height: 160 })
+      const { bytes } = yield* bytesOf(`${attachment.url}?thumbnail=320`, token)
+      const made = yield* Effect.promise(() => sharp(bytes, { animated: true }).metadata())
+      assert.deepInclude(made, { format: "webp", pages: 3, pageHeight: 160, delay: [100, 200, 300] })
+    })
+  )
+
+  it.effect("that is none, but a sound, has its duration, and is stored also when it is damaged", () =>
+    Effect.gen(function* () {
+      const { token } = yield* newcomer()
+      const wav = wavOf(2.5)
+      assert.deepInclude(decode((yield* upload(token, wav)).json), { contentType: "audio/wav", durationMs: 2500 })
+      const damaged = Buffer.concat([wav.subarray(0, 12), Buffer.alloc(5000, 0xff)])
+      assert.deepInclude(decode((yield* upload(token, damaged)).json), { contentType: "audio/wav", durationMs: null })
+      assert.isNull(decode((yield* upload(token, Buffer.from("no sound"))).json).durationMs)
     })
   )
 

@@ -46,7 +46,11 @@ const upload = (describe: Describe) => ({
       required: true,
       content: {
         "multipart/form-data": {
-          schema: { type: "object", required: ["file"], properties: { file: { type: "string", format: "binary" } } }
+          schema: {
+            type: "object",
+            required: ["file"],
+            properties: { file: { type: "string", format: "binary" }, waveform: { type: "string" } }
+          }
         }
       }
     },

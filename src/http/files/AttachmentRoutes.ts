@@ -1,8 +1,8 @@
 import { Effect, Layer, Schema, Stream } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { Attachment } from "../../domain/Attachment.ts"
+import { Attachment, Waveform } from "../../domain/Attachment.ts"
 import { AttachmentId } from "../../domain/Ids.ts"
-import { invalidData } from "../../domain/Problem.ts"
+import { type InvalidRequest, invalid, invalidData } from "../../domain/Problem.ts"
 import { noAttachment } from "../../domain/Refusals.ts"
 import { actAsHeader } from "../../operations/Callers.ts"
 import type { StoredAttachment } from "../../services/files/AttachmentStorage.ts"
@@ -22,6 +22,17 @@ const Query = Schema.Struct({
 
 const encode = Schema.encodeSync(Attachment)
 
+const decodeWaveform = Schema.decodeEffect(Schema.fromJsonString(Waveform))
+
+/** The field `waveform` of a form, which is JSON. */
+const waveformOf = (fields: ReadonlyMap<string, string>): Effect.Effect<Waveform | undefined, InvalidRequest> => {
+  const text = fields.get("waveform")
+  if (text === undefined) return Effect.succeed(undefined)
+  return Effect.mapError(decodeWaveform(text), () =>
+    invalid("waveform", "must be 64 whole numbers from 0 to 100, as JSON")
+  )
+}
+
 /** Serves `POST /v1/attachments`: the field `file` of a form is stored as it comes. */
 const makeUpload = Effect.gen(function* () {
   const admit = yield* makeAdmission
@@ -32,7 +43,8 @@ const makeUpload = Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
     const { userId } = yield* admit(bearerOf(request.headers), request.headers[actAsHeader])
     const uploaded = yield* readFile(
-      (name, content) => attachments.upload(userId, name, content),
+      ({ content, fields, name }) =>
+        Effect.flatMap(waveformOf(fields), (waveform) => attachments.upload(userId, name, content, waveform)),
       ({ id }) => attachments.discard(userId, id)
     )
     return HttpServerResponse.jsonUnsafe(encode(uploaded), { status: 201 })

@@ -1,9 +1,9 @@
-import { Effect, Layer, Schema, type Stream } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { avatarSizes } from "../../domain/Avatar.ts"
 import { Conversation } from "../../domain/Conversation.ts"
 import { ConversationId, isUuid } from "../../domain/Ids.ts"
-import { type InvalidRequest, invalidData, type Problem, type TooLarge } from "../../domain/Problem.ts"
+import { invalidData, type Problem } from "../../domain/Problem.ts"
 import { noAvatar } from "../../domain/Refusals.ts"
 import type { Principal } from "../../domain/Session.ts"
 import { Me } from "../../domain/User.ts"
@@ -14,7 +14,7 @@ import { Avatars } from "../../services/files/Avatars.ts"
 import { Users } from "../../services/identity/Users.ts"
 import { bearerOf, makeAdmission } from "../edge/Admission.ts"
 import { isKnown } from "../edge/Conditional.ts"
-import { makeFileForm, oneOfSizes } from "./FileForm.ts"
+import { type FileOfForm, makeFileForm, oneOfSizes } from "./FileForm.ts"
 
 const encodeMe = Schema.encodeSync(Me)
 const encodeConversation = Schema.encodeSync(Conversation)
@@ -39,8 +39,7 @@ const makePut = Effect.gen(function* () {
   ) {
     const { headers } = yield* HttpServerRequest.HttpServerRequest
     const principal = yield* admit(bearerOf(headers), headers[actAsHeader])
-    const store = (_: string, content: Stream.Stream<Uint8Array, InvalidRequest | TooLarge>) =>
-      avatars.store(principal.userId, conversationId, content)
+    const store = ({ content }: FileOfForm) => avatars.store(principal.userId, conversationId, content)
     const avatarUrl = yield* readFile(store, avatars.release)
     const data = { ...(conversationId !== null && { conversationId }), avatarUrl }
     return yield* Effect.onError(acting(principal, operation, data, show(principal, avatarUrl)), () =>

@@ -18,9 +18,16 @@ const unreadable = new InvalidRequest({
 export const oneOfSizes = <const Sizes extends ReadonlyArray<number>>(sizes: Sizes) =>
   Schema.NumberFromString.pipe(Schema.decodeTo(Schema.Literals(sizes)))
 
+/** The file of a form: its name, its content as it comes, and the fields that came before it. */
+export interface FileOfForm {
+  readonly name: string
+  readonly content: Stream.Stream<Uint8Array, InvalidRequest | TooLarge>
+  readonly fields: ReadonlyMap<string, string>
+}
+
 /**
- * Makes the function that reads the field `file` of the form that a request has as its body. `store` gets its name and its
- * content as it comes, at most `limits.attachment_bytes`. What it stored is undone when the rest of the form fails: only the
+ * Makes the function that reads the field `file` of the form that a request has as its body. `store` gets it as it
+ * comes, at most `limits.attachment_bytes`. What it stored is undone when the rest of the form fails: only the
  * end of the form shows that the file was not cut short.
  */
 export const makeFileForm = Effect.map(Settings, ({ limits: { attachmentBytes } }) => {
@@ -29,7 +36,7 @@ export const makeFileForm = Effect.map(Settings, ({ limits: { attachmentBytes } 
     reason._tag === "BodyTooLarge" || reason._tag === "FileTooLarge" ? tooLarge : unreadable
 
   return Effect.fnUntraced(function* <A, E, E2>(
-    store: (name: string, content: Stream.Stream<Uint8Array, InvalidRequest | TooLarge>) => Effect.Effect<A, E>,
+    store: (file: FileOfForm) => Effect.Effect<A, E>,
     undo: (stored: A) => Effect.Effect<unknown, E2>
   ) {
     const request = yield* HttpServerRequest.HttpServerRequest
@@ -37,10 +44,15 @@ export const makeFileForm = Effect.map(Settings, ({ limits: { attachmentBytes } 
     if (!/^multipart\/form-data\s*;/i.test(type)) return yield* notMultipart
     if (Number(length) > attachmentBytes + envelope) return yield* tooLarge
     const stored: Array<A> = []
+    const fields = new Map<string, string>()
     const storePart = (part: Multipart.Part): Effect.Effect<void, E | InvalidRequest> => {
-      if (part._tag === "Field") return Effect.void
+      if (part._tag === "Field") {
+        fields.set(part.key, part.value)
+        return Effect.void
+      }
       if (part.key !== "file" || stored.length > 0) return Effect.fail(noFile)
-      return Effect.map(store(part.name, Stream.mapError(part.content, problemOf)), (each) => {
+      const content = Stream.mapError(part.content, problemOf)
+      return Effect.map(store({ name: part.name, content, fields }), (each) => {
         stored.push(each)
       })
     }

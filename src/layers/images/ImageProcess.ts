@@ -14,6 +14,7 @@ const patience = "15 seconds"
 
 const Answer = Schema.Union([
   Schema.Struct({ failure: Schema.String }),
+  Schema.Struct({ durationMs: Schema.NullOr(Schema.Int) }),
   Schema.Struct({
     squares: Schema.Array(Schema.Struct({ size: Schema.Literals(avatarSizes), bytes: Schema.Int }))
   }),
@@ -148,6 +149,13 @@ export const layer = Layer.effect(
         const picture: Picture = { ...rest, thumbnails: thumbnails.map(withContent) }
         return picture
       }),
+      duration: Effect.fnUntraced(
+        function* (content) {
+          const { answer } = yield* process(content, { duration: true })
+          return "durationMs" in answer ? (answer.durationMs ?? undefined) : undefined
+        },
+        Effect.catch((error) => (error instanceof NoPicture ? Effect.succeed(undefined) : Effect.fail(error)))
+      ),
       squares: Effect.fnUntraced(function* (content) {
         const { answer, withContent } = yield* process(content, { squares: avatarSizes })
         if (!("squares" in answer)) return yield* Effect.die("the decoder has answered something else")

@@ -1,5 +1,11 @@
 import { Context, Effect, Layer, type Stream } from "effect"
-import { type Attachment, type AttachmentLink, attachmentPath, type StorageUse } from "../../domain/Attachment.ts"
+import {
+  type Attachment,
+  type AttachmentLink,
+  attachmentPath,
+  type StorageUse,
+  type Waveform
+} from "../../domain/Attachment.ts"
 import type { AttachmentId, UserId } from "../../domain/Ids.ts"
 import type { Conflict, InvalidRequest, NotFound, RateLimited, TooLarge, Unavailable } from "../../domain/Problem.ts"
 import { attachmentNotReady, noAttachment } from "../../domain/Refusals.ts"
@@ -25,14 +31,16 @@ export class Attachments extends Context.Service<
   {
     /**
      * Stores a file, and thumbnails of a picture, and answers when they are durable. It never has all of the content in
-     * memory. `InvalidRequest` for an empty file and for a picture that cannot be decoded, `TooLarge` for more bytes than `limits.attachment_bytes`, `Conflict` ("storage-full") when the files of
+     * memory. `InvalidRequest` for an empty file, for a picture that cannot be decoded, and for a waveform of
+     * something that is no sound, `TooLarge` for more bytes than `limits.attachment_bytes`, `Conflict` ("storage-full") when the files of
      * the user would have more than `limits.storage_bytes`, or all files more than `limits.total_storage_bytes`, and `RateLimited` while the user has as many uploads under way
      * as are allowed. `NotFound` when the account was closed meanwhile. A failed or interrupted upload leaves nothing.
      */
     readonly upload: <E>(
       userId: UserId,
       name: string,
-      content: Stream.Stream<Uint8Array, E>
+      content: Stream.Stream<Uint8Array, E>,
+      waveform?: Waveform
     ) => Effect.Effect<Attachment, E | UploadError>
     /**
      * The attachments of a message that the user is about to send, in this order. `NotFound` unless the user has uploaded

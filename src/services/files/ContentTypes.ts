@@ -25,6 +25,9 @@ const pictures = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"])
 /** Whether a file is a picture that gets thumbnails. */
 export const isPicture = (contentType: string): boolean => pictures.has(contentType)
 
+/** Whether a file is a sound or a video, which may say how long it is. */
+export const hasDuration = (contentType: string): boolean => /^(audio|video)\//.test(contentType)
+
 /** A content type without its parameters. */
 const plain = (contentType: string) => contentType.split(";", 1)[0] ?? ""
 

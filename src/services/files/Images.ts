@@ -31,7 +31,7 @@ export interface Square {
   readonly content: Stream.Stream<Uint8Array, Unavailable>
 }
 
-/** Decodes pictures, apart from the service: a decoder that crashes ends nothing but its own work. */
+/** Reads pictures, sounds and videos, apart from the service: a decoder that crashes ends nothing but its own work. */
 export class Images extends Context.Service<
   Images,
   {
@@ -42,6 +42,13 @@ export class Images extends Context.Service<
     readonly examine: <E>(
       content: Stream.Stream<Uint8Array, E>
     ) => Effect.Effect<Picture | undefined, E | NoPicture | Unavailable, Scope.Scope>
+    /**
+     * How long a sound or a video is, in milliseconds, as the file says. Undefined where nothing can read that, and for a
+     * file that does not say it, is damaged, takes too long, or crashes the process.
+     */
+    readonly duration: <E>(
+      content: Stream.Stream<Uint8Array, E>
+    ) => Effect.Effect<number | undefined, E | Unavailable, Scope.Scope>
     /** Makes the squares of an avatar, upright, as WebP without metadata; else it is as `examine`. */
     readonly squares: <E>(
       content: Stream.Stream<Uint8Array, E>
@@ -51,6 +58,10 @@ export class Images extends Context.Service<
   /** Decodes nothing. */
   static readonly layerNone = Layer.succeed(
     Images,
-    Images.of({ examine: () => Effect.succeed(undefined), squares: () => Effect.succeed(undefined) })
+    Images.of({
+      examine: () => Effect.succeed(undefined),
+      duration: () => Effect.succeed(undefined),
+      squares: () => Effect.succeed(undefined)
+    })
   )
 }

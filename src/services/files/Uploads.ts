@@ -1,6 +1,6 @@
 import { createHash, randomUUID, randomUUIDv7 } from "node:crypto"
 import { Effect, Stream } from "effect"
-import { type Attachment, attachmentPath, safeFileName } from "../../domain/Attachment.ts"
+import { type Attachment, attachmentPath, safeFileName, type Waveform } from "../../domain/Attachment.ts"
 import { AttachmentId, type UserId } from "../../domain/Ids.ts"
 import { invalid } from "../../domain/Problem.ts"
 import { noAttachment } from "../../domain/Refusals.ts"
@@ -8,7 +8,7 @@ import { Settings } from "../platform/Settings.ts"
 import { AttachmentStorage } from "./AttachmentStorage.ts"
 import { keysOf, thumbnailKey } from "./BlobKeys.ts"
 import { Blobs } from "./Blobs.ts"
-import { contentTypeOf, headLength, isPicture } from "./ContentTypes.ts"
+import { contentTypeOf, hasDuration, headLength, isPicture } from "./ContentTypes.ts"
 import { Images } from "./Images.ts"
 import { makeScan } from "./Scanner.ts"
 import { refusalOf, storageLimits } from "./StorageLimits.ts"
@@ -58,11 +58,20 @@ const makeThumbnails = Effect.gen(function* () {
   )
 })
 
+/** Makes the function that reads how long the sound or the video of a blob is. */
+const makeDurationOf = Effect.gen(function* () {
+  const blobs = yield* Blobs
+  const images = yield* Images
+  return (blobId: string) =>
+    Effect.scoped(images.duration(Stream.unwrap(Effect.catchTag(blobs.read(blobId), "NoBlob", Effect.die))))
+})
+
 /** Makes the function that uploads a file: see `Attachments`. */
 export const makeUpload = Effect.gen(function* () {
   const storage = yield* AttachmentStorage
   const blobs = yield* Blobs
   const scan = yield* makeScan
+  const durationOf = yield* makeDurationOf
   const storeThumbnails = yield* makeThumbnails
   const turns = yield* UploadTurns
   const { attachmentBytes } = (yield* Settings).limits
@@ -71,7 +80,8 @@ export const makeUpload = Effect.gen(function* () {
   const store = Effect.fnUntraced(function* <E>(
     { blobId, id }: { readonly blobId: string; readonly id: AttachmentId },
     name: string,
-    content: Stream.Stream<Uint8Array, E>
+    content: Stream.Stream<Uint8Array, E>,
+    waveform: Waveform | undefined
   ) {
     const observed = makeObserved(atMost(content, attachmentBytes))
     yield* blobs.write(blobId, observed.content)
@@ -79,7 +89,9 @@ export const makeUpload = Effect.gen(function* () {
     if (size === 0) return yield* invalid("file", "must not be empty")
     yield* scan(Stream.unwrap(Effect.catchTag(blobs.read(blobId), "NoBlob", Effect.die)))
     const contentType = yield* contentTypeOf(head)
+    if (waveform !== undefined && !hasDuration(contentType)) return yield* invalid("waveform", "is for sounds only")
     const picture = isPicture(contentType) ? yield* storeThumbnails(blobId, id) : undefined
+    const durationMs = hasDuration(contentType) ? ((yield* durationOf(blobId)) ?? null) : null
     const attachment: Attachment = {
       id,
       name: safeFileName(name),
@@ -87,10 +99,11 @@ export const makeUpload = Effect.gen(function* () {
       size,
       width: null,
       height: null,
-      durationMs: null,
+      durationMs,
       placeholder: null,
       url: attachmentPath(id),
       thumbnails: [],
+      ...(waveform !== undefined && { waveform }),
       ...picture
     }
     const storedBytes = attachment.thumbnails.reduce((sum, thumbnail) => sum + thumbnail.size, size)
@@ -102,7 +115,8 @@ export const makeUpload = Effect.gen(function* () {
   return Effect.fn("Attachments.upload")(function* <E>(
     userId: UserId,
     name: string,
-    content: Stream.Stream<Uint8Array, E>
+    content: Stream.Stream<Uint8Array, E>,
+    waveform?: Waveform
   ) {
     const id = AttachmentId.make(randomUUIDv7())
     const blobId = randomUUID()
@@ -112,7 +126,7 @@ export const makeUpload = Effect.gen(function* () {
       Effect.gen(function* () {
         const refusal = refusalOf(yield* storage.begin(userId, id, blobId, limits))
         if (refusal !== undefined) return yield* refusal
-        return yield* Effect.onError(store({ id, blobId }, name, content), () =>
+        return yield* Effect.onError(store({ id, blobId }, name, content, waveform), () =>
           // When this fails too, the cleaning finds both a day later.
           Effect.ignore(Effect.andThen(storage.drop(userId, id), blobs.remove(keysOf(blobId))))
         )

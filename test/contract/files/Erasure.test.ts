@@ -25,7 +25,7 @@ const temporary = Effect.acquireRelease(
 )
 
 /** The files below a directory that hold some bytes. */
-const filesWith = (directory: string, bytes: Uint8Array) =>
+const filesWith = (directory: string, bytes: Buffer) =>
   readdirSync(directory, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map(({ name, parentPath }) => join(parentPath, name))
