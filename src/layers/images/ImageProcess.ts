@@ -74,53 +74,58 @@ const ask = (child: ChildProcess, job: object) =>
   })
 
 /**
- * Decodes pictures with sharp in one process of its own, one after the other. It is started with the first picture, and
- * again after it has crashed or was killed. It knows no settings and no secrets.
+ * Makes the function that gives jobs to one process, one after the other. It is started with the first job, and again after
+ * it has crashed or was killed.
  */
+const makeDecode = Effect.gen(function* () {
+  const turns = yield* Semaphore.make(1)
+  let current: ChildProcess | undefined
+  const started = (yield* Metrics).counter(decoderStarts)
+  const start = () => {
+    started()
+    current = fork(program, { env: {}, execArgv: ["--max-old-space-size=256"], stdio: "ignore" })
+    // An error is followed by the end of the process.
+    current.on("error", () => {})
+    return current
+  }
+  const living = () => {
+    if (current === undefined) return start()
+    // One that was killed has not ended yet.
+    const { connected, exitCode, killed, signalCode } = current
+    return connected && !killed && exitCode === null && signalCode === null ? current : start()
+  }
+  yield* Effect.addFinalizer(() => Effect.sync(() => current?.kill("SIGKILL")))
+
+  return (job: object) =>
+    Effect.suspend(() => ask(living(), job)).pipe(
+      // It may have ended while it was idle. One that ends again has a fault of its own.
+      Effect.catchTag("NotBegun", () => Effect.suspend(() => ask(start(), job))),
+      Effect.catchTag("NotBegun", () =>
+        Effect.andThen(
+          Effect.logError("the decoder of pictures does not start: is sharp installed for this system?"),
+          Effect.fail(unavailable)
+        )
+      ),
+      Effect.timeoutOrElse({
+        duration: patience,
+        orElse: () => Effect.fail(new NoPicture({ reason: "it takes too long" }))
+      }),
+      Effect.tapError((error) =>
+        error._tag === "NoPicture"
+          ? Effect.logWarning("a picture was not decoded", { reason: error.reason })
+          : Effect.void
+      ),
+      turns.withPermits(1),
+      Effect.flatMap((answer) => Effect.orDie(decodeAnswer(answer)))
+    )
+})
+
+/** Reads files in one process of its own, with sharp and music-metadata. It knows no settings and no secrets. */
 export const layer = Layer.effect(
   Images,
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
-    const turns = yield* Semaphore.make(1)
-    let current: ChildProcess | undefined
-    const started = (yield* Metrics).counter(decoderStarts)
-    const start = () => {
-      started()
-      current = fork(program, { env: {}, execArgv: ["--max-old-space-size=256"], stdio: "ignore" })
-      // An error is followed by the end of the process.
-      current.on("error", () => {})
-      return current
-    }
-    const living = () => {
-      if (current === undefined) return start()
-      // One that was killed has not ended yet.
-      const { connected, exitCode, killed, signalCode } = current
-      return connected && !killed && exitCode === null && signalCode === null ? current : start()
-    }
-    yield* Effect.addFinalizer(() => Effect.sync(() => current?.kill("SIGKILL")))
-
-    const decode = (job: object) =>
-      Effect.suspend(() => ask(living(), job)).pipe(
-        // It may have ended while it was idle. One that ends again has a fault of its own.
-        Effect.catchTag("NotBegun", () => Effect.suspend(() => ask(start(), job))),
-        Effect.catchTag("NotBegun", () =>
-          Effect.andThen(
-            Effect.logError("the decoder of pictures does not start: is sharp installed for this system?"),
-            Effect.fail(unavailable)
-          )
-        ),
-        Effect.timeoutOrElse({
-          duration: patience,
-          orElse: () => Effect.fail(new NoPicture({ reason: "it takes too long" }))
-        }),
-        Effect.tapError((error) =>
-          error._tag === "NoPicture"
-            ? Effect.logWarning("a picture was not decoded", { reason: error.reason })
-            : Effect.void
-        ),
-        turns.withPermits(1),
-        Effect.flatMap((answer) => Effect.orDie(decodeAnswer(answer)))
-      )
+    const decode = yield* makeDecode
 
     /** Keeps a picture in a directory of its own until the scope closes, and returns what the process makes of it. */
     const process = Effect.fnUntraced(function* <E>(content: Stream.Stream<Uint8Array, E>, job: object) {
