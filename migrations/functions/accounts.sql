@@ -72,6 +72,7 @@ BEGIN
   DELETE FROM password_resets r WHERE r.user_id = p_user_id;
   DELETE FROM drafts d WHERE d.user_id = p_user_id;
   PERFORM drop_unbound(p_user_id, NULL, interval '0');
+  UPDATE uploads u SET expires_at = p_at WHERE u.owner_id = p_user_id AND u.expires_at > p_at;
   DELETE FROM scheduled_messages s WHERE s.user_id = p_user_id;
   DELETE FROM event_cursors e WHERE e.user_id = p_user_id;
   DELETE FROM idempotency_keys k WHERE k.user_id = p_user_id;

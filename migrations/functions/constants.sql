@@ -40,6 +40,12 @@ CREATE OR REPLACE FUNCTION closing_period() RETURNS interval LANGUAGE sql IMMUTA
   SELECT interval '15 minutes'
 $$;
 
+-- A request that adds to an upload holds it for this long after each of its statements: keepMs of
+-- services/files/ResumableUploads.ts.
+CREATE OR REPLACE FUNCTION upload_lease() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT interval '6 seconds'
+$$;
+
 -- An attachment that belongs to no message is deleted after this long: unboundPeriod of services/files/Attachments.ts.
 CREATE OR REPLACE FUNCTION unbound_period() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT interval '24 hours'

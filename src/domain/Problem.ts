@@ -79,6 +79,7 @@ const ConflictCode = Schema.Literals([
   "already-sending",
   "draft-changed",
   "attachment-not-ready",
+  "upload-offset",
   "storage-full"
 ])
 
@@ -96,6 +97,34 @@ export class Conflict extends HttpApiError.Problem<Conflict>()(
 export class TooLarge extends HttpApiError.Problem<TooLarge>()(
   "TooLarge",
   { type: "/problems/too-large", status: 413, title: "Request too large" },
+  requestId
+) {}
+
+/** The request must say in its headers how long something is. */
+export class LengthRequired extends HttpApiError.Problem<LengthRequired>()(
+  "LengthRequired",
+  { type: "/problems/length-required", status: 411, title: "Length required" },
+  requestId
+) {}
+
+/** A header of the request states a condition that does not hold, such as the version of a protocol. */
+export class PreconditionFailed extends HttpApiError.Problem<PreconditionFailed>()(
+  "PreconditionFailed",
+  { type: "/problems/precondition-failed", status: 412, title: "Precondition failed" },
+  requestId
+) {}
+
+/** Another request is changing the same thing. */
+export class Locked extends HttpApiError.Problem<Locked>()(
+  "Locked",
+  { type: "/problems/locked", status: 423, title: "Locked" },
+  requestId
+) {}
+
+/** The body has another checksum than its header says. The status is that of tus 1.0. */
+export class ChecksumMismatch extends HttpApiError.Problem<ChecksumMismatch>()(
+  "ChecksumMismatch",
+  { type: "/problems/checksum-mismatch", status: 460, title: "Checksum mismatch" },
   requestId
 ) {}
 
@@ -147,6 +176,10 @@ export const Problem = Schema.Union([
   Conflict,
   TooLarge,
   UnsupportedMediaType,
+  LengthRequired,
+  PreconditionFailed,
+  Locked,
+  ChecksumMismatch,
   UpgradeRequired,
   RateLimited,
   Internal,

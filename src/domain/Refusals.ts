@@ -37,6 +37,13 @@ export const storeFull = new Conflict({
 export const filesUnavailable = new Unavailable({ detail: "Files cannot be stored or read right now" })
 /** There is no avatar under this path, or no longer. */
 export const noAvatar = new NotFound({ detail: "There is no such picture" })
+/** Also returned for an upload that has ended, or of somebody else. */
+export const noUpload = new NotFound({ detail: "There is no such upload, or it has ended" })
+/** The offset of a request is not the number of bytes that are stored. */
+export const otherOffset = new Conflict({
+  code: "upload-offset",
+  detail: "Another number of bytes is stored: ask how many with HEAD, and go on behind them"
+})
 /** The attachment is still being uploaded. */
 export const attachmentNotReady = new Conflict({
   code: "attachment-not-ready",

@@ -56,7 +56,18 @@ const recordedService = httpService(
 const oas: Spectral.RulesetDefinition = Object(Rulesets.oas)
 
 /** The bytes of files go over HTTP alone. */
-const bytes = ["attachment.get", "attachment.upload", "avatar.get", "conversation.setAvatar", "user.setAvatar"]
+const bytes = [
+  "attachment.get",
+  "attachment.upload",
+  "avatar.get",
+  "conversation.setAvatar",
+  "upload.append",
+  "upload.create",
+  "upload.delete",
+  "upload.get",
+  "upload.offset",
+  "user.setAvatar"
+]
 
 describe("documents", () => {
   it("OpenAPI passes its linter", async () => {

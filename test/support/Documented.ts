@@ -92,7 +92,7 @@ const complaintOf = ({ headers, method, path, status, text }: HttpAnswer): strin
   const missing = entries(within(response, "headers")).find(([name]) => /^RateLimit/.test(name) && !headers.has(name))
   if (missing !== undefined) return `has no ${missing[0]}`
   const content = within(response, "content")
-  if (text === "" && content === undefined) return undefined
+  if (text === "" && (content === undefined || method === "HEAD")) return undefined
   if (within(content, "*/*") !== undefined) return undefined
   if (within(content, type) === undefined) return `has no content ${type}`
   return type.endsWith("json") && !type.endsWith("ndjson")

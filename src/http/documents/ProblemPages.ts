@@ -16,6 +16,12 @@ const meanings: Readonly<Record<Problem["type"], string>> = {
   "/problems/too-large": "The body, the headers or a frame has more bytes than the service accepts.",
   "/problems/unsupported-media-type":
     "The body must be JSON, or a form with a file where the path takes one, and the header Content-Type must say so.",
+  "/problems/length-required": "The header Upload-Length must say how many bytes the file has.",
+  "/problems/precondition-failed":
+    "The header Tus-Resumable must have a version of tus that is spoken here, which the header Tus-Version of the answer names.",
+  "/problems/locked": "Another request adds to the same upload. Ask again in a moment how far it is.",
+  "/problems/checksum-mismatch":
+    "What has come is not what the header Upload-Checksum describes, and none of it was kept. Send it again.",
   "/problems/upgrade-required": "This path only accepts WebSockets, and the request was not the handshake of one.",
   "/problems/rate-limited":
     "A limit was exceeded. The header Retry-After, or the field retryAfterMs, says when a retry can succeed.",

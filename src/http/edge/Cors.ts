@@ -5,12 +5,15 @@ type RequestHeaders = Readonly<Record<string, string | undefined>>
 const methods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 const requestHeaders = [
   "authorization, content-type, idempotency-key, if-range, last-event-id, range, x-request-id",
+  "tus-resumable, upload-checksum, upload-length, upload-metadata, upload-offset",
   "traceparent, tracestate, baggage, b3",
   "x-b3-traceid, x-b3-spanid, x-b3-parentspanid, x-b3-sampled, x-b3-flags"
 ].join(", ")
 const exposedHeaders = [
   "x-request-id, retry-after, ratelimit, ratelimit-policy, traceresponse",
-  "accept-ranges, content-disposition, content-length, content-range, etag"
+  "accept-ranges, content-disposition, content-length, content-range, etag",
+  "chat-attachment-id, location, tus-checksum-algorithm, tus-extension, tus-max-size, tus-resumable, tus-version",
+  "upload-expires, upload-length, upload-metadata, upload-offset"
 ].join(", ")
 
 /** How long a browser keeps the answer to a preflight, in seconds: one hour. Chromium accepts at most two. */

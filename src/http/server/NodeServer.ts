@@ -42,7 +42,8 @@ const hasBody = ({ headers }: IncomingMessage) =>
 
 /** Whether a request brings a file, which may take as long as `timers.upload`. */
 const isUpload = ({ method, url = "" }: IncomingMessage) =>
-  (method === "POST" && /^\/v1\/attachments(\?|$)/.test(url)) ||
+  (method === "POST" && /^\/v1\/(attachments|uploads)(\?|$)/.test(url)) ||
+  (method === "PATCH" && url.startsWith("/v1/uploads/")) ||
   (method === "PUT" && /^\/v1\/(users|conversations)\/[^/?]+\/avatar(\?|$)/.test(url))
 
 /** Whether Node hands the connection over, without any of its time-outs: only where a WebSocket can come of it. */

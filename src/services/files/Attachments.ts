@@ -34,13 +34,15 @@ export class Attachments extends Context.Service<
      * memory. `InvalidRequest` for an empty file, for a picture that cannot be decoded, and for a waveform of
      * something that is no sound, `TooLarge` for more bytes than `limits.attachment_bytes`, `Conflict` ("storage-full") when the files of
      * the user would have more than `limits.storage_bytes`, or all files more than `limits.total_storage_bytes`, and `RateLimited` while the user has as many uploads under way
-     * as are allowed. `NotFound` when the account was closed meanwhile. A failed or interrupted upload leaves nothing.
+     * as are allowed. `NotFound` when the account was closed meanwhile. A failed or interrupted upload leaves nothing. `continued` is the
+     * id of the resumable upload that it completes, which has its own turn.
      */
     readonly upload: <E>(
       userId: UserId,
       name: string,
       content: Stream.Stream<Uint8Array, E>,
-      waveform?: Waveform
+      waveform?: Waveform,
+      continued?: AttachmentId
     ) => Effect.Effect<Attachment, E | UploadError>
     /**
      * The attachments of a message that the user is about to send, in this order. `NotFound` unless the user has uploaded

@@ -43,10 +43,14 @@ export const atMost = <E>(
 export class UploadTurns extends Context.Service<
   UploadTurns,
   {
-    /**
-     * Runs an upload, which returns the bytes that it has stored as `size`. `RateLimited` while the user has
-     * `limits.uploads_per_user` under way.
-     */
+    /** Runs a request of an upload. `RateLimited` while the user has `limits.uploads_per_user` under way. */
+    readonly limited: <A, E, R>(userId: UserId, request: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RateLimited, R>
+    /** Counts what comes of an upload, which returns the bytes that it has stored as `size`. */
+    readonly counted: <A extends { readonly size: number }, E, R>(
+      kind: "attachment" | "avatar",
+      upload: Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, E, R>
+    /** Does both for an upload of one request. */
     readonly run: <A extends { readonly size: number }, E, R>(
       kind: "attachment" | "avatar",
       userId: UserId,
@@ -73,21 +77,24 @@ export class UploadTurns extends Context.Service<
           if (count === 0) uploading.delete(userId)
           else uploading.set(userId, count)
         })
+      const limited: UploadTurns["Service"]["limited"] = (userId, request) =>
+        Effect.acquireUseRelease(
+          begin(userId),
+          () => request,
+          () => end(userId)
+        )
+      const counted: UploadTurns["Service"]["counted"] = (kind, upload) =>
+        Effect.onExit(upload, (exit) =>
+          Effect.sync(() => {
+            if (Exit.isFailure(exit)) return metrics.counter(uploadsRefused, { reason: reasonOf(exit.cause) })()
+            metrics.counter(uploads, { kind })()
+            metrics.counter(uploadBytes, { kind })(exit.value.size)
+          })
+        )
       return UploadTurns.of({
-        run: (kind, userId, upload) =>
-          Effect.acquireUseRelease(
-            begin(userId),
-            () => upload,
-            () => end(userId)
-          ).pipe(
-            Effect.onExit((exit) =>
-              Effect.sync(() => {
-                if (Exit.isFailure(exit)) return metrics.counter(uploadsRefused, { reason: reasonOf(exit.cause) })()
-                metrics.counter(uploads, { kind })()
-                metrics.counter(uploadBytes, { kind })(exit.value.size)
-              })
-            )
-          )
+        limited,
+        counted,
+        run: (kind, userId, upload) => counted(kind, limited(userId, upload))
       })
     })
   )

@@ -116,21 +116,19 @@ export const makeUpload = Effect.gen(function* () {
     userId: UserId,
     name: string,
     content: Stream.Stream<Uint8Array, E>,
-    waveform?: Waveform
+    waveform?: Waveform,
+    continued?: AttachmentId
   ) {
-    const id = AttachmentId.make(randomUUIDv7())
+    const id = continued ?? AttachmentId.make(randomUUIDv7())
     const blobId = randomUUID()
-    return yield* turns.run(
-      "attachment",
-      userId,
-      Effect.gen(function* () {
-        const refusal = refusalOf(yield* storage.begin(userId, id, blobId, limits))
-        if (refusal !== undefined) return yield* refusal
-        return yield* Effect.onError(store({ id, blobId }, name, content, waveform), () =>
-          // When this fails too, the cleaning finds both a day later.
-          Effect.ignore(Effect.andThen(storage.drop(userId, id), blobs.remove(keysOf(blobId))))
-        )
-      })
-    )
+    const run = Effect.gen(function* () {
+      const refusal = refusalOf(yield* storage.begin(userId, id, blobId, limits))
+      if (refusal !== undefined) return yield* refusal
+      return yield* Effect.onError(store({ id, blobId }, name, content, waveform), () =>
+        // When this fails too, the cleaning finds both a day later.
+        Effect.ignore(Effect.andThen(storage.drop(userId, id), blobs.remove(keysOf(blobId))))
+      )
+    })
+    return yield* continued === undefined ? turns.run("attachment", userId, run) : turns.counted("attachment", run)
   })
 })

@@ -5,7 +5,8 @@ import { noAttachment } from "../../domain/Refusals.ts"
 import { AttachmentStorage } from "../../services/files/AttachmentStorage.ts"
 import { Attachments } from "../../services/files/Attachments.ts"
 import { UploadTurns } from "../../services/files/UploadTurns.ts"
-import { type AttachmentRow, fullness, isShown, Memory, oneByte, useOf } from "./State.ts"
+import type { AttachmentRow } from "./FileRows.ts"
+import { fullness, isShown, Memory, oneByte, useOf } from "./State.ts"
 
 /** An attachment that belongs to no message is deleted after this long: `unbound_period` in SQL. */
 const unboundPeriod = Duration.toMillis("24 hours")

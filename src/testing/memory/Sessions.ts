@@ -122,6 +122,7 @@ export const closeAccount = (
   revokeBotTokens(memory.serviceTokens, userId)
   blocks.delete(userId)
   dropAttachments(memory, ({ bound, ownerId }) => bound === null && ownerId === userId)
+  for (const [id, row] of memory.uploads) if (row.ownerId === userId) memory.uploads.set(id, { ...row, expiresAt: 0 })
   for (const [key, identity] of identities) {
     if (identity.userId === userId) identities.set(key, { ...identity, closed: true })
   }

@@ -25,6 +25,7 @@ import type { AvatarRow } from "../../services/files/Avatars.ts"
 import type { Full, StorageLimits } from "../../services/files/StorageLimits.ts"
 import type { SessionRow, UserRow } from "../../services/identity/Rows.ts"
 import type { ScheduledRow } from "../../services/messages/ScheduledMessages.ts"
+import type { AttachmentRow, UploadRow } from "./FileRows.ts"
 
 /**
  * A retry with the same Idempotency-Key gets the first answer for this long, in milliseconds: `idempotency_window` in
@@ -61,17 +62,6 @@ export interface LoggedMessage {
   readonly ballots: ReadonlyMap<UserId, ReadonlyArray<number>>
   readonly revisions: ReadonlyArray<{ readonly revision: number; readonly body: string; readonly createdAt: Date }>
   readonly hiddenFor: ReadonlyArray<UserId>
-}
-
-/** A row of `attachments`. Its attachment is null until the upload is complete. */
-export interface AttachmentRow {
-  readonly blobId: string
-  readonly ownerId: UserId
-  readonly createdAt: number
-  readonly attachment: Attachment | null
-  readonly sha256: string
-  readonly bytes: number
-  readonly bound: { readonly conversationId: ConversationId; readonly seq: number } | null
 }
 
 /** A row of `avatars`. */
@@ -155,6 +145,7 @@ export class Memory extends Context.Service<
     readonly stars: Map<UserId, Map<MessageId, StarRow>>
     readonly scheduledMessages: Map<ScheduledMessageId, ScheduledRow & { readonly key: string | null }>
     readonly attachments: Map<AttachmentId, AttachmentRow>
+    readonly uploads: Map<AttachmentId, UploadRow>
     readonly avatars: Map<string, StoredAvatar>
     /** The blobs that something refers to or did, and their bytes in the store. */
     readonly blobs: Map<string, number>
@@ -180,6 +171,7 @@ export class Memory extends Context.Service<
       stars: new Map(),
       scheduledMessages: new Map(),
       attachments: new Map(),
+      uploads: new Map(),
       avatars: new Map(),
       blobs: new Map(),
       passwordResets: new Map(),

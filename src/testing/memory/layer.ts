@@ -2,6 +2,7 @@ import { Layer } from "effect"
 import * as Bus from "../../services/bus/layer.ts"
 import { AccountClosing } from "../../services/conversations/AccountClosing.ts"
 import { AccountOpening } from "../../services/conversations/AccountOpening.ts"
+import type { Blobs as BlobStore } from "../../services/files/Blobs.ts"
 import { Images } from "../../services/files/Images.ts"
 import { AccessTokens } from "../../services/identity/AccessTokens.ts"
 import { ExternalTokens } from "../../services/identity/issuers/ExternalTokens.ts"
@@ -35,6 +36,7 @@ import * as Principals from "./Principals.ts"
 import * as Reactions from "./Reactions.ts"
 import * as ReadMarkers from "./ReadMarkers.ts"
 import * as RegistrationAdmin from "./RegistrationAdmin.ts"
+import * as ResumableUploads from "./ResumableUploads.ts"
 import * as ScheduledMessages from "./ScheduledMessages.ts"
 import * as Search from "./Search.ts"
 import * as ServerConversations from "./ServerConversations.ts"
@@ -61,10 +63,15 @@ export const layerBase = Layer.mergeAll(
 /** Users and sessions. */
 export const layerIdentity = Layer.merge(Users.layerMemory, Sessions.layerMemory)
 
-/** Files, in memory. Nothing decodes pictures. */
-export const layerFiles = Layer.merge(Attachments.layerMemory, Avatars.layerMemory).pipe(
-  Layer.provideMerge(Layer.merge(Blobs.layerMemory, Images.layerNone))
-)
+/** Files, in memory and on any store. Nothing decodes pictures. */
+export const layerFilesOn = <E, R>(blobs: Layer.Layer<BlobStore, E, R>) =>
+  ResumableUploads.layerMemory.pipe(
+    Layer.provideMerge(Layer.merge(Attachments.layerMemory, Avatars.layerMemory)),
+    Layer.provideMerge(Layer.merge(blobs, Images.layerNone))
+  )
+
+/** Files, all in memory. */
+export const layerFiles = layerFilesOn(Blobs.layerMemory)
 
 /** The log of conversations, and the positions that streams of events have reached in it. */
 export const layerLog = Layer.merge(Log.layerMemory, StreamPositions.layerMemory)

@@ -1,0 +1,57 @@
+import { Context, type Effect } from "effect"
+import type { AttachmentId, UserId } from "../../domain/Ids.ts"
+import type { Unavailable } from "../../domain/Problem.ts"
+import type { Part } from "./Parts.ts"
+
+/** An upload that was begun. `id` is also that of the attachment that it becomes. */
+export interface ResumableUpload {
+  readonly id: AttachmentId
+  /** How many bytes the file has. */
+  readonly size: number
+  /** How many of them are stored. */
+  readonly offset: number
+  /** The name of the file, and all that the client says about it, as it was sent. */
+  readonly name: string
+  readonly metadata: string
+  readonly expiresAt: Date
+}
+
+/**
+ * Where uploads are kept. A request that adds to an upload holds it as its `writer`: for `upload_lease`, which each call
+ * with this writer prolongs. A writer that has lost the upload changes nothing any more.
+ */
+export class ResumableUploadStorage extends Context.Service<
+  ResumableUploadStorage,
+  {
+    /** Begins an upload; undefined when the files of the user and those under way would have more than `limit` bytes. */
+    readonly create: (
+      userId: UserId,
+      upload: Pick<ResumableUpload, "id" | "size" | "name" | "metadata">,
+      limit: number
+    ) => Effect.Effect<ResumableUpload | undefined, Unavailable>
+    /** An upload of the user that has not ended. */
+    readonly get: (userId: UserId, id: AttachmentId) => Effect.Effect<ResumableUpload | undefined, Unavailable>
+    /** Does the same and holds it. `locked` while another writer does. */
+    readonly hold: (
+      userId: UserId,
+      id: AttachmentId,
+      writer: string
+    ) => Effect.Effect<ResumableUpload | "locked" | undefined, Unavailable>
+    /** Goes on holding it, and notes the blob of a part that is about to be written. False when the upload was lost. */
+    readonly keep: (id: AttachmentId, writer: string, blobId?: string) => Effect.Effect<boolean, Unavailable>
+    /** Adds parts that are written. False when the upload was lost. */
+    readonly add: (id: AttachmentId, writer: string, parts: ReadonlyArray<Part>) => Effect.Effect<boolean, Unavailable>
+    /** The blobs of the parts that were added, in order. */
+    readonly parts: (id: AttachmentId) => Effect.Effect<ReadonlyArray<string>, Unavailable>
+    /** Lets the next writer hold it. */
+    readonly release: (id: AttachmentId, writer: string) => Effect.Effect<void, Unavailable>
+    /** Ends an upload of the user. False when there is none. */
+    readonly end: (userId: UserId, id: AttachmentId) => Effect.Effect<boolean, Unavailable>
+    /** At most so many uploads that have ended or expired and that no writer holds. */
+    readonly ended: (limit: number) => Effect.Effect<ReadonlyArray<AttachmentId>, Unavailable>
+    /** The blobs of all parts of an upload, also of those that were never added. */
+    readonly blobs: (id: AttachmentId) => Effect.Effect<ReadonlyArray<string>, Unavailable>
+    /** Forgets an upload, whose blobs are deleted from the store. */
+    readonly forget: (id: AttachmentId) => Effect.Effect<void, Unavailable>
+  }
+>()("chat/services/ResumableUploadStorage") {}

@@ -1,0 +1,107 @@
+import { Clock, Duration, Effect, Layer } from "effect"
+import type { AttachmentId, UserId } from "../../domain/Ids.ts"
+import type { Part } from "../../services/files/Parts.ts"
+import { type ResumableUpload, ResumableUploadStorage } from "../../services/files/ResumableUploadStorage.ts"
+import { ResumableUploads } from "../../services/files/ResumableUploads.ts"
+import { UploadTurns } from "../../services/files/UploadTurns.ts"
+import type { UploadRow } from "./FileRows.ts"
+import { Memory, useOf } from "./State.ts"
+
+/** An upload ends by itself after this long: `unbound_period` in SQL. */
+const period = Duration.toMillis("24 hours")
+
+/** A writer holds an upload for this long after each of its calls: `upload_lease` in SQL. */
+const lease = Duration.toMillis("6 seconds")
+
+const newRow = { writer: null, writerUntil: 0, blobs: [], parts: [] }
+
+const shown = (id: AttachmentId, { expiresAt, metadata, name, parts, size }: UploadRow): ResumableUpload => ({
+  id,
+  size,
+  offset: parts.reduce((sum, part) => sum + part.size, 0),
+  name,
+  metadata,
+  expiresAt: new Date(expiresAt)
+})
+
+/** Uploads that are under way, in `Memory`. */
+export const storage = Layer.effect(
+  ResumableUploadStorage,
+  Effect.gen(function* () {
+    const memory = yield* Memory
+    const { uploads } = memory
+
+    const find = (id: AttachmentId, now: number, fits: (row: UploadRow) => boolean) => {
+      const row = uploads.get(id)
+      return row !== undefined && row.expiresAt > now && fits(row) ? row : undefined
+    }
+    const isOf = (userId: UserId) => (row: UploadRow) => row.ownerId === userId
+    const isHeldBy = (writer: string) => (row: UploadRow) => row.writer === writer
+
+    /** Changes an upload that a writer holds, and prolongs its lease. False when the writer has lost it. */
+    const change = (id: AttachmentId, writer: string, next: (row: UploadRow) => Partial<UploadRow>) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const row = find(id, now, isHeldBy(writer))
+        if (row !== undefined) uploads.set(id, { ...row, writerUntil: now + lease, ...next(row) })
+        return row !== undefined
+      })
+
+    return ResumableUploadStorage.of({
+      create: Effect.fnUntraced(function* (userId, { id, metadata, name, size }, limit) {
+        const now = yield* Clock.currentTimeMillis
+        const own = [...uploads.values()].filter((row) => row.ownerId === userId && row.expiresAt > now)
+        const begun = own.reduce((sum, row) => sum + row.size, 0)
+        if (useOf(memory, userId).bytes + begun + size > limit) return undefined
+        const row = { ...newRow, ownerId: userId, size, name, metadata, expiresAt: now + period }
+        uploads.set(id, row)
+        return shown(id, row)
+      }),
+      get: (userId, id) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const row = find(id, now, isOf(userId))
+          return row && shown(id, row)
+        }),
+      hold: (userId, id, writer) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const row = find(id, now, isOf(userId))
+          if (row === undefined) return undefined
+          if (row.writer !== null && row.writerUntil > now) return "locked"
+          uploads.set(id, { ...row, writer, writerUntil: now + lease })
+          return shown(id, row)
+        }),
+      keep: (id, writer, blobId) =>
+        change(id, writer, ({ blobs }) => (blobId === undefined ? {} : { blobs: [...blobs, blobId] })),
+      add: (id, writer, added) => change(id, writer, ({ parts }) => ({ parts: [...parts, ...added] })),
+      parts: (id) =>
+        Effect.sync(() => {
+          const parts: ReadonlyArray<Part> = uploads.get(id)?.parts ?? []
+          return parts.toSorted((one, other) => one.start - other.start).map(({ blobId }) => blobId)
+        }),
+      release: (id, writer) =>
+        Effect.sync(() => {
+          const row = uploads.get(id)
+          if (row?.writer === writer) uploads.set(id, { ...row, writer: null })
+        }),
+      end: (userId, id) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const row = find(id, now, isOf(userId))
+          if (row !== undefined) uploads.set(id, { ...row, expiresAt: now })
+          return row !== undefined
+        }),
+      ended: (limit) =>
+        Effect.map(Clock.currentTimeMillis, (now) =>
+          [...uploads]
+            .filter(
+              ([, { expiresAt, writer, writerUntil }]) => expiresAt <= now && (writer === null || writerUntil <= now)
+            )
+            .map(([id]) => id)
+            .slice(0, limit)
+        ),
+      blobs: (id) => Effect.sync(() => uploads.get(id)?.blobs ?? []),
+      forget: (id) => Effect.sync(() => void uploads.delete(id))
+    })
+  })
+)
+
+/** Uploads that are under way in `Memory`, on any `Blobs`. */
+export const layerMemory = ResumableUploads.layerNoDeps.pipe(Layer.provide([storage, UploadTurns.layer]))

@@ -1,0 +1,213 @@
+import { createHash, randomBytes } from "node:crypto"
+import { assert, layer as withLayer } from "@effect/vitest"
+import { Deferred, Effect, Fiber, type Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import type { AttachmentId, UserId } from "../../../src/domain/Ids.ts"
+import { Attachments } from "../../../src/services/files/Attachments.ts"
+import { Blobs } from "../../../src/services/files/Blobs.ts"
+import { ResumableUploadStorage } from "../../../src/services/files/ResumableUploadStorage.ts"
+import { type Checksum, ResumableUploads } from "../../../src/services/files/ResumableUploads.ts"
+import { type Chat, outcome, person, refused } from "../../support/Chat.ts"
+
+const create = (userId: UserId, size: number) =>
+  ResumableUploads.use((uploads) => uploads.create(userId, { size, name: "a file.bin", metadata: "k dg==" }))
+
+const append = <E>(
+  userId: UserId,
+  id: AttachmentId,
+  offset: number,
+  content: Uint8Array | Stream.Stream<Uint8Array, E>,
+  checksum?: Checksum
+) =>
+  ResumableUploads.use((uploads) =>
+    uploads.append(userId, id, offset, content instanceof Uint8Array ? Stream.make(content) : content, checksum)
+  )
+
+const progress = (userId: UserId, id: AttachmentId) => ResumableUploads.use(({ get }) => get(userId, id))
+const offsetOf = (userId: UserId, id: AttachmentId) => Effect.map(progress(userId, id), ({ offset }) => offset)
+const clean = ResumableUploads.use((uploads) => Effect.repeat(uploads.clean, { while: (more) => more }))
+
+/** The blobs of the parts of an upload that are noted. */
+const blobsOf = (id: AttachmentId) => ResumableUploadStorage.use(({ blobs }) => blobs(id))
+const stored = (key: string) => outcome(Blobs.use(({ read }) => read(key)))
+
+const contentOf = Effect.fnUntraced(function* (userId: UserId, id: AttachmentId) {
+  const attachments = yield* Attachments
+  const chunks = yield* Stream.runCollect(yield* attachments.read(yield* attachments.get(userId, id), {}))
+  return Buffer.concat(chunks)
+})
+
+/** The contract of ResumableUploads. `aDayPasses` and `aLeasePasses` make everything so much older. */
+export const resumableUploadsContract = <E, R>(
+  layer: Layer.Layer<Chat | ResumableUploads | ResumableUploadStorage | R, E>,
+  aDayPasses: Effect.Effect<unknown, never, R>,
+  aLeasePasses: Effect.Effect<unknown, never, R>
+) => {
+  withLayer(layer)("ResumableUploads", (it) => {
+    it.effect("an upload in pieces becomes the same attachment as one at once, and its pieces are deleted", () =>
+      Effect.gen(function* () {
+        const ann = yield* person
+        const bytes = randomBytes(12_000_000)
+        const { expiresAt, id, offset } = yield* create(ann, bytes.length)
+        assert.strictEqual(offset, 0)
+        assert.isNotNull(expiresAt)
+        let at = 0
+        const keys = new Set<string>()
+        for (const size of [1, 7_000_000, 0, 4_999_998]) {
+          const chunks = Stream.rechunk(Stream.make(bytes.subarray(at, at + size)), 1)
+          const now = yield* append(ann, id, at, chunks)
+          at += size
+          assert.deepInclude(now, { id, offset: at, size: bytes.length, attachment: null })
+          assert.deepInclude(yield* progress(ann, id), { offset: at, metadata: "k dg==", attachment: null })
+          for (const key of yield* blobsOf(id)) keys.add(key)
+        }
+        assert.strictEqual(yield* outcome(Attachments.use(({ get }) => get(ann, id))), "NotFound")
+        const { attachment } = yield* append(ann, id, at, bytes.subarray(at))
+        assert.deepInclude(attachment, { id, name: "a file.bin", size: bytes.length })
+        assert.isTrue(bytes.equals(yield* contentOf(ann, id)))
+        assert.deepInclude(yield* progress(ann, id), { offset: bytes.length, size: bytes.length, attachment })
+        assert.isAbove(keys.size, 3)
+        for (const key of keys) assert.strictEqual(yield* stored(key), "NoBlob")
+        const { use } = yield* Attachments
+        assert.deepInclude(yield* use(ann), { files: 1, bytes: bytes.length })
+      })
+    )
+
+    it.effect("keeps what has come of content that is cut, pauses or is interrupted", () =>
+      Effect.gen(function* () {
+        const ann = yield* person
+        const bytes = randomBytes(30)
+        const { id } = yield* create(ann, bytes.length)
+        const cut = Stream.concat(Stream.make(bytes.subarray(0, 10)), Stream.fail("cut"))
+        assert.strictEqual((yield* append(ann, id, 0, cut)).offset, 10)
+        const begun = yield* Deferred.make<void>()
+        const end = yield* Deferred.make<void>()
+        const slow = Stream.concat(
+          Stream.fromEffect(Effect.as(Deferred.succeed(begun, undefined), bytes.subarray(10, 20))),
+          Stream.drain(Stream.fromEffect(Deferred.await(end)))
+        )
+        const adding = yield* Effect.forkChild(append(ann, id, 10, slow))
+        yield* Deferred.await(begun)
+        const interruption = yield* Effect.forkChild(Fiber.interrupt(adding))
+        yield* Deferred.succeed(end, undefined)
+        yield* Fiber.await(interruption)
+        assert.strictEqual(yield* offsetOf(ann, id), 20)
+        const paused = yield* Effect.forkChild(
+          append(ann, id, 20, Stream.concat(Stream.make(bytes.subarray(20, 25)), Stream.never))
+        )
+        yield* TestClock.adjust("1 second").pipe(
+          Effect.andThen(Effect.yieldNow),
+          Effect.repeat({ until: () => paused.pollUnsafe() !== undefined })
+        )
+        assert.strictEqual((yield* Fiber.join(paused)).offset, 25)
+        const { attachment } = yield* append(ann, id, 25, bytes.subarray(25))
+        assert.strictEqual(attachment?.size, 30)
+        assert.isTrue(bytes.equals(yield* contentOf(ann, id)))
+      })
+    )
+
+    it.effect("refuses another offset, more content than is missing, and what is not its user's", () =>
+      Effect.gen(function* () {
+        const [ann, bob] = [yield* person, yield* person]
+        const { id } = yield* create(ann, 10)
+        yield* append(ann, id, 0, Buffer.from("01234"))
+        assert.strictEqual(yield* outcome(append(ann, id, 0, Buffer.from("01234"))), "upload-offset")
+        assert.strictEqual(yield* outcome(append(ann, id, 6, Buffer.from("6789"))), "upload-offset")
+        assert.strictEqual(yield* outcome(append(ann, id, 5, Buffer.from("567890"))), "TooLarge")
+        assert.strictEqual(yield* outcome(append(bob, id, 5, Buffer.from("56789"))), "NotFound")
+        assert.strictEqual(yield* outcome(progress(bob, id)), "NotFound")
+        assert.strictEqual(yield* outcome(ResumableUploads.use(({ remove }) => remove(bob, id))), "NotFound")
+        assert.strictEqual(yield* offsetOf(ann, id), 5)
+        yield* append(ann, id, 5, Buffer.from("56789"))
+        assert.strictEqual((yield* contentOf(ann, id)).toString(), "0123456789")
+        assert.strictEqual(yield* outcome(append(ann, id, 10, Buffer.from("x"))), "NotFound")
+      })
+    )
+
+    it.effect(
+      "is added to by one request at a time, and one whose node was killed holds it for a few seconds only",
+      () =>
+        Effect.gen(function* () {
+          const storage = yield* ResumableUploadStorage
+          const ann = yield* person
+          const { id } = yield* create(ann, 10)
+          const [dead, live] = ["00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"]
+          assert.notStrictEqual(yield* storage.hold(ann, id, dead), "locked")
+          assert.isTrue(yield* storage.keep(id, dead, dead))
+          assert.strictEqual(yield* outcome(append(ann, id, 0, Buffer.from("0123456789"))), "Locked")
+          assert.strictEqual(yield* offsetOf(ann, id), 0)
+          yield* aLeasePasses
+          assert.notStrictEqual(yield* storage.hold(ann, id, live), "locked")
+          const part = { blobId: dead, start: 0, size: 10 }
+          assert.isFalse(yield* storage.keep(id, dead))
+          assert.isFalse(yield* storage.add(id, dead, [part]))
+          yield* storage.release(id, dead)
+          assert.strictEqual(yield* storage.hold(ann, id, dead), "locked")
+          yield* storage.release(id, live)
+          yield* append(ann, id, 0, Buffer.from("0123456789"))
+          assert.strictEqual((yield* contentOf(ann, id)).toString(), "0123456789")
+        })
+    )
+
+    it.effect("keeps nothing of content with another checksum", () =>
+      Effect.gen(function* () {
+        const ann = yield* person
+        const bytes = randomBytes(6_000_000)
+        const { id } = yield* create(ann, bytes.length)
+        const checksumOf = (content: Uint8Array) => ({
+          algorithm: "sha1" as const,
+          digest: createHash("sha1").update(content).digest()
+        })
+        const wrong = append(ann, id, 0, bytes, checksumOf(bytes.subarray(1)))
+        assert.strictEqual(yield* outcome(wrong), "ChecksumMismatch")
+        const cut = Stream.concat(Stream.make(bytes.subarray(0, 10)), Stream.fail("cut"))
+        const short = append(ann, id, 0, cut, checksumOf(bytes.subarray(0, 10)))
+        assert.strictEqual(yield* outcome(short), "ChecksumMismatch")
+        assert.strictEqual(yield* offsetOf(ann, id), 0)
+        yield* append(ann, id, 0, bytes.subarray(0, 5_999_999), checksumOf(bytes.subarray(0, 5_999_999)))
+        yield* append(ann, id, 5_999_999, bytes.subarray(5_999_999), checksumOf(bytes.subarray(5_999_999)))
+        assert.isTrue(bytes.equals(yield* contentOf(ann, id)))
+      })
+    )
+
+    it.effect("is not begun for an empty or too large file, or when there is no room for all that was begun", () =>
+      Effect.gen(function* () {
+        const ann = yield* person
+        assert.strictEqual(yield* outcome(create(ann, 1_000_000_000_000)), "TooLarge")
+        assert.strictEqual(yield* refused(create(ann, 0)), "file")
+        const { limit } = yield* Attachments.use(({ use }) => use(ann))
+        const begun: Array<AttachmentId> = []
+        const most = 25 * 1024 * 1024
+        while ((begun.length + 1) * most <= limit) begun.push((yield* create(ann, most)).id)
+        assert.strictEqual(yield* outcome(create(ann, most)), "storage-full")
+        const [first] = begun
+        if (first !== undefined) yield* ResumableUploads.use(({ remove }) => remove(ann, first))
+        assert.strictEqual(yield* outcome(create(ann, most)), "ok")
+      })
+    )
+
+    it.effect("can be deleted, ends after a day, and leaves nothing in the store", () =>
+      Effect.gen(function* () {
+        const uploads = yield* ResumableUploads
+        const ann = yield* person
+        const [one, other] = [yield* create(ann, 100), yield* create(ann, 100)]
+        for (const { id } of [one, other]) yield* append(ann, id, 0, randomBytes(10))
+        const keys = [...(yield* blobsOf(one.id)), ...(yield* blobsOf(other.id))]
+        assert.lengthOf(keys, 2)
+        for (const key of keys) assert.strictEqual(yield* stored(key), "ok")
+        yield* uploads.remove(ann, one.id)
+        assert.strictEqual(yield* outcome(progress(ann, one.id)), "NotFound")
+        yield* aDayPasses
+        assert.strictEqual(yield* outcome(progress(ann, other.id)), "NotFound")
+        assert.strictEqual(yield* outcome(append(ann, other.id, 10, randomBytes(90))), "NotFound")
+        yield* clean
+        for (const key of keys) assert.strictEqual(yield* stored(key), "NoBlob")
+        assert.deepStrictEqual(yield* blobsOf(other.id), [])
+        const done = yield* create(ann, 3)
+        yield* append(ann, done.id, 0, Buffer.from("abc"))
+        yield* uploads.remove(ann, done.id)
+        assert.strictEqual(yield* outcome(progress(ann, done.id)), "NotFound")
+      })
+    )
+  })
+}

@@ -1,0 +1,37 @@
+import { describe } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
+import * as ResumableUploadsSql from "../../../src/services/files/ResumableUploadsSql.ts"
+import * as ResumableUploadsMemory from "../../../src/testing/memory/ResumableUploads.ts"
+import { chat } from "../../support/Chat.ts"
+import { databases } from "../../support/Database.ts"
+import { resumableUploadsContract } from "./ResumableUploads.contract.ts"
+
+describe("fake", () =>
+  resumableUploadsContract(
+    Layer.merge(ResumableUploadsMemory.layerMemory, ResumableUploadsMemory.storage).pipe(Layer.provideMerge(chat.fake)),
+    TestClock.adjust("24 hours"),
+    TestClock.adjust("6 seconds")
+  ))
+
+const older = SqlClient.SqlClient.use((sql) =>
+  Effect.orDie(
+    Effect.andThen(
+      sql`UPDATE uploads SET expires_at = expires_at - interval '24 hours'`,
+      sql`UPDATE uploads SET writer_until = writer_until - interval '6 seconds'`
+    )
+  )
+)
+
+const lost = SqlClient.SqlClient.use((sql) =>
+  Effect.orDie(sql`UPDATE uploads SET writer_until = writer_until - interval '6 seconds'`)
+)
+
+for (const database of databases) {
+  const layer = Layer.merge(ResumableUploadsSql.layer, ResumableUploadsSql.storage).pipe(
+    Layer.provideMerge(chat.sql),
+    Layer.provideMerge(database.layer)
+  )
+  describe.skipIf(database.skip)(database.name, () => resumableUploadsContract(layer, older, lost))
+}
