@@ -4,7 +4,7 @@ import { stderr } from "node:process"
 import { Effect, FileSystem, Option, Stream } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { Credentials } from "../client/Credentials.ts"
-import { makeUpload } from "../client/files/Uploads.ts"
+import { makeUploader } from "../client/files/Uploads.ts"
 import { safeFileName } from "../domain/Attachment.ts"
 import { CliFailure } from "./CliFailure.ts"
 
@@ -27,7 +27,7 @@ export const uploadFile = Effect.fnUntraced(function* (url: string, path: string
     catch: () => new CliFailure({ message: `cannot read ${path}` })
   })
   const name = basename(path)
-  return yield* makeUpload(url, yield* Credentials)({ name, content }, makeBar(name, content.size))
+  return yield* makeUploader(url, yield* Credentials).upload({ name, content }, { onSent: makeBar(name, content.size) })
 })
 
 /** The name that the service gives a file (RFC 8187). */

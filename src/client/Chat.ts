@@ -7,7 +7,7 @@ import { Credentials, login, register } from "./Credentials.ts"
 import { ConnectionLost } from "./Failures.ts"
 import { Feed } from "./Feed.ts"
 import { type FileSource, pendingFile, readFile, type StreamSource, type UploadProgress } from "./files/LocalFile.ts"
-import { makeUpload } from "./files/Uploads.ts"
+import { makeUploader } from "./files/Uploads.ts"
 import type { TokenStorage } from "./Holders.ts"
 import type { AnswerOf, OperationName, PayloadOf } from "./Operations.ts"
 import type { Ack, Attachment, ChatEvent, ChatState, EventName, EventOf, Me, Plain, Tokens } from "./Plain.ts"
@@ -164,15 +164,25 @@ export class Chat {
 
   /**
    * Uploads a file, to be sent by its id within a day. A file that is given to `send` instead is kept with its message when
-   * there is no connection. Rejects with a problem, such as `TooLarge`, or with `ConnectionLost`; then the service may or
-   * may not have the file.
+   * there is no connection. A large file is uploaded in pieces, and goes on after a lost connection. Rejects with a problem, such as
+   * `TooLarge`, or with `ConnectionLost`; then the service may or may not have the file.
    */
   async upload(source: FileSource | StreamSource, { onProgress, signal }: UploadOptions = {}): Promise<Attachment> {
     const file = await readFile(source)
     const { size } = file.content
-    const onSent = onProgress && ((sent: number) => onProgress({ sent, size }))
+    const onSent = (sent: number) => onProgress?.({ sent, size })
     return this.outcome(
-      Effect.flatMap(Credentials, (credentials) => makeUpload(this.url, credentials)(file, onSent)),
+      Effect.flatMap(Credentials, (credentials) => {
+        const { end, upload } = makeUploader(this.url, credentials)
+        let begun: string | undefined
+        const onBegun = (path: string) =>
+          Effect.sync(() => {
+            begun = path
+          })
+        // Nobody knows of it any more.
+        const forget = Effect.suspend(() => (begun === undefined ? Effect.void : end(begun)))
+        return Effect.onError(upload(file, { onSent, onBegun }), () => Effect.asVoid(Effect.forkDetach(forget)))
+      }),
       signal
     )
   }

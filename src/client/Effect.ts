@@ -1,8 +1,8 @@
 /** The exports of `chat-service/client/effect`: the client as services with Layers, and the HTTP client. Ids are branded. */
 export { Credentials, type CredentialsOptions, login, register } from "./Credentials.ts"
 export { ConnectionLost, Refused } from "./Failures.ts"
-export type { PendingFile } from "./files/LocalFile.ts"
-export { makeUpload, type Upload, type UploadError } from "./files/Uploads.ts"
+export type { PendingFile, UploadEvents } from "./files/LocalFile.ts"
+export { makeUploader, type Upload, type UploadError, type Uploader } from "./files/Uploads.ts"
 export { type ChatHttp, makeHttp } from "./Http.ts"
 export type { Ask, CommandError } from "./Operations.ts"
 export type { SendError } from "./Outbox.ts"

@@ -1,10 +1,11 @@
-import { Deferred, Effect, FiberMap, Random, Schema } from "effect"
+import { Deferred, Effect, FiberMap, Schema } from "effect"
 import type { ConversationId } from "../domain/Ids.ts"
 import { Ack, type Message } from "../domain/Message.ts"
 import { NotFound, type Problem } from "../domain/Problem.ts"
 import type { ConnectionLost, Refused } from "./Failures.ts"
-import { commandOf, hasUploaded, uploadFiles, withoutUploads } from "./files/PendingFiles.ts"
-import type { Upload } from "./files/Uploads.ts"
+import { begunUploads, commandOf, hasUploaded, uploadFiles, withoutUploads } from "./files/PendingFiles.ts"
+import type { Uploader } from "./files/Uploads.ts"
+import { jitter } from "./Platform.ts"
 import type { PendingMessage, Sending } from "./state/State.ts"
 import { stored } from "./storage/Database.ts"
 
@@ -43,10 +44,6 @@ const decodeAck = Schema.decodeUnknownEffect(Ack)
 
 const keyOf = (conversationId: string, clientMessageId: string) => `${conversationId} ${clientMessageId}`
 
-/** A random pause in milliseconds that grows with each attempt: exponential back-off with full jitter, at most 30 s. */
-export const jitter = (attempt: number) =>
-  Effect.map(Random.next, (part) => Math.round(part * Math.min(30_000, 1000 * 2 ** attempt)))
-
 type Command = (op: string, data: unknown) => Effect.Effect<unknown, Problem | ConnectionLost | Refused>
 
 /** How an outbox reaches the service, and tells of its changes. */
@@ -54,7 +51,7 @@ export interface Ways {
   /** Waits for a connection. */
   readonly command: Command
   /** Waits for a connection too. */
-  readonly upload: Upload
+  readonly uploader: Uploader
   /** Is run after each change of `sending`. */
   readonly changed: Effect.Effect<void>
 }
@@ -97,7 +94,7 @@ const makeAttempt = (command: Command, prepare: (entry: Entry) => ReturnType<typ
 const makeWorkers = Effect.fnUntraced(function* (
   entries: ReadonlyMap<string, Entry>,
   storage: OutboxStorage,
-  { changed, command, upload }: Ways
+  { changed, command, uploader }: Ways
 ) {
   const workers = yield* FiberMap.make<ConversationId>()
   const isHeld = (entry: Entry) => {
@@ -107,7 +104,7 @@ const makeWorkers = Effect.fnUntraced(function* (
   const attempt = makeAttempt(command, (entry) =>
     uploadFiles(
       entry.sending.message,
-      upload,
+      uploader.upload,
       (message) => {
         entry.sending = { ...entry.sending, message }
         return isHeld(entry) ? stored(() => storage.put(message), undefined) : Effect.void
@@ -187,6 +184,18 @@ const makeEntries = (storage: OutboxStorage) => {
   }
 }
 
+/** Makes the function that forgets a message, and ends what is under way for it. */
+const makeDrop = (remove: (entry: Entry) => Effect.Effect<unknown>, { end }: Uploader) =>
+  Effect.map(
+    Effect.scope,
+    (scope) => (entry: Entry) =>
+      Deferred.fail(entry.acknowledged, new NotFound({})).pipe(
+        Effect.andThen(remove(entry)),
+        Effect.andThen(Effect.forkIn(Effect.forEach(begunUploads(entry.sending.message), end), scope)),
+        Effect.asVoid
+      )
+  )
+
 /**
  * Sends each message until it is acknowledged, in order and one at a time in a conversation, always under the same
  * `clientMessageId`, so that trying again never doubles it. The files of a message are uploaded before it.
@@ -196,8 +205,7 @@ export const makeOutbox = Effect.fnUntraced(function* (storage: OutboxStorage, w
   const { add, entries, get, remove, settle } = makeEntries(storage)
   const start = yield* makeWorkers(entries, storage, ways)
 
-  /** Forgets a message, and ends what is under way for it. */
-  const drop = (entry: Entry) => Effect.andThen(Deferred.fail(entry.acknowledged, new NotFound({})), remove(entry))
+  const drop = yield* makeDrop(remove, ways.uploader)
 
   const send = (message: PendingMessage): Effect.Effect<Ack, SendError> =>
     Effect.gen(function* () {

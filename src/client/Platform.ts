@@ -1,4 +1,4 @@
-import { Effect, type Scope } from "effect"
+import { Effect, Random, type Scope } from "effect"
 
 const targets = {
   /** The network is back. */
@@ -25,6 +25,10 @@ export const whenBrowser = (
 
 /** Whether the user does not see the page. */
 export const isHidden = (): boolean => Reflect.get(globalThis, "document")?.visibilityState === "hidden"
+
+/** A random pause in milliseconds that grows with each attempt: exponential back-off with full jitter, at most 30 s. */
+export const jitter = (attempt: number) =>
+  Effect.map(Random.next, (part) => Math.round(part * Math.min(30_000, 1000 * 2 ** attempt)))
 
 /** 128 random bits. `crypto.randomUUID` would work on pages over https only. */
 export const randomId = (): string =>

@@ -6,7 +6,7 @@ import type { Problem } from "../domain/Problem.ts"
 import { type Connection, globalWebSocket, type OpenSocket } from "./Connection.ts"
 import { Credentials } from "./Credentials.ts"
 import type { Refused } from "./Failures.ts"
-import { makeUpload } from "./files/Uploads.ts"
+import { makeUploader } from "./files/Uploads.ts"
 import { type Ask, type CommandError, makeAsk } from "./Operations.ts"
 import { makeOutbox, noStorage, type OutboxStorage, type SendError } from "./Outbox.ts"
 import { makePages } from "./Pages.ts"
@@ -162,8 +162,8 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
   })
 
   const ask = makeAsk(command)
-  const upload = makeUpload(options.url, credentials, current.connected)
-  const outbox = yield* makeOutbox(storage, { command, upload, changed: publish })
+  const uploader = makeUploader(options.url, credentials, current.connected)
+  const outbox = yield* makeOutbox(storage, { command, uploader, changed: publish })
   const presences = makePresences(state, command)
   const route = makeRouting(me, outbox, presences)
   const pages = yield* makePages(store, changes, { ask, connected: current.connected, publish })

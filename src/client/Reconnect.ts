@@ -5,7 +5,7 @@ import type { Closed, Connection } from "./Connection.ts"
 import type { Credentials } from "./Credentials.ts"
 import { Refused } from "./Failures.ts"
 import type { Greeting } from "./Frames.ts"
-import { jitter } from "./Outbox.ts"
+import { jitter } from "./Platform.ts"
 import type { LastConnection } from "./Session.ts"
 import type { ChatState } from "./state/State.ts"
 

@@ -305,3 +305,101 @@ layer(TestService.layer({}, { replace: flaky }), { excludeTestServices: true })(
     )
   }
 )
+
+/**
+ * Replaces the network of this process until the scope closes. `pass` decides about each piece of an upload, by its
+ * number: whether it reaches the service, or is lost on its way there. Lists the requests as method and path.
+ */
+const networkOf = (pass: (piece: number) => boolean | Promise<boolean>) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const { fetch } = globalThis
+        const asked: Array<string> = []
+        let pieces = 0
+        globalThis.fetch = async (input, init) => {
+          const request = new Request(input, init)
+          const { pathname } = new URL(request.url)
+          if (pathname.startsWith("/v1/uploads")) asked.push(`${request.method} ${pathname}`)
+          if (request.method === "PATCH" && !(await pass(++pieces))) throw new TypeError("the network is down")
+          return fetch(request)
+        }
+        return { asked, fetch }
+      }),
+      ({ fetch }) =>
+        Effect.sync(() => {
+          globalThis.fetch = fetch
+        })
+    ),
+    ({ asked }) => ({ asked, methods: () => asked.map((line) => line.split(" ", 1)[0]) })
+  )
+
+const large = randomBytes(12_000_000)
+
+/** A network on which the second piece never arrives; `reached` resolves when it is sent. */
+const stuckNetwork = Effect.gen(function* () {
+  const { promise: reached, resolve } = Promise.withResolvers<void>()
+  const stuck = () => {
+    resolve()
+    return new Promise<boolean>(() => {})
+  }
+  return { ...(yield* networkOf((piece) => (piece === 2 ? stuck() : true))), reached }
+})
+
+layer(TestService.layer(), { excludeTestServices: true })("a large file of the client", (it) => {
+  it.effect("is uploaded in pieces, and goes on after a lost connection where it was", () =>
+    Effect.gen(function* () {
+      const { chat, id } = yield* someone("large")
+      const { methods } = yield* networkOf((piece) => piece !== 2)
+      const { id: attachmentId, size } = yield* run(() => chat.upload({ name: "film.bin", bytes: large }))
+      assert.strictEqual(size, large.length)
+      assert.deepStrictEqual(methods(), ["POST", "PATCH", "PATCH", "HEAD", "PATCH", "PATCH", "GET"])
+      yield* run(() => chat.send(id, "", { type: "file", attachments: [attachmentId] }))
+      assert.deepStrictEqual(yield* stored(chat, id), [["file", "", `film.bin ${hashOf(large)}`]])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("of a message goes on in the next process, and is sent once", () =>
+    Effect.gen(function* () {
+      const { chat, id, tokens } = yield* someone("reloaded")
+      const phone = device()
+      const { methods, reached } = yield* stuckNetwork
+      yield* Effect.gen(function* () {
+        const first = yield* chatOf(tokens, phone)
+        first.send(id, "a film", { attachments: [{ name: "film.bin", bytes: large }] }).catch(() => {})
+        yield* run(() => reached)
+      }).pipe(Effect.scoped)
+      const next = yield* chatOf(tokens, phone)
+      yield* run(() => next.open(id))
+      yield* until(next, ({ conversations }) => conversations.get(ConversationId.make(id))?.messages?.length === 1)
+      assert.deepStrictEqual(methods(), ["POST", "PATCH", "PATCH", "HEAD", "PATCH", "PATCH", "GET"])
+      assert.deepStrictEqual(yield* stored(chat, id), [["file", "a film", `film.bin ${hashOf(large)}`]])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("that nobody wants any longer is deleted", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestService
+      const { chat, id, tokens } = yield* someone("regretful")
+      const { asked, reached } = yield* stuckNetwork
+      const file = { name: "film.bin", bytes: large }
+      const gone = Effect.gen(function* () {
+        const path = asked.find((line) => line.startsWith("PATCH"))?.split(" ")[1] ?? ""
+        const headers = { authorization: `Bearer ${tokens.accessToken}`, "tus-resumable": "1.0.0" }
+        const status = run(async () => (await fetch(url + path, { method: "HEAD", headers })).status)
+        yield* Effect.repeat(Effect.delay(status, 50), { until: (status) => status === 404 })
+        asked.length = 0
+      }).pipe(Effect.timeout(patience))
+      const sent = chat.send(id, "a film", { clientMessageId: "film", attachments: [file] })
+      yield* run(() => reached)
+      yield* run(() => chat.discard(id, "film"))
+      assert.propertyVal(yield* refusalOf(sent), "_tag", "NotFound")
+      yield* gone
+      const abort = new AbortController()
+      const reason = new Error("never mind")
+      const onProgress = () => abort.abort(reason)
+      assert.strictEqual(yield* refusalOf(chat.upload(file, { signal: abort.signal, onProgress })), reason)
+      yield* gone
+    }).pipe(Effect.scoped)
+  )
+})

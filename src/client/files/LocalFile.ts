@@ -1,3 +1,5 @@
+import type { Effect } from "effect"
+
 /** A file of this device: a `File` or a `Blob`, or its name and content. Node opens one with `openAsBlob` of `node:fs`. */
 export type FileSource = Blob | { readonly name: string; readonly bytes: Blob | Uint8Array }
 
@@ -7,11 +9,23 @@ export interface StreamSource {
   readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>
 }
 
-/** A file that belongs to a message and is uploaded before it. `attachment` is there once the service has it. */
+/**
+ * A file that belongs to a message and is uploaded before it. `attachment` is there once the service has it. `upload` is the
+ * path of the upload that was begun, for a file that is uploaded in pieces.
+ */
 export interface PendingFile {
   readonly name: string
   readonly content: Blob
+  readonly upload?: string
   readonly attachment?: { readonly id: string; readonly contentType: string }
+}
+
+/** What is told of an upload while it is under way. */
+export interface UploadEvents {
+  /** Is called with the number of bytes that were sent so far. */
+  readonly onSent?: (bytes: number) => void
+  /** Gets the `upload` of a file that is uploaded in pieces: with it, another client can go on. */
+  readonly onBegun?: (upload: string) => Effect.Effect<void>
 }
 
 /** How much of an upload was sent, in bytes. */

@@ -14,6 +14,12 @@ const changeFiles = (message: PendingMessage, change: (file: PendingFile) => Pen
     ? message
     : { ...message, attachments: message.attachments.map((one) => (isFile(one) ? change(one) : one)) }
 
+/** The uploads of files of the message that were begun and are not complete. */
+export const begunUploads = (message: PendingMessage): ReadonlyArray<string> =>
+  filesOf(message).flatMap(({ attachment, upload }) =>
+    attachment === undefined && upload !== undefined ? [upload] : []
+  )
+
 /** Whether the service has a file of the message already, or had it: it deletes one that is not sent within a day. */
 export const hasUploaded = (message: PendingMessage) =>
   filesOf(message).some(({ attachment }) => attachment !== undefined)
@@ -62,7 +68,7 @@ const reported = <A, E>(
 
 /**
  * Uploads the files of a message that are not uploaded yet, one after another, and returns the message with all of them.
- * `keep` gets the message after each one, so that none is uploaded twice, and `report` how much of all of them was sent.
+ * `keep` gets the message after each one, so that none is uploaded twice, and when one in pieces was begun, and `report` how much of all of them was sent.
  */
 export const uploadFiles = (
   message: PendingMessage,
@@ -77,11 +83,17 @@ export const uploadFiles = (
     let before = 0
     for (const file of files) {
       const done = before
+      let held = file
+      const change = (next: PendingFile) => {
+        current = changeFiles(current, (one) => (one === held ? next : one))
+        held = next
+        return keep(current)
+      }
       if (file.attachment === undefined) {
-        const run = (onSent: (bytes: number) => void) => upload(file, onSent)
+        const onBegun = (path: string) => change({ ...file, upload: path })
+        const run = (onSent: (bytes: number) => void) => upload(file, { onSent, onBegun })
         const { contentType, id } = yield* reported(run, (bytes) => report({ sent: done + bytes, size }))
-        current = changeFiles(current, (one) => (one === file ? { ...file, attachment: { id, contentType } } : one))
-        yield* keep(current)
+        yield* change({ ...file, attachment: { id, contentType } })
       }
       before += file.content.size
     }
