@@ -22,7 +22,16 @@ export const buildWeb = () => {
 
 /** Starts Chromium, as it is installed on the system. */
 export const launchChromium = (): Promise<Browser> =>
-  chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage"] })
+  chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-dev-shm-usage",
+      // A microphone that beeps, and may be used.
+      "--use-fake-device-for-media-stream",
+      "--use-fake-ui-for-media-stream"
+    ]
+  })
 
 /** A person with a browser of their own. `errors` are what its console complained about. */
 export interface Person {

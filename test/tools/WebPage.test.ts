@@ -301,6 +301,8 @@ describe("the chat page in Chromium", () => {
     await choose(one, "Source")
     await act("Save for later")
     await messageOf(one, "Worth keeping").getByRole("img", { name: "Saved" }).waitFor()
+    await page.reload()
+    await messageOf(one, "Worth keeping").getByRole("img", { name: "Saved" }).waitFor()
     await act("Pin")
     await act("Forward")
     await page.getByRole("combobox", { name: "Forward to" }).fill("targ")
@@ -384,6 +386,12 @@ describe("the chat page in Chromium", () => {
     const { messageId } = await gus.send(id, "A **text** with `code` and @ann, https://example.com")
     await gus.send(id, "a reply", { threadRoot: messageId })
     await ann.ask("reaction.add", { conversationId: id, messageId, emoji: "👍" })
+    await gus.conversation(id).pin(messageId)
+    await ann.conversation(id).star(messageId)
+    const sendAt = new Date(Date.now() + 3_600_000).toISOString()
+    await ann.ask("scheduled.create", { conversationId: id, body: "In an hour", sendAt })
+    const payload = { question: "Which?", options: ["This", "That"] }
+    await gus.send(id, payload.question, { type: "poll", payload })
     const faults: Array<unknown> = []
     const one = await person()
     const check = async (screen: string) => {
@@ -414,7 +422,26 @@ describe("the chat page in Chromium", () => {
     await one.page.getByRole("dialog").getByLabel("Your name").waitFor()
     await check("account")
     await one.page.keyboard.press("Escape")
-    await one.page.keyboard.press("Escape")
+    await one.page.getByRole("textbox", { name: "Message Checked" }).fill("**later**")
+    for (const tool of ["Poll", "Send later", "Emoji"]) {
+      await one.page.getByRole("button", { name: tool, exact: true }).click()
+      await one.page.getByRole("dialog").waitFor()
+      await check(tool)
+      await one.page.keyboard.press("Escape")
+      await one.page.getByRole("dialog").waitFor({ state: "detached" })
+    }
+    await one.page.getByRole("button", { name: "Preview" }).click()
+    await check("preview")
+    await one.page.getByRole("button", { name: "Preview" }).click()
+    await one.page.getByRole("button", { name: "Pinned messages" }).click()
+    await one.page.getByRole("complementary", { name: "Pinned messages" }).getByText("https://example.com").waitFor()
+    await check("pinned")
+    for (const list of ["Saved messages", "Scheduled messages"]) {
+      await one.page.getByRole("button", { name: list }).click()
+      await one.page.getByRole("main", { name: list }).getByRole("button").last().waitFor()
+      await check(list)
+    }
+    await choose(one, "Checked")
     await one.page.setViewportSize({ width: 360, height: 700 })
     await check("narrow")
     assert.deepStrictEqual(faults, [])

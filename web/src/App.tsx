@@ -8,6 +8,7 @@ import { MembersProvider } from "./chat/members.tsx"
 import { PeopleProvider } from "./chat/people.tsx"
 import { goTo, openConversation, type Route, useRoute } from "./chat/route.ts"
 import { connect, forgetSession, useSession } from "./chat/session.ts"
+import { StarsProvider } from "./chat/stars.tsx"
 import type { Tokens } from "./chat/types.ts"
 import { ConversationView } from "./conversation/ConversationView.tsx"
 import { ThreadPanel } from "./conversation/ThreadPanel.tsx"
@@ -124,7 +125,9 @@ const Connected = ({ children, tokens }: { readonly tokens: Tokens; readonly chi
   return (
     chat && (
       <ChatProvider chat={chat}>
-        <PeopleProvider>{children}</PeopleProvider>
+        <PeopleProvider>
+          <StarsProvider>{children}</StarsProvider>
+        </PeopleProvider>
       </ChatProvider>
     )
   )

@@ -1,6 +1,7 @@
 import type { AnswerOf, Conversation, Message, Plain } from "chat-service/client"
 
 export type {
+  Attachment,
   ChatState,
   Conversation,
   ConversationState,

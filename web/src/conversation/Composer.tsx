@@ -5,6 +5,8 @@ import { type KeyboardEvent, type Ref, useEffect, useImperativeHandle, useRef, u
 import { draftOf, keepDraft } from "../chat/drafts.ts"
 import { useUser } from "../chat/people.tsx"
 import type { Member, Message } from "../chat/types.ts"
+import { ChosenFiles } from "../files/ChosenFiles.tsx"
+import { useFiles } from "../files/useFiles.ts"
 import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
 import { attempt } from "../ui/notices.tsx"
@@ -98,10 +100,12 @@ interface ComposerProps {
 /** What is being written, and what becomes of it. */
 const useMessage = ({ conversationId, onSend, onWriting, place, threadRoot, writing }: ComposerProps) => {
   const conversation = useChat().conversation(conversationId)
+  const form = useRef<HTMLFormElement>(null)
+  const chosen = useFiles(place, form)
   const [previewed, setPreviewed] = useState(false)
   const editing = writing.kind === "edit" ? writing.message : null
   const { body, reset, write } = useBody(place, editing, useTyping(conversationId))
-  const options: Pick<SendOptions, "replyTo" | "threadRoot"> = {
+  const about: Pick<SendOptions, "replyTo" | "threadRoot"> = {
     ...(writing.kind === "reply" && { replyTo: writing.message.id }),
     ...(threadRoot !== undefined && { threadRoot })
   }
@@ -114,24 +118,44 @@ const useMessage = ({ conversationId, onSend, onWriting, place, threadRoot, writ
     write("")
     stop()
   }
-  const isReady = body.trim() !== "" && body.length <= maxLength
+  const files = editing === null ? chosen.files : []
+  const isReady = (body.trim() !== "" || files.length > 0) && body.length <= maxLength
   const submit = () => {
     if (!isReady) return
     if (editing === null) {
-      onSend(body, options)
+      const attachments = files.map(({ content, name }) => ({ name, bytes: content }))
+      onSend(body.trim() === "" ? "" : body, { ...about, ...(files.length > 0 && { attachments }) })
+      chosen.clear()
       return clear()
     }
     if (body !== editing.body) attempt(conversation.edit(editing.id, body))
     stop()
   }
-  return { body, write, options, isReady, isNew: editing === null, previewed, setPreviewed, stop, clear, submit }
+  return {
+    about,
+    body,
+    files,
+    form,
+    isNew: editing === null,
+    isReady,
+    previewed,
+    clear,
+    setPreviewed,
+    stop,
+    submit,
+    write,
+    addFiles: chosen.add,
+    removeFile: chosen.remove,
+    onPaste: editing === null ? chosen.onPaste : undefined
+  }
 }
 
 /** Where messages are written. What was begun is kept until it is sent, also over a reload. */
 export const Composer = (props: ComposerProps) => {
   const { conversationId, members, onEditLast, onSend, ref, to, writing } = props
   const area = useRef<HTMLTextAreaElement>(null)
-  const { body, clear, isNew, isReady, options, previewed, setPreviewed, stop, submit, write } = useMessage(props)
+  const message = useMessage(props)
+  const { about, body, clear, files, isNew, isReady, previewed, setPreviewed, stop, submit, write } = message
   useHeight(area, body)
   useImperativeHandle(ref, () => ({ focus: () => area.current?.focus() }), [])
   const completion = useCompletion({ area, body, members, onComplete: write })
@@ -151,6 +175,7 @@ export const Composer = (props: ComposerProps) => {
   }
   return (
     <form
+      ref={message.form}
       className="composer"
       onSubmit={(event) => {
         event.preventDefault()
@@ -170,6 +195,7 @@ export const Composer = (props: ComposerProps) => {
           value={body}
           onChange={(event) => write(event.target.value)}
           onKeyDown={onKeyDown}
+          onPaste={message.onPaste}
           {...completion.attributes}
         />
         {previewed && (
@@ -177,14 +203,17 @@ export const Composer = (props: ComposerProps) => {
             <Markdown body={body} />
           </section>
         )}
+        {files.length > 0 && <ChosenFiles files={files} onRemove={message.removeFile} />}
         <ComposerTools
+          hasFiles={files.length > 0}
+          onFiles={message.addFiles}
           area={area}
           body={body}
           conversationId={conversationId}
           isNew={isNew}
           isReady={isReady}
           left={maxLength - body.length}
-          options={options}
+          options={about}
           previewed={previewed}
           onPreview={setPreviewed}
           onScheduled={clear}

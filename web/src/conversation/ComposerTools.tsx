@@ -1,6 +1,6 @@
 import type { SendOptions } from "chat-service/client"
 import { useChat } from "chat-service/client/react"
-import { CalendarClock, ChartBarDecreasing, Eye, PencilLine, SendHorizontal, Smile } from "lucide-react"
+import { CalendarClock, ChartBarDecreasing, Eye, Mic, Paperclip, PencilLine, SendHorizontal, Smile } from "lucide-react"
 import { lazy, type RefObject, Suspense, useRef, useState } from "react"
 import { momentOf } from "../text/format.ts"
 import { text } from "../text/text.ts"
@@ -9,7 +9,11 @@ import { notify } from "../ui/notices.tsx"
 
 const EmojiPicker = lazy(() => import("../emoji/EmojiPicker.tsx"))
 const NewPoll = lazy(() => import("./NewPoll.tsx"))
+const VoiceNote = lazy(() => import("./VoiceNote.tsx"))
 const SendLater = lazy(() => import("./SendLater.tsx"))
+
+/** Pages over plain http may not use the microphone. */
+const canRecord = "mediaDevices" in navigator && "MediaRecorder" in window
 
 /** The number of characters that are left is shown from here on. */
 const fewLeft = 500
@@ -21,6 +25,8 @@ interface ComposerToolsProps {
   /** Whether something new is written, and not a message changed. */
   readonly isNew: boolean
   readonly isReady: boolean
+  readonly hasFiles: boolean
+  readonly onFiles: (files: Iterable<File>) => void
   /** How many characters may still be written. */
   readonly left: number
   /** What the message answers. */
@@ -32,11 +38,35 @@ interface ComposerToolsProps {
   readonly onWrite: (body: string) => void
 }
 
-type Tool = "emoji" | "poll" | "later"
+/** Chooses files of this device. */
+const FileButton = ({ onFiles }: Pick<ComposerToolsProps, "onFiles">) => {
+  const input = useRef<HTMLInputElement>(null)
+  return (
+    <>
+      <input
+        ref={input}
+        type="file"
+        multiple
+        hidden
+        aria-label={text.files}
+        onChange={({ target }) => {
+          onFiles(target.files ?? [])
+          // The same file can be chosen again.
+          target.value = ""
+        }}
+      />
+      <IconButton label={text.attach} onClick={() => input.current?.click()}>
+        <Paperclip />
+      </IconButton>
+    </>
+  )
+}
+
+type Tool = "emoji" | "poll" | "later" | "voice"
 
 /** What can be done with the text that is being written, and what can be sent besides it. */
 export const ComposerTools = (props: ComposerToolsProps) => {
-  const { area, body, conversationId, isNew, isReady, left, options, previewed } = props
+  const { area, body, conversationId, hasFiles, isNew, isReady, left, options, previewed } = props
   const chat = useChat()
   const emoji = useRef<HTMLButtonElement>(null)
   const [tool, setTool] = useState<Tool | null>(null)
@@ -55,8 +85,18 @@ export const ComposerTools = (props: ComposerToolsProps) => {
     props.onScheduled()
     notify(text.scheduledFor(momentOf(sendAt)))
   }
+  if (tool === "voice") {
+    const send = (file: File) =>
+      props.onSend("", { ...options, type: "audio", attachments: [{ name: file.name, bytes: file }] })
+    return (
+      <Suspense>
+        <VoiceNote onClose={close} onSend={send} />
+      </Suspense>
+    )
+  }
   return (
     <div className="tools">
+      {isNew && <FileButton onFiles={props.onFiles} />}
       <IconButton ref={emoji} label={text.emoji} onClick={() => setTool("emoji")}>
         <Smile />
       </IconButton>
@@ -65,14 +105,19 @@ export const ComposerTools = (props: ComposerToolsProps) => {
           <ChartBarDecreasing />
         </IconButton>
       )}
+      {isNew && !isReady && canRecord && (
+        <IconButton label={text.recordVoiceNote} onClick={() => setTool("voice")}>
+          <Mic />
+        </IconButton>
+      )}
       <span className="spacer" />
       {left < fewLeft && <span className={left < 0 ? "error" : "hint"}>{left}</span>}
-      {isReady && (
+      {body.trim() !== "" && (
         <IconButton label={text.preview} aria-pressed={previewed} onClick={() => props.onPreview(!previewed)}>
           {previewed ? <PencilLine /> : <Eye />}
         </IconButton>
       )}
-      {isReady && isNew && (
+      {isReady && isNew && !hasFiles && (
         <IconButton label={text.sendLater} onClick={() => setTool("later")}>
           <CalendarClock />
         </IconButton>

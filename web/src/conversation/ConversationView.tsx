@@ -3,6 +3,7 @@ import { useChat, useConversation, useMessages } from "chat-service/client/react
 import { useEffect, useMemo, useRef, useState } from "react"
 import { type Receipts, useMembers, useReceipts } from "../chat/members.tsx"
 import { openConversation, openPanel } from "../chat/route.ts"
+import { useStarred } from "../chat/stars.tsx"
 import type { Conversation, Member, Message } from "../chat/types.ts"
 import { titleOf } from "../sidebar/titles.ts"
 import { dayName } from "../text/format.ts"
@@ -74,7 +75,7 @@ const seqAt = (rows: ReadonlyArray<Row>, index: number) => {
 const useRows = (conversation: Conversation, seq: number | null, actions: Actions, members: ReadonlyArray<Member>) => {
   const { id } = conversation
   const me = useChat().userId
-  const starred = useConversation(id)?.starred
+  const starred = useStarred()
   const receipts = useReceipts(id, members, me)
   return (row: Row) => {
     switch (row.kind) {
@@ -95,7 +96,7 @@ const useRows = (conversation: Conversation, seq: number | null, actions: Action
             follows={follows}
             mine={mine}
             highlighted={message.seq === seq}
-            starred={starred?.has(message.id) === true}
+            starred={starred.has(message.id)}
             progress={mine && message.deletedAt === null ? progressOf(message, receipts) : null}
             actions={actions}
             withThread

@@ -3,6 +3,7 @@ import { Check, CheckCheck, Clock, MessageSquareText, Pin, Star } from "lucide-r
 import { lazy, memo, Suspense, useState } from "react"
 import { usePeople, useUser } from "../chat/people.tsx"
 import type { Message, User } from "../chat/types.ts"
+import { Attachments } from "../files/Attachments.tsx"
 import { momentOf, timeOf } from "../text/format.ts"
 import { text } from "../text/text.ts"
 import { UserAvatar } from "../ui/Avatar.tsx"
@@ -77,14 +78,19 @@ const Body = ({ message }: { readonly message: Message }) => {
   const poll = pollOf(message)
   if (poll !== undefined) return <Poll message={message} poll={poll} />
   return (
-    <div className={isEmojiOnly(message.body) ? "body emoji" : "body"}>
-      <Markdown body={message.body} mentions={mentions} />
-      {message.editedAt !== null && (
-        <span className="edited" title={momentOf(message.editedAt)}>
-          ({text.edited})
-        </span>
+    <>
+      {message.body !== "" && (
+        <div className={isEmojiOnly(message.body) ? "body emoji" : "body"}>
+          <Markdown body={message.body} mentions={mentions} />
+          {message.editedAt !== null && (
+            <span className="edited" title={momentOf(message.editedAt)}>
+              ({text.edited})
+            </span>
+          )}
+        </div>
       )}
-    </div>
+      <Attachments message={message} />
+    </>
   )
 }
 

@@ -2,6 +2,7 @@ import { useChat } from "chat-service/client/react"
 import { CircleAlert } from "lucide-react"
 import { useUser } from "../chat/people.tsx"
 import type { Sending } from "../chat/types.ts"
+import { ChosenFiles } from "../files/ChosenFiles.tsx"
 import { explain } from "../text/failure.ts"
 import { text } from "../text/text.ts"
 import { UserAvatar } from "../ui/Avatar.tsx"
@@ -9,11 +10,16 @@ import { attempt } from "../ui/notices.tsx"
 import { Markdown } from "./Markdown.tsx"
 import { ProgressMark } from "./MessageRow.tsx"
 
+const percentOf = (uploaded: Sending["uploaded"]) =>
+  uploaded === null || uploaded.size === 0 ? 0 : Math.round((uploaded.sent / uploaded.size) * 100)
+
 /** A message of mine that the service has not stored yet, or has refused. */
-export const SendingRow = ({ sending: { message, problem, status } }: { readonly sending: Sending }) => {
+export const SendingRow = ({ sending: { message, problem, status, uploaded } }: { readonly sending: Sending }) => {
   const chat = useChat()
   const me = useUser(message.senderId)
-  const { clientMessageId, conversationId } = message
+  const { attachments = [], clientMessageId, conversationId } = message
+  const files = attachments.filter((one) => typeof one !== "string")
+  const discard = () => attempt(chat.discard(conversationId, clientMessageId))
   return (
     <article className={`message sending ${status}`} aria-label={me?.displayName ?? text.you}>
       <UserAvatar user={me} id={message.senderId} />
@@ -21,9 +27,20 @@ export const SendingRow = ({ sending: { message, problem, status } }: { readonly
         <header>
           <strong dir="auto">{me?.displayName}</strong>
         </header>
-        <div className="body">
-          <Markdown body={message.body} />
-        </div>
+        {message.body !== "" && (
+          <div className="body">
+            <Markdown body={message.body} />
+          </div>
+        )}
+        {files.length > 0 && <ChosenFiles files={files} />}
+        {files.length > 0 && status === "waiting" && (
+          <div className="upload">
+            <progress aria-label={text.uploaded(percentOf(uploaded))} max={100} value={percentOf(uploaded)} />
+            <button type="button" className="link" onClick={discard}>
+              {text.cancel}
+            </button>
+          </div>
+        )}
         {status === "failed" && (
           <p className="error" role="alert">
             <CircleAlert aria-hidden="true" />
@@ -31,11 +48,7 @@ export const SendingRow = ({ sending: { message, problem, status } }: { readonly
             <button type="button" className="link" onClick={() => attempt(chat.retry(conversationId, clientMessageId))}>
               {text.retry}
             </button>
-            <button
-              type="button"
-              className="link"
-              onClick={() => attempt(chat.discard(conversationId, clientMessageId))}
-            >
+            <button type="button" className="link" onClick={discard}>
               {text.discard}
             </button>
           </p>

@@ -1,8 +1,9 @@
-import { useChat, useChatState, useConversation, useMessages } from "chat-service/client/react"
+import { useChat, useChatState, useMessages } from "chat-service/client/react"
 import { X } from "lucide-react"
 import { useCallback, useEffect, useMemo, useRef, useState } from "react"
 import { useMembers } from "../chat/members.tsx"
 import { openConversation } from "../chat/route.ts"
+import { useStarred } from "../chat/stars.tsx"
 import type { Message } from "../chat/types.ts"
 import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
@@ -104,7 +105,7 @@ const useActions = (
 const ThreadMessages = ({ actions, conversationId, messageId }: ThreadPanelProps & { readonly actions: Actions }) => {
   const me = useChat().userId
   const { loadOlder, problem, thread } = useThread(conversationId, messageId)
-  const starred = useConversation(conversationId)?.starred
+  const starred = useStarred()
   const sending = useMessages(conversationId).sending.filter(({ message }) => message.threadRoot === messageId)
   const end = useRef<HTMLDivElement>(null)
   const shown = thread === null ? [] : [...(thread.root === null ? [] : [thread.root]), ...thread.replies]
@@ -129,7 +130,7 @@ const ThreadMessages = ({ actions, conversationId, messageId }: ThreadPanelProps
           follows={false}
           mine={message.senderId === me}
           highlighted={false}
-          starred={starred?.has(message.id) === true}
+          starred={starred.has(message.id)}
           progress={null}
           actions={actions}
           withThread={false}

@@ -153,6 +153,23 @@ export const en = {
   anotherTime: "At another time",
   scheduledFor: (when: string) => `It will be sent on ${when}.`,
 
+  // Files
+  attach: "Add files",
+  files: "Files",
+  dropHere: "Drop files to add them to your message",
+  tooManyFiles: (most: number) => `A message can have ${most} files.`,
+  fileTooLarge: "The file is too large.",
+  recordVoiceNote: "Record a voice note",
+  voiceNote: "Voice note",
+  sendVoiceNote: "Send the voice note",
+  noMicrophone: "The microphone cannot be used. Allow it in the settings of the browser.",
+  openPicture: (name: string) => `Open the picture ${name}`,
+  downloadFile: (name: string, size: string) => `Download ${name}, ${size}`,
+  download: "Download",
+  previousPicture: "Previous picture",
+  nextPicture: "Next picture",
+  uploaded: (percent: number) => `${percent} % uploaded`,
+
   // Polls
   newPoll: "Poll",
   question: "Question",

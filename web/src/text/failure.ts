@@ -15,7 +15,8 @@ const byTag: Readonly<Record<string, () => string>> = {
   ConnectionLost: () => text.noConnection,
   Forbidden: () => text.noRights,
   NotFound: () => text.notThere,
-  RateLimited: () => text.tooFast
+  RateLimited: () => text.tooFast,
+  TooLarge: () => text.fileTooLarge
 }
 
 /** The invalid fields that a problem names, each with what is wrong with it. */

@@ -37,6 +37,20 @@ export const shortTime = (at: string): string => {
   return days < 7 ? weekday.format(new Date(at)) : date.format(new Date(at))
 }
 
+const bytes = ["byte", "kilobyte", "megabyte", "gigabyte"].map(
+  (unit) => new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 })
+)
+
+/** The size of a file. */
+export const sizeOf = (size: number): string => {
+  const step = Math.min(bytes.length - 1, Math.floor(Math.log10(Math.max(1, size)) / 3))
+  return bytes[step]?.format(size / 1000 ** step) ?? ""
+}
+
+/** A duration in minutes and seconds. */
+export const durationOf = (seconds: number): string =>
+  `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`
+
 /** How long ago something was. */
 export const ago = (at: string): string => {
   const minutes = Math.round((Date.now() - Date.parse(at)) / 60_000)
