@@ -5,11 +5,12 @@ import { ConversationId, Cursors, MessageId, Seq } from "./Ids.ts"
 
 /**
  * What a client already has: the last `seq` of each conversation by its id, and the last `userSeq` of its user's own
- * state.
+ * state. `cursor` is the `nextCursor` of the answer before, if that had `more`.
  */
 export const SyncRequest = Schema.Struct({
   cursors: Cursors,
-  userSeq: Schema.optionalKey(Seq)
+  userSeq: Schema.optionalKey(Seq),
+  cursor: Schema.optionalKey(Schema.String)
 }).annotate({ identifier: "SyncRequest" })
 export type SyncRequest = typeof SyncRequest.Type
 
@@ -27,7 +28,7 @@ export type StarChange = typeof StarChange.Type
  * that the user is no longer a member of. `behind` are those with newer events: `seq` is the head of the log, and the
  * client fetches the events after its cursor. `settings`, `drafts` and `stars` are the user's own changed state; they are
  * empty if the request has no `userSeq`. With `more`, these are not all: the client asks again, with the cursors of what it
- * was told and with this `userSeq`, and gets `behind` with the last part.
+ * was told (as many as a request can have), this `userSeq` and `nextCursor`, and gets `behind` with the last part.
  */
 export const Synced = Schema.Struct({
   userSeq: Seq,
@@ -37,6 +38,7 @@ export const Synced = Schema.Struct({
   drafts: Schema.Array(DraftChange),
   stars: Schema.Array(StarChange),
   settings: Schema.Array(Schema.Struct({ conversationId: ConversationId, me: Membership })),
-  more: Schema.optionalKey(Schema.Boolean)
+  more: Schema.optionalKey(Schema.Boolean),
+  nextCursor: Schema.optionalKey(Schema.String)
 }).annotate({ identifier: "Synced" })
 export type Synced = typeof Synced.Type

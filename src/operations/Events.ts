@@ -27,6 +27,6 @@ export const Events = feature(
     problems: [InvalidRequest, RateLimited, Unavailable],
     summary: "Find out what a client is missing",
     description:
-      "Compares the cursors of a client that reconnects with the current conversations of its user. It also finds conversations that moved in the list while the client was paging through it. An answer tells at most 500 conversations; with `more`, ask again with the cursors of what was added and the `userSeq` of the answer."
+      "Compares the cursors of a client that reconnects with the current conversations of its user. It also finds conversations that moved in the list while the client was paging through it. An answer tells at most 500 conversations; with `more`, ask again with the cursors of what was added, and with the `userSeq` and the `nextCursor` of the answer as `cursor`."
   })
 )

@@ -1,8 +1,9 @@
-import { Array as Arr, Context, Effect, Layer } from "effect"
+import { Array as Arr, Context, Effect, Layer, Schema } from "effect"
 import type { UserId } from "../../domain/Ids.ts"
-import type { Unavailable } from "../../domain/Problem.ts"
+import type { InvalidRequest, Unavailable } from "../../domain/Problem.ts"
 import type { Synced, SyncRequest } from "../../domain/Sync.ts"
 import { Conversations, type MembershipState } from "../conversations/Conversations.ts"
+import { cursorOf, Place } from "../platform/Paging.ts"
 import { Drafts } from "./Drafts.ts"
 import { Stars } from "./Stars.ts"
 
@@ -51,6 +52,22 @@ export const compare = (
   }
 }
 
+/**
+ * The membership that was told last, in the order of their changes. A client in more conversations than a request can have
+ * cursors for is told each of them once by this, and again when it has changed meanwhile, because that moves it to the end.
+ */
+const Told = Schema.Struct({ userSeq: Place, conversationId: Schema.String })
+const toldCursor = cursorOf(Told)
+
+/** What is new to a client that was told a part before, in the order of the changes. */
+const notTold = (added: ReadonlyArray<MembershipState>, told: typeof Told.Type | undefined) => {
+  const isBefore = (one: typeof Told.Type, other: typeof Told.Type) =>
+    one.userSeq === other.userSeq ? one.conversationId < other.conversationId : one.userSeq < other.userSeq
+  return added
+    .filter((membership) => told === undefined || isBefore(told, membership))
+    .toSorted((one, other) => (isBefore(one, other) ? -1 : 1))
+}
+
 /** What one answer tells of a difference. */
 interface SyncAnswer extends Pick<SyncDifference, "added" | "changed"> {
   /** Up to which user seq the client knows its own state after this answer. */
@@ -82,9 +99,10 @@ export class Sync extends Context.Service<
     /**
      * Compares what the client has with the present. Paging through the list of conversations cannot replace it, because
      * a conversation that moves meanwhile may be missed. A client that lacks very much is told a part, with `more`, and
-     * asks again with what it has then. It changes nothing, so it may be repeated.
+     * asks again with what it has then. It changes nothing, so it may be repeated. Fails with `InvalidRequest` for a bad
+     * `cursor`.
      */
-    readonly sync: (userId: UserId, request: SyncRequest) => Effect.Effect<Synced, Unavailable>
+    readonly sync: (userId: UserId, request: SyncRequest) => Effect.Effect<Synced, InvalidRequest | Unavailable>
   }
 >()("chat/services/Sync") {
   /** The service with at most `most` conversations in one answer. */
@@ -97,12 +115,15 @@ export class Sync extends Context.Service<
         const stars = yield* Stars
         return Sync.of({
           sync: Effect.fn("Sync.sync")(function* (userId, request) {
+            const told = request.cursor === undefined ? undefined : yield* toldCursor.decode(request.cursor)
             const { memberships, userSeq } = yield* conversations.memberships(userId)
             const difference = compare(memberships, request)
-            const { added, changed, more, ...chosen } = choose(difference, { known: request.userSeq, most, userSeq })
+            const missing = { ...difference, added: notTold(difference.added, told) }
+            const { added, changed, more, ...chosen } = choose(missing, { known: request.userSeq, most, userSeq })
             const wanted = [...added, ...changed].map((membership) => membership.conversationId)
             const pages = Arr.chunksOf(wanted, conversationsPerRead)
             const found = (yield* Effect.forEach(pages, (ids) => conversations.getMany(userId, ids))).flat()
+            const last = added.at(-1) ?? told
             const isAdded = new Set(added.map((membership) => membership.conversationId))
             // Own state waits until the client has all conversations that it may be about.
             const own = chosen.userSeq === request.userSeq ? undefined : request.userSeq
@@ -118,7 +139,8 @@ export class Sync extends Context.Service<
               drafts: own === undefined ? [] : yield* drafts.changedAfter(userId, own),
               stars: own === undefined ? [] : yield* stars.changedAfter(userId, own),
               settings: found.filter(({ id }) => !isAdded.has(id)).map(({ id, me }) => ({ conversationId: id, me })),
-              ...(more && { more })
+              ...(more && { more }),
+              ...(more && last !== undefined && { nextCursor: toldCursor.encode(last) })
             }
           })
         })

@@ -11,14 +11,33 @@ import { Backstage, type Chat, groupOf, nowhere, person, post } from "../../supp
 /** How many conversations the answers of the layer under test have at most. */
 export const conversationsPerAnswer = 2
 
-/** Asks until nothing is left, as a client does, and returns all answers with what the client has then. */
-const syncAll = Effect.fnUntraced(function* (userId: UserId, request: SyncRequest) {
+/**
+ * Asks until nothing is left, as a client does, and returns all answers with what the client has then. A request has at most
+ * `mostCursors`, and `meanwhile` happens after the first answer.
+ */
+const syncAll = Effect.fnUntraced(function* (
+  userId: UserId,
+  request: SyncRequest,
+  {
+    mostCursors = 5000,
+    meanwhile = Effect.void
+  }: { mostCursors?: number; meanwhile?: Effect.Effect<unknown, unknown, Chat> } = {}
+) {
   const answers: Array<Synced> = []
   const cursors = { ...request.cursors }
   let { userSeq } = request
   for (;;) {
-    const answer = yield* Sync.use((sync) => sync.sync(userId, { cursors, ...(userSeq !== undefined && { userSeq }) }))
+    const sent = Object.fromEntries(Object.entries(cursors).slice(0, mostCursors))
+    const nextCursor = answers.at(-1)?.nextCursor
+    const answer = yield* Sync.use((sync) =>
+      sync.sync(userId, {
+        cursors: sent,
+        ...(userSeq !== undefined && { userSeq }),
+        ...(nextCursor !== undefined && { cursor: nextCursor })
+      })
+    )
     answers.push(answer)
+    if (answers.length === 1) yield* Effect.orDie(meanwhile)
     for (const { id, seq } of answer.added) cursors[id] = seq
     for (const id of answer.removed) delete cursors[id]
     userSeq = answer.userSeq
@@ -46,6 +65,39 @@ export const syncContract = <E>(layer: Layer.Layer<Chat | Drafts | Sync, E>) => 
           { userSeq, added: [], removed: [], behind: [], drafts: [], stars: [], settings: [] }
         ])
       })
+    )
+
+    it.effect(
+      "a client in more conversations than a request has cursors for is told each one, and comes to an end",
+      () =>
+        Effect.gen(function* () {
+          const a = yield* person
+          const ids = yield* Effect.forEach([1, 2, 3, 4, 5, 6, 7], () => groupOf(a))
+          const [, changed = nowhere, ...others] = ids
+          const { answers } = yield* syncAll(
+            a,
+            { cursors: {} },
+            {
+              mostCursors: 1,
+              // What has changed since it was told is told again.
+              meanwhile: ConversationChanges.use((changes) => changes.settings(a, changed, { archived: true }))
+            }
+          )
+          const told = answers.flatMap(({ added }) => added.map(({ id, me }) => [id, me.archived] as const))
+          assert.deepStrictEqual(
+            told.filter(([id]) => others.includes(id)).map(([id]) => id),
+            others
+          )
+          assert.deepStrictEqual(
+            told.filter(([id]) => id === changed),
+            [
+              [changed, false],
+              [changed, true]
+            ]
+          )
+          const bad = Sync.use((sync) => sync.sync(a, { cursors: {}, cursor: "nonsense" }))
+          assert.strictEqual((yield* Effect.flip(bad))._tag, "InvalidRequest")
+        })
     )
 
     it.effect("settings, drafts and what is behind are complete with the last answer", () =>
