@@ -218,9 +218,15 @@ export const makeOutbox = Effect.fnUntraced(function* (storage: OutboxStorage, w
       return yield* Deferred.await(entry.acknowledged)
     })
 
+  let sending: ReadonlyArray<Sending> = []
+
   return {
+    /** The messages that are not settled yet: the same list until one of them changes. */
     get sending(): ReadonlyArray<Sending> {
-      return [...entries.values()].map(({ sending }) => sending)
+      const now = [...entries.values()].map((entry) => entry.sending)
+      const isSame = now.length === sending.length && now.every((one, index) => one === sending[index])
+      if (!isSame) sending = now
+      return sending
     },
 
     /** Sends the messages that an earlier process of the same user left in the storage. */

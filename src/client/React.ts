@@ -13,6 +13,7 @@ import {
 } from "react"
 import type { Chat } from "./Chat.ts"
 import type { ChatState, ConversationState, Message, Presence, Sending } from "./Plain.ts"
+import { makeByActivity } from "./state/Activity.ts"
 import type { ConnectionState } from "./state/State.ts"
 
 const ChatContext = createContext<Chat | null>(null)
@@ -56,13 +57,20 @@ const sameEntries = <A>(one: ReadonlyMap<string, A>, other: ReadonlyMap<string, 
 /** The state of the connection. */
 export const useConnection = (): ConnectionState => useChatState(({ connection }) => connection)
 
-const byActivity = ({ conversations }: ChatState): ReadonlyArray<ConversationState> =>
-  [...conversations.values()].sort((one, other) =>
-    one.conversation.lastActivityAt < other.conversation.lastActivityAt ? 1 : -1
-  )
+const orders = new WeakMap<Chat, ReturnType<typeof makeByActivity>>()
+
+/** All components of a client share one order. */
+const orderOf = (chat: Chat) => {
+  const order = orders.get(chat) ?? makeByActivity()
+  orders.set(chat, order)
+  return order
+}
 
 /** All conversations, those with the latest activity first. */
-export const useConversations = (): ReadonlyArray<ConversationState> => useChatState(byActivity, sameItems)
+export const useConversations = (): ReadonlyArray<ConversationState> => {
+  const chat = useChat()
+  return useChatState(({ conversations }) => orderOf(chat)(conversations))
+}
 
 /** A conversation; undefined when the user is not a member, or it has not arrived yet. */
 export const useConversation = (id: string): ConversationState | undefined =>
@@ -119,7 +127,13 @@ export const usePresence = (userIds: ReadonlyArray<string>): ReadonlyMap<string,
     chat.watch(key === "" ? [] : key.split(" ")).catch(() => {})
   }, [chat, key])
   return useChatState(
-    ({ presence }) => new Map([...presence].filter(([userId]) => userIds.includes(userId))),
+    ({ presence }) =>
+      new Map(
+        userIds.flatMap((userId) => {
+          const known = presence.get(userId)
+          return known === undefined ? [] : [[userId, known] as const]
+        })
+      ),
     sameEntries
   )
 }

@@ -13,7 +13,7 @@ import { makePages } from "./Pages.ts"
 import { whenBrowser } from "./Platform.ts"
 import { makeConnecting, makeCurrent, type Update } from "./Reconnect.ts"
 import { type ChatEvent, type Engine, runSession } from "./Session.ts"
-import { type ChatState, emptyState, type PendingMessage } from "./state/State.ts"
+import { type ChatState, emptyState, type PendingMessage, updated } from "./state/State.ts"
 import { Store } from "./state/Store.ts"
 import type { Database } from "./storage/Database.ts"
 import { makeKeeper, noKeeper } from "./storage/Keeper.ts"
@@ -86,7 +86,7 @@ const makePresences = (
   const changed = (items: ReadonlyArray<Presence>) =>
     SubscriptionRef.update(state, (now) => ({
       ...now,
-      presence: new Map([...now.presence, ...items.map((item) => [item.userId, item] as const)])
+      presence: now.presence.change({ put: items.map((item) => [item.userId, item] as const) })
     }))
   const watched = new Set<UserId>()
   const subscribe = (userIds: ReadonlyArray<UserId>) =>
@@ -153,7 +153,8 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
   const command = makeCommand(current.connected)
   const scope = yield* Effect.scope
 
-  const update: Update = (change) => SubscriptionRef.update(state, (now) => ({ ...now, ...change }))
+  const update: Update = (change) => SubscriptionRef.update(state, (now) => updated(now, change))
+
   const { keeper, outbox: storage } = yield* makeStorages(options, me, store)
   const publish: Effect.Effect<void> = Effect.suspend(() => {
     const { conversations } = store

@@ -218,6 +218,7 @@ export const starUpdated = (
   state: ConversationState,
   { messageId, starred }: { readonly messageId: MessageId; readonly starred: boolean }
 ): ConversationState => {
+  if (state.starred.has(messageId) === starred) return state
   const others = [...state.starred].filter((id) => id !== messageId)
   return { ...state, starred: new Set(starred ? [...others, messageId] : others) }
 }

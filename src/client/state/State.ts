@@ -7,6 +7,7 @@ import type { Problem } from "../../domain/Problem.ts"
 import type { Me } from "../../domain/User.ts"
 import type { Refused } from "../Failures.ts"
 import type { PendingFile, UploadProgress } from "../files/LocalFile.ts"
+import { SharedMap } from "./SharedMap.ts"
 
 /** The state of the connection. `waiting` is the pause before the next attempt; `closed` is final. */
 export type ConnectionState =
@@ -62,20 +63,32 @@ export interface Sending {
 export interface ChatState {
   readonly connection: ConnectionState
   readonly me: Me | null
-  readonly conversations: ReadonlyMap<ConversationId, ConversationState>
+  readonly conversations: SharedMap<ConversationId, ConversationState>
   /** The messages that are being sent, in the order in which they were written. */
   readonly sending: ReadonlyArray<Sending>
   /** The presence of the watched users. */
-  readonly presence: ReadonlyMap<UserId, Presence>
+  readonly presence: SharedMap<UserId, Presence>
+}
+
+/** The state with other fields; the same one when they are what it has. */
+export const updated = (state: ChatState, change: Partial<ChatState>): ChatState => {
+  const next = { ...state, ...change }
+  const isSame =
+    next.connection === state.connection &&
+    next.me === state.me &&
+    next.conversations === state.conversations &&
+    next.sending === state.sending &&
+    next.presence === state.presence
+  return isSame ? state : next
 }
 
 /** The state before the first connection. */
 export const emptyState: ChatState = {
   connection: { status: "connecting" },
   me: null,
-  conversations: new Map(),
+  conversations: SharedMap.empty(),
   sending: [],
-  presence: new Map()
+  presence: SharedMap.empty()
 }
 
 /** The state of a conversation that the client has just received. */

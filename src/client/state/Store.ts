@@ -5,7 +5,8 @@ import type { MessagePage } from "../../domain/Message.ts"
 import type { LoggedFrame } from "../Frames.ts"
 import type { SavedConversation } from "../storage/Saved.ts"
 import { deliveredMarked, merge, readMarked, starUpdated, withMe, withPage } from "./Merge.ts"
-import { type ConversationState, newConversation } from "./State.ts"
+import { SharedMap } from "./SharedMap.ts"
+import { type ChatState, type ConversationState, newConversation } from "./State.ts"
 
 /** A conversation with what is needed to keep it up to date. */
 interface Held {
@@ -47,14 +48,35 @@ const held = (state: ConversationState): Held => ({
 export class Store {
   private readonly me: UserId
   private readonly all = new Map<ConversationId, Held>()
+  /** The states as they were asked for last, and the conversations that may have changed since. */
+  private shown: ChatState["conversations"] = SharedMap.empty()
+  private readonly touched = new Set<ConversationId>()
 
   constructor(me: UserId) {
     this.me = me
   }
 
-  /** The state of each conversation. */
-  get conversations(): ReadonlyMap<ConversationId, ConversationState> {
-    return new Map([...this.all].map(([id, { state }]) => [id, state]))
+  /** The state of each conversation: the same map until one of them changes. */
+  get conversations(): ChatState["conversations"] {
+    const put = [...this.touched].flatMap((id) => {
+      const state = this.get(id)
+      return state === undefined ? [] : [[id, state] as const]
+    })
+    const gone = [...this.touched].filter((id) => !this.all.has(id))
+    this.touched.clear()
+    this.shown = this.shown.change({ put, gone })
+    return this.shown
+  }
+
+  /** A conversation that is about to change. */
+  private hold(id: ConversationId): Held | undefined {
+    this.touched.add(id)
+    return this.all.get(id)
+  }
+
+  private set(id: ConversationId, one: Held) {
+    this.touched.add(id)
+    this.all.set(id, one)
   }
 
   /** The state of a conversation; undefined when the user is not a member of it. */
@@ -77,7 +99,7 @@ export class Store {
   restore(saved: SavedConversation): SavedConversation {
     const { state, ...cursor } = saved
     const one = { ...held({ ...state, typing: new Set() }), ...cursor }
-    this.all.set(state.conversation.id, one)
+    this.set(state.conversation.id, one)
     return { ...cursor, state: one.state }
   }
 
@@ -102,12 +124,12 @@ export class Store {
   /** Takes a part of the list that the first connection gets. */
   listed(conversations: ReadonlyArray<Conversation>): void {
     for (const conversation of conversations)
-      if (!this.isHere(conversation)) this.all.set(conversation.id, held(newConversation(conversation)))
+      if (!this.isHere(conversation)) this.set(conversation.id, held(newConversation(conversation)))
   }
 
   /** Applies a durable event. Returns the events to publish: none for an event that was known before. */
   log(frame: LoggedFrame): { readonly events: ReadonlyArray<Event>; readonly todo: Todo } {
-    const one = this.all.get(frame.conversationId)
+    const one = this.hold(frame.conversationId)
     if (one === undefined) return { events: [], todo: "gap" }
     const next = one.reset?.next ?? one.published + 1
     if (frame.seq < next) return { events: [], todo: undefined }
@@ -141,7 +163,7 @@ export class Store {
   aside(event: Ephemeral): Todo {
     if (event.conversationId === undefined) return
     if (event.event === "conversation.added") return this.added(event.data.conversation)
-    const one = this.all.get(event.conversationId)
+    const one = this.hold(event.conversationId)
     if (one === undefined) return
     switch (event.event) {
       case "conversation.removed":
@@ -187,7 +209,7 @@ export class Store {
     const isOpen = (this.all.get(conversation.id)?.state.messages ?? null) !== null
     const one = held({ ...newConversation(conversation), messages: isOpen ? [] : null })
     one.hollow = isOpen
-    this.all.set(conversation.id, one)
+    this.set(conversation.id, one)
     return isOpen ? this.reset(one, conversation.seq) : undefined
   }
 
@@ -207,7 +229,7 @@ export class Store {
 
   /** Takes my fetched counts; false when the state is not at the `seq` of the fetch, so that it must be repeated. */
   recounted(conversation: Conversation): boolean {
-    const one = this.all.get(conversation.id)
+    const one = this.hold(conversation.id)
     if (one === undefined) return true
     if (one.reset !== null || one.state.conversation.seq !== conversation.seq) return false
     one.state = withMe(one.state, conversation.me)
@@ -232,7 +254,7 @@ export class Store {
     const known = events.filter(({ seq }) => seq <= conversation.seq)
     const next = held(page === undefined ? fresh : withPage(fresh, page, known, this.me))
     next.published = notPublished - 1
-    this.all.set(conversation.id, next)
+    this.set(conversation.id, next)
     let todo: Todo
     for (const frame of waiting) if (frame.seq > next.state.conversation.seq) todo = this.apply(next, frame) ?? todo
     return { events, todo }
@@ -246,7 +268,7 @@ export class Store {
 
   /** Merges the page that was asked for; false when it must be asked for again, since events were missed. */
   paged(id: ConversationId, page: MessagePage): boolean {
-    const one = this.all.get(id)
+    const one = this.hold(id)
     if (one === undefined) return true
     if (one.sinceAsked === null) return false
     one.state = withPage(one.state, page, one.sinceAsked, this.me)

@@ -1,11 +1,13 @@
 import { Effect, Schema } from "effect"
 import type { ConversationId, UserId } from "../../domain/Ids.ts"
+import type { Presence } from "../../domain/Presence.ts"
 import { Problem } from "../../domain/Problem.ts"
 import { ConnectionLost, Refused } from "../Failures.ts"
 import { readProblem } from "../Frames.ts"
 import type { CommandError } from "../Operations.ts"
 import type { Realtime } from "../Realtime.ts"
 import type { ChatEvent } from "../Session.ts"
+import type { MapChange } from "../state/SharedMap.ts"
 import type { ChatState, ConnectionState, ConversationState, PendingMessage, Sending } from "../state/State.ts"
 
 /** A method of `Realtime` that the leader calls for another tab. */
@@ -58,40 +60,35 @@ const receivedError = (sent: SentError): CommandError => {
 export interface Change {
   readonly connection?: Exclude<ConnectionState, { readonly status: "closed" }>
   readonly me?: ChatState["me"]
-  readonly conversations?: ReadonlyArray<readonly [ConversationId, ConversationState]>
-  readonly gone?: ReadonlyArray<ConversationId>
+  readonly conversations?: MapChange<ConversationId, ConversationState>
   readonly sending?: ReadonlyArray<Omit<Sending, "problem"> & { readonly problem: unknown }>
-  readonly presence?: ChatState["presence"]
+  readonly presence?: MapChange<UserId, Presence>
 }
 
-/** The difference between two states: only the conversations that are not the same, as most changes touch one. */
+/** The difference between two states: only the conversations and users that are not the same, as most changes touch one. */
 export const changeOf = (before: ChatState, after: ChatState): Change => ({
   ...(after.connection !== before.connection &&
     after.connection.status !== "closed" && { connection: after.connection }),
   ...(after.me !== before.me && { me: after.me }),
   ...(after.conversations !== before.conversations && {
-    conversations: [...after.conversations].filter(([id, one]) => before.conversations.get(id) !== one),
-    gone: [...before.conversations.keys()].filter((id) => !after.conversations.has(id))
+    conversations: after.conversations.since(before.conversations)
   }),
   ...(after.sending !== before.sending && {
     sending: after.sending.map((one) => ({ ...one, problem: one.problem && encodeProblem(one.problem) }))
   }),
-  ...(after.presence !== before.presence && { presence: after.presence })
+  ...(after.presence !== before.presence && { presence: after.presence.since(before.presence) })
 })
 
 /** The state after a change of another tab. */
-export const changed = (state: ChatState, { conversations, gone = [], sending, ...others }: Change): ChatState => {
-  const next: ChatState = { ...state, ...others }
-  return {
-    ...next,
-    ...(conversations !== undefined && {
-      conversations: new Map([...state.conversations, ...conversations].filter(([id]) => !gone.includes(id)))
-    }),
-    ...(sending !== undefined && {
-      sending: sending.map((one) => ({ ...one, problem: one.problem === null ? null : readProblem(one.problem) }))
-    })
-  }
-}
+export const changed = (state: ChatState, { conversations, presence, sending, ...others }: Change): ChatState => ({
+  ...state,
+  ...others,
+  ...(conversations !== undefined && { conversations: state.conversations.change(conversations) }),
+  ...(presence !== undefined && { presence: state.presence.change(presence) }),
+  ...(sending !== undefined && {
+    sending: sending.map((one) => ({ ...one, problem: one.problem === null ? null : readProblem(one.problem) }))
+  })
+})
 
 /** What the tabs of one user tell each other. Tabs are named by random ids. */
 export type TabMessage =
