@@ -1,19 +1,11 @@
-import { Cause, Config, Console, Effect, FileSystem, Layer, Option, Redacted } from "effect"
+import { Cause, Console, Effect, FileSystem, Layer, Option, Redacted } from "effect"
 import { Argument, CliConfig, CliError, CliOutput, Command, Flag, GlobalFlag, Prompt } from "effect/cli"
 import { login, register } from "../client/Credentials.ts"
 import { InviteCode } from "../domain/Ids.ts"
 import { conversation, conversationCommands, json } from "./ConversationCommands.ts"
 import { SessionFile } from "./SessionFile.ts"
 import { smoke } from "./Smoke.ts"
-import { http, nameOf, send, tail } from "./Talk.ts"
-
-const url = Flag.String("url").pipe(
-  Flag.withMetavar("<url>"),
-  Flag.withDescription("Where the service is; CHAT_URL in the environment says so too"),
-  Flag.withFallbackConfig(Config.String("CHAT_URL")),
-  Flag.withDefault("http://localhost:8080"),
-  Flag.map((text) => text.replace(/\/+$/, ""))
-)
+import { http, nameOf, send, Token, tail, Url } from "./Talk.ts"
 
 const passwordFile = Flag.String("password-file").pipe(
   Flag.withMetavar("<file>"),
@@ -35,7 +27,6 @@ const passwordOf = (file: Option.Option<string>) =>
 const registerCommand = Command.make(
   "register",
   {
-    url,
     passwordFile,
     username: Argument.String("username"),
     email: Argument.String("email"),
@@ -47,7 +38,8 @@ const registerCommand = Command.make(
       Flag.optional
     )
   },
-  Effect.fnUntraced(function* ({ displayName, email, invite, passwordFile, url, username }) {
+  Effect.fnUntraced(function* ({ displayName, email, invite, passwordFile, username }) {
+    const url = yield* Url
     const password = yield* passwordOf(passwordFile)
     const name = Option.getOrElse(displayName, () => username)
     const inviteCode = Option.isSome(invite) ? { inviteCode: invite.value } : {}
@@ -59,11 +51,12 @@ const registerCommand = Command.make(
 
 const loginCommand = Command.make(
   "login",
-  { url, passwordFile, login: Argument.String("login") },
+  { passwordFile, login: Argument.String("login") },
   Effect.fnUntraced(function* (given) {
+    const url = yield* Url
     const password = yield* passwordOf(given.passwordFile)
-    const tokens = yield* login(given.url, { login: given.login, password })
-    yield* (yield* SessionFile).save({ url: given.url, tokens })
+    const tokens = yield* login(url, { login: given.login, password })
+    yield* (yield* SessionFile).save({ url, tokens })
     yield* Console.log(`signed in as ${tokens.user.username}`)
   })
 ).pipe(Command.withDescription("Sign in with a username or an e-mail address"))
@@ -74,7 +67,7 @@ const logoutCommand = Command.make(
   Effect.fnUntraced(function* () {
     const client = yield* http
     yield* client.auth.logout({}).pipe(Effect.catchTag("Unauthenticated", () => Effect.void))
-    yield* (yield* SessionFile).forget
+    if (Option.isNone(yield* Token)) yield* (yield* SessionFile).forget
     yield* Console.log("signed out")
   })
 ).pipe(Command.withDescription("End the session"))
@@ -126,7 +119,7 @@ const tailCommand = Command.make("tail", { conversation, json }, ({ conversation
   tail(conversation, { json })
 ).pipe(Command.withDescription("Show a conversation live, until Ctrl+C"))
 
-const smokeCommand = Command.make("smoke", { url }, ({ url }) => smoke(url)).pipe(
+const smokeCommand = Command.make("smoke", {}, () => Effect.flatMap(Url, smoke)).pipe(
   Command.withDescription("Try a deployment with two new users (smoke-…): sign in, connect, talk, read")
 )
 
@@ -165,6 +158,7 @@ export const chatCommand = (version: string) =>
       ...conversationCommands,
       smokeCommand
     ]),
+    Command.withGlobalFlags([Url, Token]),
     Command.run({ version }),
     Effect.tapCause(report),
     Effect.provide([

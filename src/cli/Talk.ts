@@ -1,19 +1,61 @@
-import { Console, Effect, Layer, Stream } from "effect"
+import { Config, Console, Effect, Layer, Option, Redacted, Stream } from "effect"
+import { Flag, GlobalFlag } from "effect/cli"
 import { Credentials } from "../client/Credentials.ts"
+import type { TokenStorage } from "../client/credentials/Holders.ts"
+import { Refused } from "../client/Failures.ts"
 import { messageTypeOf } from "../client/files/PendingFiles.ts"
-import type { TokenStorage } from "../client/Holders.ts"
 import { makeHttp } from "../client/Http.ts"
 import { Realtime } from "../client/Realtime.ts"
 import type { ChatEvent } from "../client/Session.ts"
 import type { Conversation } from "../domain/Conversation.ts"
 import { ClientMessageId, ConversationId } from "../domain/Ids.ts"
 import type { Message } from "../domain/Message.ts"
+import { CloseCode } from "../domain/Protocol.ts"
 import { CliFailure } from "./CliFailure.ts"
 import { uploadFile } from "./Files.ts"
 import { SessionFile } from "./SessionFile.ts"
 
+/** Where the service is, for commands that use no stored session. */
+export const Url = GlobalFlag.Setting("url")({
+  flag: Flag.String("url").pipe(
+    Flag.withMetavar("<url>"),
+    Flag.withDescription("Where the service is; CHAT_URL in the environment says so too. A stored session knows it"),
+    Flag.withFallbackConfig(Config.String("CHAT_URL")),
+    Flag.withDefault("http://localhost:8080"),
+    Flag.map((text) => text.replace(/\/+$/, ""))
+  )
+})
+
+/** The token of a user of an app, which is used in place of the stored session. */
+export const Token = GlobalFlag.Setting("token")({
+  flag: Flag.Redacted("token").pipe(
+    Flag.withMetavar("<token>"),
+    Flag.withDescription(
+      "Be the user of this token of your app; nothing is stored. Rather set CHAT_TOKEN: others can see the flags of a process"
+    ),
+    Flag.withFallbackConfig(Config.Redacted("CHAT_TOKEN")),
+    Flag.optional
+  )
+})
+
+/** The credentials of a token, which cannot be renewed. */
+const external = (url: string, token: string) => {
+  let given = false
+  const once = async () => {
+    if (given) throw new Refused({ code: CloseCode.tokenExpired })
+    given = true
+    return token
+  }
+  return Credentials.external({ url, token: once })
+}
+
 /** The credentials of the user. Several commands at the same time share the session in the file. */
 export const person = Effect.gen(function* () {
+  const token = yield* Token
+  if (Option.isSome(token)) {
+    const url = yield* Url
+    return { url, credentials: external(url, Redacted.value(token.value)) }
+  }
   const file = yield* SessionFile
   const { tokens, url } = yield* file.load
   const run = Effect.runPromiseWith(yield* Effect.context<never>())
@@ -29,7 +71,7 @@ export const person = Effect.gen(function* () {
     save: (renewed) => run(file.save({ url, tokens: renewed })),
     lock: () => run(Effect.map(file.lock, (release) => () => run(release)))
   }
-  return { url, tokens, credentials: Credentials.layer({ url, tokens, storage }) }
+  return { url, credentials: Credentials.layer({ url, tokens, storage }) }
 })
 
 /** Makes the HTTP client for the user who is signed in. Fails when nobody is. */

@@ -1,14 +1,15 @@
-import { Cause, Effect, Exit, Layer, ManagedRuntime, References, Schema, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Layer, ManagedRuntime, Option, References, Schema, Stream } from "effect"
 import { ClientMessageId, ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { Login } from "../domain/Session.ts"
 import type { Registration } from "../domain/User.ts"
 import { ConversationHandle, type SendOptions } from "./ConversationHandle.ts"
 import { Credentials, login, register } from "./Credentials.ts"
-import { ConnectionLost } from "./Failures.ts"
+import type { TokenSource } from "./credentials/External.ts"
+import type { TokenStorage } from "./credentials/Holders.ts"
+import { ConnectionLost, type Refused } from "./Failures.ts"
 import { Feed } from "./Feed.ts"
 import { type FileSource, pendingFile, readFile, type StreamSource, type UploadProgress } from "./files/LocalFile.ts"
 import { makeUploader } from "./files/Uploads.ts"
-import type { TokenStorage } from "./Holders.ts"
 import type { AnswerOf, OperationName, PayloadOf } from "./Operations.ts"
 import type { Ack, Attachment, ChatEvent, ChatState, EventName, EventOf, Me, Plain, Tokens } from "./Plain.ts"
 import { randomId } from "./Platform.ts"
@@ -18,16 +19,39 @@ import { storedTokens } from "./storage/StoredTokens.ts"
 import { canShare } from "./tabs/Leadership.ts"
 import { sharedRealtime } from "./tabs/Tabs.ts"
 
-/** The options of `Chat`: those of `Realtime`, and the tokens of the user. */
-export interface ChatOptions extends RealtimeOptions {
+/** The client signs in with the tokens of a session of the service, and renews them. */
+interface OwnTokens {
   /** The tokens from `login`, or the last ones given to `onRenewed`. */
   readonly tokens: Tokens
   /** Where the tokens are kept, so that several clients, also in several processes, can share one session. */
   readonly storage?: TokenStorage | undefined
   /** Receives each new pair before it is used: keep it in place of the old one. */
   readonly onRenewed?: ((tokens: Tokens) => void | Promise<void>) | undefined
+  readonly token?: undefined
+}
+
+/** The client signs in with the tokens that an app gives to its own users. */
+interface AppTokens {
+  /**
+   * Gives the current token of the user. It is asked again when that token expires or is refused, once for all that
+   * wait. A rejection is tried again after growing pauses; a rejection with `Refused` ends the client.
+   */
+  readonly token: TokenSource
+  readonly tokens?: undefined
+}
+
+/** The options of `Chat`: those of `Realtime`, and either `tokens` or `token`. */
+export type ChatOptions = RealtimeOptions & {
   /** Logs what the connection does on the console: never a body or a token. */
   readonly debug?: boolean | undefined
+} & (OwnTokens | AppTokens)
+
+const credentialsOf = (options: ChatOptions) => {
+  const { database, url } = options
+  if (options.token !== undefined) return Credentials.external({ url, token: options.token, database })
+  const { onRenewed, tokens } = options
+  const storage = options.storage ?? (database && storedTokens(database, tokens.user.id))
+  return Credentials.layer({ url, tokens, storage, onRenewed })
 }
 
 /** The options of `Chat.upload`. */
@@ -48,31 +72,42 @@ const decodeClientMessageId = Schema.decodeSync(ClientMessageId)
  * plain strings. Promises reject with a problem (`error._tag`, `error.status`), `ConnectionLost` or `Refused`.
  */
 export class Chat {
-  /** The user's id. */
-  readonly userId: string
-  private readonly runtime: ManagedRuntime.ManagedRuntime<Realtime | Credentials, never>
+  private readonly runtime: ManagedRuntime.ManagedRuntime<Realtime | Credentials, Refused>
   private readonly feed = new Feed()
   private readonly handles = new Map<string, ConversationHandle>()
   private readonly stop: () => void
   private readonly erase: () => Promise<void>
   private readonly url: string
+  private user: string
 
   /** Connects, and stays connected until `close`. */
-  constructor({ debug, onRenewed, storage, tokens, ...options }: ChatOptions) {
-    this.userId = tokens.user.id
+  constructor(options: ChatOptions) {
+    this.user = options.tokens?.user.id ?? ""
     this.url = options.url
-    const { database } = options
+    const { database, debug } = options
     const realtime =
       database !== undefined && canShare() ? sharedRealtime({ ...options, database }) : Realtime.layer(options)
-    const kept = storage ?? (database && storedTokens(database, tokens.user.id))
-    const layer = realtime.pipe(
-      Layer.provideMerge(Credentials.layer({ url: options.url, tokens, storage: kept, onRenewed }))
+    const credentials = Layer.tap(credentialsOf(options), (context) =>
+      Effect.sync(() => {
+        this.user = Context.get(context, Credentials).userId
+      })
     )
-    this.erase = async () => database && erase(database, tokens.user.id)
+    const layer = Layer.provideMerge(realtime, credentials)
+    this.erase = async () => database && erase(database, this.user)
     this.runtime = ManagedRuntime.make(
       debug === true ? Layer.provideMerge(layer, Layer.succeed(References.MinimumLogLevel, "Debug")) : layer
     )
-    this.stop = this.runtime.runCallback(this.feed.follow)
+    this.stop = this.runtime.runCallback(this.feed.follow, {
+      onExit: (exit) => {
+        const why = Option.getOrUndefined(Exit.findErrorOption(exit))
+        if (why !== undefined) this.feed.closed(why)
+      }
+    })
+  }
+
+  /** The user's id. With `token` it is empty until the client knows who the user is, which it does when it is `ready`. */
+  get userId(): string {
+    return this.user
   }
 
   /**

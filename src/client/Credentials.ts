@@ -7,8 +7,9 @@ import { CloseCode } from "../domain/Protocol.ts"
 import { Login } from "../domain/Session.ts"
 import { Registration } from "../domain/User.ts"
 import { Api } from "../operations/Api.ts"
+import { type ExternalOptions, makeExternal } from "./credentials/External.ts"
+import { joinHolders, type TokenStorage } from "./credentials/Holders.ts"
 import { ConnectionLost, Refused } from "./Failures.ts"
-import { joinHolders, type TokenStorage } from "./Holders.ts"
 import type { Tokens } from "./Plain.ts"
 import { isTracing, propagateTrace } from "./Traces.ts"
 
@@ -64,8 +65,8 @@ export class Credentials extends Context.Service<
   Credentials,
   {
     readonly userId: UserId
-    /** The access token, which may have expired. */
-    readonly token: Effect.Effect<string>
+    /** The access token, which may have expired. Fails as `renewed` does when the app has not given one yet. */
+    readonly token: Effect.Effect<string, Refused | ConnectionLost>
     /**
      * A token other than `old`. Calls at the same time share one renewal, also those of other clients of the session. The
      * token may come from the storage and have expired too, so a caller whose token is refused again calls once more.
@@ -99,4 +100,10 @@ export class Credentials extends Context.Service<
         })
       })
     )
+
+  /**
+   * The credentials of a user of an app, whose tokens the app gives. Waits for the first of them until it is known who the
+   * user is. Fails with `Refused` when the service knows no such user.
+   */
+  static readonly external = (options: ExternalOptions) => Layer.effect(Credentials, makeExternal(options))
 }

@@ -1,5 +1,5 @@
 import { Data } from "effect"
-import type { Unauthenticated } from "../domain/Problem.ts"
+import type { Forbidden, Unauthenticated } from "../domain/Problem.ts"
 import { CloseCode } from "../domain/Protocol.ts"
 
 /** There was no answer: the service may or may not have done what was asked. */
@@ -21,7 +21,7 @@ const reasons = new Map<number, string>([
 /** The service refuses this client until something changes. `code` is the close code of the WebSocket. */
 export class Refused extends Data.TaggedError("Refused")<{
   readonly code: number
-  readonly cause?: Unauthenticated
+  readonly cause?: Unauthenticated | Forbidden
 }> {
   override get message() {
     return `The service refuses this client (${this.code}): ${reasons.get(this.code) ?? "sign in again"}`

@@ -1,4 +1,5 @@
 import { Effect, Stream } from "effect"
+import type { Refused } from "./Failures.ts"
 import type { ChatEvent, ChatState, EventName, EventOf } from "./Plain.ts"
 import { Realtime } from "./Realtime.ts"
 import { emptyState } from "./state/State.ts"
@@ -67,9 +68,8 @@ export class Feed {
     return () => void this.eventListeners.delete(own)
   }
 
-  /** Shows that the client was closed by the app. */
-  closed(): void {
-    if (this.latest.connection.status !== "closed")
-      this.set({ ...this.latest, connection: { status: "closed", why: null } })
+  /** Shows that the client was closed: by the app, or because the service does not know the user. */
+  closed(why: Refused | null = null): void {
+    if (this.latest.connection.status !== "closed") this.set({ ...this.latest, connection: { status: "closed", why } })
   }
 }

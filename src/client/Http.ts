@@ -1,5 +1,5 @@
 import { Effect, Schema } from "effect"
-import { FetchHttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
+import { FetchHttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"
 import { RateLimited, Unavailable } from "../domain/Problem.ts"
 import { Api } from "../operations/Api.ts"
@@ -42,7 +42,9 @@ const bearer = HttpApiMiddleware.layerClient(
               })
             )
       )
-    return Effect.flatMap(credentials.token, (token) => attempt(token, mostRenewals))
+    const unsent = (cause: Refused | ConnectionLost) =>
+      new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+    return Effect.flatMap(Effect.mapError(credentials.token, unsent), (token) => attempt(token, mostRenewals))
   })
 )
 

@@ -3,7 +3,7 @@ import type { Problem } from "../domain/Problem.ts"
 import { CloseCode, isFinal } from "../domain/Protocol.ts"
 import type { Closed, Connection } from "./Connection.ts"
 import type { Credentials } from "./Credentials.ts"
-import { Refused } from "./Failures.ts"
+import { type ConnectionLost, Refused } from "./Failures.ts"
 import type { Greeting } from "./Frames.ts"
 import { jitter } from "./Platform.ts"
 import type { LastConnection } from "./Session.ts"
@@ -12,7 +12,10 @@ import type { ChatState } from "./state/State.ts"
 /** After a connection that lasted this long, the next pause starts small again. */
 const lastingMs = 10_000
 
-const isExpiry = (end: Closed | Problem) => "code" in end && end.code === CloseCode.tokenExpired
+type End = Closed | Problem | ConnectionLost
+
+const isCode = (end: End, code: number) => !("_tag" in end) && end.code === code
+const isExpiry = (end: End) => isCode(end, CloseCode.tokenExpired)
 
 /** Changes some fields of the state. */
 export type Update = (change: Partial<ChatState>) => Effect.Effect<void>
@@ -57,6 +60,8 @@ export const makeConnecting = Effect.fnUntraced(function* (
   const alarm = yield* Latch.make(false)
   let last = saved
   let onlineSince: number | undefined
+  /** The token was refused, and no connection has been accepted since. */
+  let isDoubted = false
 
   const progress = (greeting: Greeting, done: boolean) =>
     Effect.gen(function* () {
@@ -64,6 +69,7 @@ export const makeConnecting = Effect.fnUntraced(function* (
       const epoch = done || last === undefined ? greeting.epoch : last.epoch
       const reached: LastConnection = { userSeq: greeting.userSeq, ...(epoch !== undefined && { epoch }) }
       last = reached
+      isDoubted = false
       if (!done) return reached
       onlineSince = yield* Clock.currentTimeMillis
       yield* update({ connection: { status: "online" } })
@@ -71,33 +77,40 @@ export const makeConnecting = Effect.fnUntraced(function* (
       return reached
     })
 
-  /** Waits before the next connection, or fails when there must be none. */
-  const after = (end: Closed | Problem, attempt: number, token: string) =>
+  /** Waits before the next connection, or fails when there must be none. Succeeds with the number of attempts. */
+  const after = (end: End, attempt: number, token: string | undefined): Effect.Effect<number, Refused> =>
     Effect.gen(function* () {
-      const expired = isExpiry(end)
-      if (!("_tag" in end) && isFinal(end.code)) return yield* new Refused({ code: end.code })
+      // It may have been withdrawn, with the key that signed it: another one is tried once.
+      const doubted = isCode(end, CloseCode.unauthenticated) && !isDoubted
+      const expired = isExpiry(end) || doubted
+      isDoubted ||= doubted
+      if (!("_tag" in end) && !expired && isFinal(end.code)) return yield* new Refused({ code: end.code })
       const atOnce = attempt === 0 && (expired || ("atOnce" in end && end.atOnce === true))
       const pauseMs = "retryAfterMs" in end ? end.retryAfterMs : atOnce ? 0 : yield* jitter(attempt)
       yield* update({ connection: { status: "waiting", pauseMs } })
       yield* alarm.close
       yield* Effect.raceFirst(Effect.sleep(pauseMs), alarm.await)
+      if (!expired || token === undefined) return attempt + 1
       // After the pause: a token of short life would expire during it.
-      if (expired) yield* credentials.renewed(token).pipe(Effect.catchTag("ConnectionLost", () => Effect.void))
+      return yield* credentials.renewed(token).pipe(
+        Effect.as(attempt + 1),
+        Effect.catchTag("ConnectionLost", () => after({ code: CloseCode.tokenExpired }, attempt + 1, token))
+      )
     })
 
   const live = (attempt: number): Effect.Effect<never, Refused> =>
     Effect.gen(function* () {
       onlineSince = undefined
-      const token = yield* credentials.token
       yield* update({ connection: { status: "connecting" } })
+      const token = yield* Effect.catchTag(credentials.token, "ConnectionLost", (lost) =>
+        Effect.flatMap(after(lost, attempt, undefined), live)
+      )
       yield* Effect.logDebug("connecting")
       const end = yield* Effect.flip(run(token, last, progress))
       yield* Effect.logDebug(`the connection has ended: ${"_tag" in end ? end._tag : end.code}`)
       const since = onlineSince
       const lasted = since !== undefined && (isExpiry(end) || (yield* Clock.currentTimeMillis) - since >= lastingMs)
-      const tries = lasted ? 0 : attempt
-      yield* after(end, tries, token)
-      return yield* live(tries + 1)
+      return yield* live(yield* after(end, lasted ? 0 : attempt, token))
     })
 
   return { live: live(0), wake: Effect.asVoid(alarm.open) }

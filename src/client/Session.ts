@@ -5,9 +5,10 @@ import type { Problem } from "../domain/Problem.ts"
 import { CloseCode } from "../domain/Protocol.ts"
 import { type Closed, type Connection, connect, lostCode, type OpenSocket, type Unasked } from "./Connection.ts"
 import type { Credentials } from "./Credentials.ts"
-import type { ConnectionLost } from "./Failures.ts"
+import type { ConnectionLost, Refused } from "./Failures.ts"
 import { Greeting } from "./Frames.ts"
 import { makeAsk } from "./Operations.ts"
+import { jitter } from "./Outbox.ts"
 import type { Store, Todo } from "./state/Store.ts"
 
 /** An event that the state already includes. */
@@ -114,13 +115,15 @@ const makeReceive = (
   { greeting, token }: { readonly greeting: Greeting; readonly token: string }
 ) => {
   let current = token
+  const renewed = (attempt: number): Effect.Effect<string, Refused> =>
+    Effect.catchTag(credentials.renewed(current), "ConnectionLost", () =>
+      Effect.flatMap(jitter(attempt), (pause) => Effect.delay(renewed(attempt + 1), pause))
+    )
   const renew = Effect.gen(function* () {
-    const renewed = yield* Effect.orElseSucceed(credentials.renewed(current), () => undefined)
-    // Without a new token the service closes with 4004, and the next connection renews it.
-    if (renewed === undefined) return
-    current = renewed
-    yield* command("auth.token", { token: renewed })
-  })
+    current = yield* renewed(0)
+    yield* command("auth.token", { token: current })
+    // Without a new token the service closes with 4004, and the next connection learns why there is none.
+  }).pipe(Effect.catchTag("Refused", () => Effect.void))
 
   const listen = (frame: Extract<Unasked, { _tag: "Aside" }>["aside"]) =>
     Effect.gen(function* () {
@@ -177,6 +180,8 @@ export const runSession = (
       ...(client !== undefined && { client }),
       ...(last !== undefined && { cursors: store.cursors(mostCursors), ...last })
     })
+    // Offline the client may have begun as the user before, who is not the one of this token.
+    if (greeting.user.id !== engine.credentials.userId) return yield* Effect.fail({ code: CloseCode.unauthenticated })
     yield* engine.greeted(connection, greeting)
     const receive = makeReceive(engine, connection, jobs, { greeting, token })
 

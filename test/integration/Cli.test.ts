@@ -3,10 +3,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, wr
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { Conversations } from "../../src/services/conversations/Conversations.ts"
 import { Invites } from "../../src/services/conversations/Invites.ts"
-import { TestService } from "../../src/testing/TestService.ts"
+import { TestIssuer, TestService } from "../../src/testing/TestService.ts"
 import { png } from "../support/Files.ts"
 import { longTestTimeout } from "../support/TimeLimits.ts"
 
@@ -226,6 +226,30 @@ layer(TestService.layer(shortLived), { excludeTestServices: true })("the command
       // A process that finds a valid token needs no lock.
       const ran = yield* Effect.repeat(run("whoami"), { until: () => !existsSync(lock) })
       assert.deepStrictEqual([ran.code, ran.error], [0, ""])
+    }).pipe(Effect.scoped)
+  )
+})
+
+const withIssuer = Layer.unwrap(
+  Effect.map(TestIssuer, ({ settings }) => TestService.layer({ auth: { issuers: [settings] } }))
+).pipe(Layer.provideMerge(TestIssuer.layer()))
+
+layer(withIssuer, { excludeTestServices: true })("the command line, with the token of an app", (it) => {
+  it.effect("acts as the user of that token, stores nothing, and says in one line when it has expired", () =>
+    Effect.gen(function* () {
+      const { home, run } = yield* terminal
+      const { sign } = yield* TestIssuer
+      const token = yield* sign({ sub: "42", preferred_username: "external" })
+      assert.match((yield* run("whoami", "--token", token)).out, /^external \(/)
+      const group = yield* run("group", "Plans", "--token", token)
+      const sent = yield* run("send", group.out.trim(), "hello", "--token", token)
+      assert.deepStrictEqual([sent.code, sent.out], [0, "sent, seq 2\n"])
+      assert.isFalse(existsSync(join(home, "chat-service")))
+      const iat = Math.floor(Date.now() / 1000) - 3600
+      const old = yield* sign({ sub: "42", iat }, { expiresInSeconds: -1800 })
+      const expired = yield* run("send", group.out.trim(), "hello", "--token", old)
+      assert.strictEqual(expired.code, 1)
+      assert.match(expired.error, /^chat-service: .*\n$/)
     }).pipe(Effect.scoped)
   )
 })

@@ -2,16 +2,16 @@ import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import {
   Chat,
-  type ChatOptions,
   type OutboxStorage,
   type PendingMessage,
+  type RealtimeOptions,
   type SocketLike
 } from "../../src/client/Client.ts"
 import type { Tokens } from "../../src/client/Plain.ts"
 import { TestService } from "../../src/testing/TestService.ts"
 import { patience } from "../support/TimeLimits.ts"
 
-const chatOf = (tokens: Tokens, options: Partial<ChatOptions> = {}) =>
+const chatOf = (tokens: Tokens, options: Partial<RealtimeOptions> & { onRenewed?: (tokens: Tokens) => void } = {}) =>
   Effect.gen(function* () {
     const { url } = yield* TestService
     return yield* Effect.acquireRelease(

@@ -3,7 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import {
   Chat,
-  type ChatOptions,
+  type RealtimeOptions,
   type ChatState,
   memoryDatabase,
   type OutboxStorage,
@@ -41,7 +41,7 @@ const run = <A>(call: () => Promise<A>) => Effect.promise(call)
 const refusalOf = (promise: Promise<unknown>) =>
   Effect.flip(Effect.tryPromise({ try: () => promise, catch: (error) => error }))
 
-const chatOf = (tokens: Tokens, options: Partial<ChatOptions> = {}) =>
+const chatOf = (tokens: Tokens, options: Partial<RealtimeOptions> = {}) =>
   Effect.gen(function* () {
     const { url } = yield* TestService
     return yield* Effect.acquireRelease(

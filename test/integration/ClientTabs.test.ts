@@ -2,10 +2,10 @@ import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import {
   Chat,
-  type ChatOptions,
   type ChatState,
   type Database,
   memoryDatabase,
+  type RealtimeOptions,
   type SocketLike,
   type Tokens
 } from "../../src/client/Client.ts"
@@ -33,7 +33,7 @@ const browser = () => {
   }
 }
 
-const tabOf = (tokens: Tokens, options: Partial<ChatOptions> & { readonly database: Database }) =>
+const tabOf = (tokens: Tokens, options: Partial<RealtimeOptions> & { readonly database: Database }) =>
   Effect.gen(function* () {
     const { url } = yield* TestService
     return yield* Effect.acquireRelease(

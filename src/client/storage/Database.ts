@@ -45,6 +45,9 @@ export const format = 1
 /** The beginning of the keys of a user. Another user of the same device sees none of them. */
 export const prefixOf = (userId: string) => `${format}/${userId}/`
 
+/** The key of who the user of an app's tokens is. */
+export const userKey = `${format}/user`
+
 /** Calls a storage. When that fails, the client goes on with what it has in memory, which the process may lose. */
 export const stored = <A>(call: () => Promise<A>, otherwise: A): Effect.Effect<A> =>
   Effect.tryPromise({ try: call, catch: (cause) => cause }).pipe(
@@ -54,5 +57,5 @@ export const stored = <A>(call: () => Promise<A>, otherwise: A): Effect.Effect<A
 /** Removes everything that is stored of a user. */
 export const erase = async (database: Database, userId: string): Promise<void> => {
   const entries = await database.read(prefixOf(userId))
-  await database.write({ put: [], remove: entries.map(([key]) => key) })
+  await database.write({ put: [], remove: [userKey, ...entries.map(([key]) => key)] })
 }

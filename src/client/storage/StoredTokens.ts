@@ -1,7 +1,8 @@
 import { Option, Schema } from "effect"
+import { UserId } from "../../domain/Ids.ts"
 import { Tokens } from "../../domain/Session.ts"
-import type { TokenStorage } from "../Holders.ts"
-import { type Database, prefixOf } from "./Database.ts"
+import type { TokenStorage } from "../credentials/Holders.ts"
+import { type Database, prefixOf, userKey } from "./Database.ts"
 
 const decode = Schema.decodeUnknownOption(Schema.toEncoded(Tokens))
 
@@ -16,3 +17,15 @@ export const storedTokens = (database: Database, userId: string): TokenStorage =
     save: (tokens) => database.write({ put: [[key, tokens]], remove: [] })
   }
 }
+
+const SavedUser = Schema.Struct({ subject: Schema.String, userId: UserId })
+const decodeUser = Schema.decodeUnknownOption(SavedUser)
+
+/** Keeps who the user of an app's tokens is. `subject` is whom the tokens name. */
+export const storedUser = (database: Database) => ({
+  load: async () => {
+    const [entry] = await database.read(userKey)
+    return entry === undefined ? undefined : Option.getOrUndefined(decodeUser(entry[1]))
+  },
+  save: (user: typeof SavedUser.Type) => database.write({ put: [[userKey, user]], remove: [] })
+})

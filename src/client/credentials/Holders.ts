@@ -1,6 +1,6 @@
 import { Effect, type Scope, Semaphore } from "effect"
-import { ConnectionLost } from "./Failures.ts"
-import type { Tokens } from "./Plain.ts"
+import { ConnectionLost } from "../Failures.ts"
+import type { Tokens } from "../Plain.ts"
 
 /**
  * Where an app keeps the tokens of a session. Several clients may use one storage: before a client renews, it reads what
