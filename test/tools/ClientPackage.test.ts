@@ -32,7 +32,8 @@ const sizes = [
   ["client/Client.js", 120],
   ["client/Effect.js", 120],
   ["client/React.js", 5],
-  ["client/Rpc.js", 100]
+  ["client/Rpc.js", 100],
+  ["client/testing/TestServer.js", 125]
 ] as const
 
 const talk = `
@@ -59,6 +60,7 @@ const app = `import { Chat, type ChatState, indexedDatabase, type Message } from
 import { Realtime } from "@chat-service/client/effect"
 import { ChatProvider, useMessages } from "@chat-service/client/react"
 import { makeRpc } from "@chat-service/client/rpc"
+import { TestServer } from "@chat-service/client/testing"
 import { createRoot } from "react-dom/client"
 const tokens = await Chat.login("http://localhost", { login: "ann", password: "correct horse" })
 const chat = new Chat({ url: "http://localhost", tokens, database: indexedDatabase() })
@@ -69,7 +71,9 @@ chat.conversation(made.id).on("message.created", ({ data }) => void data.message
 const Talk = ({ id }: { readonly id: string }) => <p>{useMessages(id).messages?.map(({ body }) => body)}</p>
 const root = document.getElementById("root")
 if (root) createRoot(root).render(<ChatProvider chat={chat}><Talk id={made.id} /></ChatProvider>)
-export const all: readonly [string | undefined, unknown, unknown] = [newest?.body, Realtime, makeRpc]
+export const all: readonly [string | undefined, unknown, unknown, Chat] = [
+  newest?.body, Realtime, makeRpc, new TestServer().chat("ann")
+]
 `
 
 /** A file of a CommonJS package. */
@@ -122,7 +126,8 @@ describe("the package of the client", () => {
     const names = readdirSync(installed, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map(({ name, parentPath }) => join(parentPath, name).slice(installed.length + 1))
-    const own = /^dist\/(client|domain|operations)\/((state|storage|tabs)\/)?\w+\.(js|js\.map|d\.ts)$/
+    const own =
+      /^dist\/(client|domain|operations)\/((credentials|state|storage|tabs|testing)\/)?\w+\.(js|js\.map|d\.ts)$/
     assert.deepStrictEqual(names.filter((name) => !own.test(name)).sort(), [
       "LICENSE",
       "README.md",
@@ -146,7 +151,7 @@ describe("the package of the client", () => {
     await Promise.all([
       check("--entrypoints", ".", "react", "package.json"),
       // effect itself has ES modules alone.
-      check("--entrypoints", "effect", "rpc", "--ignore-rules", "cjs-resolves-to-esm")
+      check("--entrypoints", "effect", "rpc", "testing", "--ignore-rules", "cjs-resolves-to-esm")
     ])
   })
 
@@ -165,6 +170,23 @@ describe("the package of the client", () => {
       assert.deepStrictEqual(await Promise.all(results), ["Hello", "Hello"])
     })
   }
+
+  it("tests an app without a service", async () => {
+    const test = `import { TestServer } from "@chat-service/client/testing"
+      const server = new TestServer()
+      const chat = server.chat("ann")
+      const id = server.group("Plans", ["ann", "bob"])
+      await chat.conversation(id).open()
+      const heard = new Promise((resolve) => chat.on("message.created", ({ data }) => resolve(data.message.body)))
+      server.send("bob", id, "Hello")
+      console.log(await heard)
+      await server.close()`
+    write("test.mjs", test)
+    for (const node of Object.values(nodes)) {
+      const { stdout } = await run(node, ["test.mjs"], { cwd: project })
+      assert.strictEqual(stdout.trim(), "Hello")
+    }
+  })
 
   for (const [version, compiler] of [
     ["5.9", bin("tsc")],

@@ -1,0 +1,293 @@
+import { unreadCap } from "../../domain/Conversation.ts"
+import { NotFound } from "../../domain/Problem.ts"
+import type { Conversation, EventName, EventOf, Me, Message, User } from "../Plain.ts"
+
+/** An id of its own kind, and the same in every run: tests can compare what a page shows. */
+const uuid = (kind: number, n: number) => `0000000${kind}-0000-4000-8000-${String(n).padStart(12, "0")}`
+
+/** An event as it is sent: what a message looks like is read when that happens. */
+export interface Frame {
+  readonly event: string
+  readonly conversationId: string
+  readonly data: unknown
+}
+
+interface Member {
+  readonly joinedSeq: number
+  readonly role: "owner" | "member"
+  readSeq: number
+}
+
+/** A conversation, with what is needed to answer questions about it. */
+export interface Room {
+  readonly id: string
+  readonly kind: "dm" | "group"
+  readonly title: string | null
+  readonly createdBy: string
+  readonly createdAt: string
+  readonly members: Map<string, Member>
+  readonly messages: Map<string, Message>
+  /** Who reacted, by the message and the emoji. */
+  readonly reactions: Map<string, Map<string, Set<string>>>
+  /** The log: each entry makes the event that it is. */
+  readonly log: Array<() => Frame>
+  readonly drafts: Map<string, { readonly body: string; readonly updatedAt: string; readonly userSeq: number }>
+  lastActivityAt: string
+}
+
+/** Users and conversations in memory. Its clock begins with 2026 and goes on by a second whenever something happens. */
+export class Rooms {
+  readonly people = new Map<string, Me>()
+  readonly rooms = new Map<string, Room>()
+  private ticks = 0
+  private readonly publish: (room: Room, frame: Frame, to?: ReadonlySet<string>) => void
+
+  /** `publish` sends an event to the members of a room, or to those of them in `to`. */
+  constructor(publish: (room: Room, frame: Frame, to?: ReadonlySet<string>) => void) {
+    this.publish = publish
+  }
+
+  /** The time of now, which is later than every one before. */
+  now(): string {
+    return new Date(Date.UTC(2026, 0, 1) + 1000 * this.ticks++).toISOString()
+  }
+
+  /** How much has happened. */
+  get userSeq(): number {
+    return this.ticks
+  }
+
+  /** The user of that name, who is made when there is none. */
+  person(username: string): Me {
+    const known = [...this.people.values()].find((one) => one.username === username)
+    if (known !== undefined) return known
+    const id = uuid(1, this.people.size)
+    const email = `${username}@example.com`
+    const me: Me = { id, username, displayName: username, avatarUrl: null, createdAt: this.now(), email }
+    this.people.set(id, me)
+    return me
+  }
+
+  /** What everybody may know of a user. */
+  profile(userId: string): User {
+    const { email: _, whoMayAddMe: __, ...user } = this.people.get(userId) ?? this.notFound()
+    return user
+  }
+
+  notFound(): never {
+    throw new NotFound({})
+  }
+
+  /** The conversation, if the user is a member. */
+  room(userId: string, conversationId: string): Room {
+    const room = this.rooms.get(conversationId)
+    return room?.members.has(userId) === true ? room : this.notFound()
+  }
+
+  /** Opens the direct conversation of two users, or makes a group. */
+  create(userId: string, kind: "dm" | "group", others: ReadonlyArray<string>, title: string | null): Room {
+    const ids = [...new Set([userId, ...others])]
+    const known = [...this.rooms.values()].find(
+      (room) => room.kind === "dm" && room.members.size === ids.length && ids.every((id) => room.members.has(id))
+    )
+    if (kind === "dm" && known !== undefined) return known
+    const at = this.now()
+    const room: Room = {
+      id: uuid(2, this.rooms.size),
+      kind,
+      title,
+      createdBy: userId,
+      createdAt: at,
+      members: new Map(),
+      messages: new Map(),
+      reactions: new Map(),
+      log: [],
+      drafts: new Map(),
+      lastActivityAt: at
+    }
+    this.rooms.set(room.id, room)
+    for (const id of ids) {
+      this.profile(id)
+      const role = kind === "group" && id === userId ? "owner" : "member"
+      room.members.set(id, { joinedSeq: 1, role, readSeq: 0 })
+    }
+    this.log(room, userId, "conversation.created", () => ({ kind, title, memberCount: ids.length }), at)
+    for (const id of ids) this.announce(room, id)
+    return room
+  }
+
+  /** Tells a user that a conversation is theirs now. */
+  private announce(room: Room, userId: string) {
+    const data = { conversation: this.conversation(room, userId) }
+    this.publish(room, { event: "conversation.added", conversationId: room.id, data }, new Set([userId]))
+  }
+
+  /** Writes the next event of the log, and publishes it, except for the first one. */
+  private log<Name extends EventName>(
+    room: Room,
+    actorId: string,
+    event: Name,
+    data: () => EventOf<Name>["data"],
+    at: string
+  ): number {
+    const seq = room.log.length + 1
+    const entry = () => ({ event, conversationId: room.id, seq, at, actorId, data: data() })
+    room.log.push(entry)
+    if (seq > 1) this.publish(room, entry())
+    return seq
+  }
+
+  /** The conversation as a member sees it. */
+  conversation(room: Room, userId: string): Conversation {
+    const { createdAt, createdBy, id, kind, lastActivityAt, members, title } = room
+    const { joinedSeq, readSeq, role } = members.get(userId) ?? this.notFound()
+    const shown = [...room.messages.values()].filter(({ threadRootId }) => threadRootId === null)
+    const unread = shown.filter(
+      ({ deletedAt, senderId, seq }) => seq > readSeq && senderId !== userId && deletedAt === null
+    )
+    const mentioned = unread.filter(({ mentions }) => mentions.includes(userId))
+    const last = shown.at(-1)
+    const peerId = [...members.keys()].find((one) => one !== userId)
+    return {
+      id,
+      kind,
+      title,
+      avatarUrl: null,
+      createdBy,
+      createdAt,
+      historyForNewMembers: kind === "dm" ? "all" : "from-join",
+      messageLifetimeSeconds: null,
+      seq: room.log.length,
+      lastActivityAt,
+      lastMessage: last === undefined ? null : this.message(room, last.id, userId),
+      memberCount: members.size,
+      peer: kind === "dm" && peerId !== undefined ? this.profile(peerId) : null,
+      me: {
+        role,
+        joinedSeq,
+        visibleFromSeq: 1,
+        readSeq,
+        deliveredSeq: readSeq,
+        unreadCount: Math.min(unreadCap, unread.length),
+        mentionCount: Math.min(unreadCap, mentioned.length),
+        mutedUntil: null,
+        archived: false,
+        pinned: false,
+        notify: "all"
+      }
+    }
+  }
+
+  /** A message as all see it, or with a user as that one sees it. */
+  message(room: Room, messageId: string, userId?: string): Message {
+    const message = room.messages.get(messageId) ?? this.notFound()
+    const reactions = [...(room.reactions.get(messageId) ?? [])].map(([emoji, users]) => ({
+      emoji,
+      count: users.size,
+      ...(userId !== undefined && { me: users.has(userId) })
+    }))
+    return { ...message, reactions }
+  }
+
+  /** The members whose names are in a text behind an `@`. */
+  mentionedIn(room: Room, body: string): ReadonlyArray<string> {
+    return [...room.members.keys()].filter((id) => body.includes(`@${this.profile(id).username}`))
+  }
+
+  /** Stores a message; the same `clientMessageId` again is the message that was stored before. */
+  send(room: Room, senderId: string, sent: Partial<Message> & Pick<Message, "body" | "clientMessageId">): Message {
+    const same = [...room.messages.values()].find(
+      (one) => one.senderId === senderId && one.clientMessageId === sent.clientMessageId
+    )
+    if (same !== undefined) return same
+    const seq = room.log.length + 1
+    const root = sent.threadRootId == null ? undefined : (room.messages.get(sent.threadRootId) ?? this.notFound())
+    const at = this.now()
+    const message: Message = {
+      id: uuid(
+        3,
+        [...this.rooms.values()].reduce((sum, { messages }) => sum + messages.size, 0)
+      ),
+      conversationId: room.id,
+      seq,
+      senderId,
+      type: "text",
+      replyTo: null,
+      threadRootId: null,
+      threadReplyCount: 0,
+      mentions: this.mentionedIn(room, sent.body),
+      mentionsAll: false,
+      payload: null,
+      votes: null,
+      attachments: [],
+      reactions: [],
+      pinned: false,
+      createdAt: at,
+      editedAt: null,
+      deletedAt: null,
+      revision: 1,
+      changedSeq: seq,
+      ...sent
+    }
+    room.messages.set(message.id, message)
+    room.lastActivityAt = at
+    const member = room.members.get(senderId)
+    if (member !== undefined && root === undefined) member.readSeq = seq
+    if (root !== undefined) {
+      const threadReplyCount = root.threadReplyCount + 1
+      room.messages.set(root.id, { ...root, threadReplyCount, changedSeq: seq })
+      const threadRoot = { messageId: root.id, seq: root.seq, threadReplyCount }
+      this.log(room, senderId, "message.created", () => ({ message: this.message(room, message.id), threadRoot }), at)
+    } else this.log(room, senderId, "message.created", () => ({ message: this.message(room, message.id) }), at)
+    return message
+  }
+
+  /** Changes a message, and writes the event of that. */
+  change<Name extends EventName>(
+    room: Room,
+    actorId: string,
+    messageId: string,
+    change: (at: string) => Partial<Message>,
+    event: Name,
+    data: (about: { readonly messageId: string; readonly messageSeq: number }) => EventOf<Name>["data"]
+  ): Message {
+    const message = room.messages.get(messageId) ?? this.notFound()
+    const at = this.now()
+    const changedSeq = room.log.length + 1
+    room.messages.set(messageId, { ...message, ...change(at), changedSeq })
+    this.log(room, actorId, event, () => data({ messageId, messageSeq: message.seq }), at)
+    return this.message(room, messageId, actorId)
+  }
+
+  /** Adds or removes a reaction; does nothing when it is there, or not there, already. */
+  react(room: Room, userId: string, messageId: string, emoji: string, added: boolean): void {
+    if (!room.messages.has(messageId)) this.notFound()
+    const emojis = room.reactions.get(messageId) ?? new Map<string, Set<string>>()
+    const users = emojis.get(emoji) ?? new Set()
+    if (users.has(userId) === added) return
+    if (added) users.add(userId)
+    else users.delete(userId)
+    if (users.size > 0) emojis.set(emoji, users)
+    else emojis.delete(emoji)
+    room.reactions.set(messageId, emojis)
+    const count = users.size
+    this.change(
+      room,
+      userId,
+      messageId,
+      () => ({}),
+      added ? "reaction.added" : "reaction.removed",
+      (about) => ({
+        ...about,
+        emoji,
+        userId,
+        count
+      })
+    )
+  }
+
+  /** Publishes an event that is not in the log. */
+  tell(room: Room, event: EventName, data: unknown, to?: ReadonlySet<string>): void {
+    this.publish(room, { event, conversationId: room.id, data }, to)
+  }
+}
