@@ -245,6 +245,16 @@ export class Chat {
     return this.run(({ loadOlder }) => loadOlder(decodeId(conversationId)))
   }
 
+  /** From now on the state has the newest page of the thread of that message. Repeating it does nothing. */
+  openThread(conversationId: string, messageId: string): Promise<void> {
+    return this.run(({ openThread }) => openThread(decodeId(conversationId), decodeMessageId(messageId)))
+  }
+
+  /** Adds the page before the oldest reply in the state; does nothing when there is none. */
+  loadOlderReplies(conversationId: string, messageId: string): Promise<void> {
+    return this.run(({ loadOlderReplies }) => loadOlderReplies(decodeId(conversationId), decodeMessageId(messageId)))
+  }
+
   /** Marks the conversation as read up to `seq`, or up to its last event in the state. */
   async markRead(conversationId: string, seq?: number): Promise<void> {
     const id = decodeId(conversationId)

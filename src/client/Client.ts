@@ -35,6 +35,7 @@ export type {
   Plain,
   Presence,
   Sending,
+  ThreadState,
   Tokens,
   User
 } from "./Plain.ts"

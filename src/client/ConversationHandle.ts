@@ -9,7 +9,8 @@ import type {
   Message,
   MessagePage,
   NewPayload,
-  Plain
+  Plain,
+  ThreadState
 } from "./Plain.ts"
 
 /** What a message may have besides its body. With a `clientMessageId` of your own a send is safe to repeat after a restart. */
@@ -61,6 +62,8 @@ export interface Calls {
   discard(conversationId: string, clientMessageId: string): Promise<void>
   open(conversationId: string): Promise<void>
   loadOlder(conversationId: string): Promise<void>
+  openThread(conversationId: string, messageId: string): Promise<void>
+  loadOlderReplies(conversationId: string, messageId: string): Promise<void>
   markRead(conversationId: string, seq?: number): Promise<void>
   on<Name extends EventName>(name: Name, listener: (event: EventOf<Name>) => void): () => void
 }
@@ -78,7 +81,22 @@ export class ThreadHandle {
     this.messageId = messageId
   }
 
-  /** Returns the root and a page of the replies, the newest one by default. */
+  /** The thread in the current state; undefined until it was opened. */
+  get state(): ThreadState | undefined {
+    return this.conversation.state?.threads.get(this.messageId)
+  }
+
+  /** From now on the state has the newest page of the replies. Repeating it does nothing. */
+  open(): Promise<void> {
+    return this.calls.openThread(this.conversation.id, this.messageId)
+  }
+
+  /** Adds the page before the oldest reply in the state; does nothing when there is none. */
+  loadOlder(): Promise<void> {
+    return this.calls.loadOlderReplies(this.conversation.id, this.messageId)
+  }
+
+  /** Returns the root and a page of the replies, the newest one by default, without adding it to the state. */
   list(place: PlaceOptions = {}): Promise<Plain<AnswerOf<"thread.list">>> {
     return this.calls.ask("thread.list", {
       conversationId: this.conversation.id,

@@ -1,5 +1,6 @@
 import { Effect, Semaphore, Stream } from "effect"
-import type { ConversationId } from "../domain/Ids.ts"
+import type { ConversationId, MessageId } from "../domain/Ids.ts"
+import type { Message } from "../domain/Message.ts"
 import { NotFound, type Problem } from "../domain/Problem.ts"
 import type { Refused } from "./Failures.ts"
 import type { Ask, CommandError } from "./Operations.ts"
@@ -50,14 +51,17 @@ export const makePages = Effect.fnUntraced(function* (
       )
     )
 
-  const page = (conversationId: ConversationId, before: () => { readonly before?: number } | undefined) =>
+  /** Fetches a page, at the place that `where` gives when its turn comes; undefined means that none is wanted. */
+  const page = (
+    conversationId: ConversationId,
+    where: () => { readonly before?: number } | undefined,
+    fetch: (place: { readonly before?: number }) => Effect.Effect<boolean, CommandError>
+  ) =>
     Effect.suspend(() => {
-      const place = before()
+      const place = where()
       if (place === undefined) return Effect.succeed(true)
       store.asking(conversationId)
-      return Effect.map(ask("message.list", { conversationId, ...place }), (found) =>
-        store.paged(conversationId, found)
-      )
+      return fetch(place)
     }).pipe(
       // The events that arrived meanwhile are lost with the connection; the page is then asked for again.
       Effect.repeat({ until: (done) => done }),
@@ -66,17 +70,32 @@ export const makePages = Effect.fnUntraced(function* (
       paging.withPermit
     )
 
+  const history = (conversationId: ConversationId) => (place: { readonly before?: number }) =>
+    Effect.map(ask("message.list", { conversationId, ...place }), (found) => store.paged(conversationId, found))
+  const thread = (conversationId: ConversationId, messageId: MessageId) => (place: { readonly before?: number }) =>
+    Effect.map(ask("thread.list", { conversationId, messageId, ...place }), (found) =>
+      store.threadPaged(conversationId, messageId, found)
+    )
+  const olderThan = (
+    held: { readonly messages: ReadonlyArray<Message> | null; readonly hasBefore: boolean } | undefined
+  ) => {
+    const first = held?.messages?.[0]
+    return first !== undefined && held?.hasBefore === true ? { before: first.seq } : undefined
+  }
+
   return {
     open: (id: ConversationId) =>
       Effect.andThen(
         known(id),
-        page(id, () => (store.get(id)?.messages === null ? {} : undefined))
+        page(id, () => (store.get(id)?.messages === null ? {} : undefined), history(id))
       ),
-    loadOlder: (id: ConversationId) =>
-      page(id, () => {
-        const conversation = store.get(id)
-        const first = conversation?.messages?.[0]
-        return first !== undefined && conversation?.hasBefore === true ? { before: first.seq } : undefined
-      })
+    loadOlder: (id: ConversationId) => page(id, () => olderThan(store.get(id)), history(id)),
+    openThread: (id: ConversationId, messageId: MessageId) =>
+      Effect.andThen(
+        known(id),
+        page(id, () => (store.get(id)?.threads.has(messageId) === true ? undefined : {}), thread(id, messageId))
+      ),
+    loadOlderReplies: (id: ConversationId, messageId: MessageId) =>
+      page(id, () => olderThan(store.get(id)?.threads.get(messageId)), thread(id, messageId))
   }
 })

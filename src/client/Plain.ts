@@ -47,6 +47,8 @@ export interface Tokens extends Plain<Sessions.Tokens> {}
 export interface ChatState extends Plain<State.ChatState> {}
 /** A conversation as this client knows it. */
 export interface ConversationState extends Plain<State.ConversationState> {}
+/** A thread that was opened. */
+export interface ThreadState extends Plain<State.ThreadState> {}
 /** A message that is being sent. */
 export interface Sending extends Plain<State.Sending> {}
 /** An event that the state already includes. */

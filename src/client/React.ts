@@ -90,31 +90,64 @@ export interface Messages {
   readonly error: unknown
 }
 
-/** Opens a conversation, and returns its history as it changes. */
-export const useMessages = (id: string): Messages => {
+/** Opens something when its id is new, and returns why that failed. */
+const useOpening = (key: string, open: () => Promise<void>): unknown => {
   const chat = useChat()
-  const [failure, setFailure] = useState<{ readonly id: string; readonly error: unknown } | null>(null)
+  const [failure, setFailure] = useState<{ readonly key: string; readonly error: unknown } | null>(null)
+  // `open` is another function in each render; the key names what it opens.
   useEffect(() => {
     let isShown = true
     setFailure(null)
-    chat.open(id).catch((error: unknown) => {
-      if (isShown) setFailure({ id, error })
+    open().catch((error: unknown) => {
+      if (isShown) setFailure({ key, error })
     })
     return () => {
       isShown = false
     }
-  }, [chat, id])
+  }, [chat, key])
+  return failure?.key === key ? failure.error : undefined
+}
+
+/** My messages into a conversation that are not in the history yet. */
+const useSending = (isOf: (message: Sending["message"]) => boolean) =>
+  useChatState((state) => state.sending.filter(({ message }) => isOf(message)), sameItems)
+
+/** Opens a conversation, and returns its history as it changes. */
+export const useMessages = (id: string): Messages => {
+  const chat = useChat()
+  const error = useOpening(id, () => chat.open(id))
   const conversation = useConversation(id)
   const messages = conversation?.messages ?? null
   const hasBefore = conversation?.hasBefore ?? false
-  const sending = useChatState(
-    (state) => state.sending.filter(({ message }) => message.conversationId === id),
-    sameItems
-  )
-  const error = failure?.id === id ? failure.error : undefined
+  const sending = useSending((message) => message.conversationId === id)
   return useMemo(
     () => ({ messages, sending, hasBefore, loadOlder: () => chat.loadOlder(id), error }),
     [chat, id, messages, sending, hasBefore, error]
+  )
+}
+
+/** The replies to a message, with the message itself. */
+export interface ThreadMessages extends Messages {
+  /** The message that the replies belong to; null until it has arrived, and when it lies before what I may see. */
+  readonly root: Message | null
+}
+
+/** Opens the thread of a message, and returns it as it changes. */
+export const useThread = (id: string, messageId: string): ThreadMessages => {
+  const chat = useChat()
+  const error = useOpening(`${id} ${messageId}`, () => chat.openThread(id, messageId))
+  const thread = useChatState(({ conversations }) => conversations.get(id)?.threads.get(messageId))
+  const sending = useSending((message) => message.conversationId === id && message.threadRoot === messageId)
+  return useMemo(
+    () => ({
+      root: thread?.root ?? null,
+      messages: thread?.messages ?? null,
+      sending,
+      hasBefore: thread?.hasBefore ?? false,
+      loadOlder: () => chat.loadOlderReplies(id, messageId),
+      error
+    }),
+    [chat, id, messageId, thread, sending, error]
   )
 }
 

@@ -1,5 +1,5 @@
 import { Context, Effect, Layer, PubSub, Schema, Stream, SubscriptionRef } from "effect"
-import type { ConversationId, UserId } from "../domain/Ids.ts"
+import type { ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { Ack } from "../domain/Message.ts"
 import { type Presence, PresenceList } from "../domain/Presence.ts"
 import type { Problem } from "../domain/Problem.ts"
@@ -69,6 +69,16 @@ export class Realtime extends Context.Service<
     readonly open: (conversationId: ConversationId) => Effect.Effect<void, Problem | Refused>
     /** Adds the page before the oldest message in the state; does nothing when there is none. */
     readonly loadOlder: (conversationId: ConversationId) => Effect.Effect<void, Problem | Refused>
+    /** From now on the state has the newest page of the thread of that message. Repeating it does nothing. */
+    readonly openThread: (
+      conversationId: ConversationId,
+      messageId: MessageId
+    ) => Effect.Effect<void, Problem | Refused>
+    /** Adds the page before the oldest reply in the state; does nothing when there is none. */
+    readonly loadOlderReplies: (
+      conversationId: ConversationId,
+      messageId: MessageId
+    ) => Effect.Effect<void, Problem | Refused>
     /** Keeps the presence of these users in the state, in addition to those watched before. */
     readonly watch: (userIds: ReadonlyArray<UserId>) => Effect.Effect<void, CommandError>
     /** Ends the pause before the next attempt to connect. Call it when the device is back online. */
@@ -219,6 +229,8 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
     discard: outbox.discard,
     open: pages.open,
     loadOlder: pages.loadOlder,
+    openThread: pages.openThread,
+    loadOlderReplies: pages.loadOlderReplies,
     watch: presences.watch,
     wake
   })

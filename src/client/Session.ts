@@ -1,6 +1,6 @@
 import { Effect, FiberMap, Option, Queue, Schema } from "effect"
 import type { Ephemeral, Event } from "../domain/Event.ts"
-import type { ConversationId } from "../domain/Ids.ts"
+import type { ConversationId, MessageId } from "../domain/Ids.ts"
 import type { Problem } from "../domain/Problem.ts"
 import { CloseCode } from "../domain/Protocol.ts"
 import { type Closed, type Connection, connect, lostCode, type OpenSocket, type Unasked } from "./Connection.ts"
@@ -9,7 +9,8 @@ import type { ConnectionLost, Refused } from "./Failures.ts"
 import { Greeting } from "./Frames.ts"
 import { makeAsk } from "./Operations.ts"
 import { jitter } from "./Outbox.ts"
-import type { Store, Todo } from "./state/Store.ts"
+import type { Todo } from "./state/Held.ts"
+import type { Store } from "./state/Store.ts"
 
 /** An event that the state already includes. */
 export type ChatEvent = Event | Ephemeral
@@ -80,8 +81,26 @@ const makeJobs = Effect.fnUntraced(function* ({ publish, store }: Engine, { comm
       const found = yield* ask("conversation.get", { conversationId })
       const isOpen = (store.get(conversationId)?.messages ?? null) !== null
       const page = isOpen ? yield* ask("message.list", { conversationId }) : undefined
-      yield* take(conversationId, () => store.refetched(found, page))
+      const open = [...(store.get(conversationId)?.threads.keys() ?? [])]
+      const threads = yield* Effect.forEach(open, (messageId) =>
+        Effect.map(ask("thread.list", { conversationId, messageId }), (thread) => [messageId, thread] as const)
+      )
+      yield* take(conversationId, () => store.refetched(found, page, new Map(threads)))
     })
+
+  /** Events do not carry votes, since all members get the same event. */
+  const vote = (conversationId: ConversationId, messageId: MessageId) =>
+    Effect.flatMap(ask("message.get", { conversationId, messageId }), (message) => {
+      store.voted(message)
+      return publish([])
+    })
+
+  /** The drafts of before. From then on events say what becomes of them. */
+  const drafts = (cursor?: string): Effect.Effect<void, Problem | ConnectionLost> =>
+    Effect.flatMap(ask("draft.list", cursor === undefined ? {} : { cursor }), ({ items, nextCursor }) => {
+      store.drafts(items)
+      return nextCursor === undefined ? publish([]) : drafts(nextCursor)
+    }).pipe(Effect.catchTag("RateLimited", ({ retryAfterMs }) => Effect.delay(drafts(cursor), retryAfterMs)))
 
   /** Does what the store asks for after an event. */
   const act = (id: ConversationId, todo: Todo): Effect.Effect<unknown> => {
@@ -92,8 +111,10 @@ const makeJobs = Effect.fnUntraced(function* ({ publish, store }: Engine, { comm
         return job(`refetch ${id}`, refetch(id))
       case "recount":
         return job(`recount ${id}`, recount(id))
-      default:
+      case undefined:
         return Effect.void
+      default:
+        return job(`vote ${todo.vote}`, vote(id, todo.vote))
     }
   }
 
@@ -104,14 +125,14 @@ const makeJobs = Effect.fnUntraced(function* ({ publish, store }: Engine, { comm
       return Effect.andThen(publish(events), act(id, todo))
     }).pipe(Effect.uninterruptible)
 
-  return { act, job, take }
+  return { act, drafts, job, take }
 })
 
 /** Makes a function that receives the frames of a connection, in order. */
 const makeReceive = (
   { credentials, publish, ready, store }: Engine,
   { command, cut }: Connection,
-  { act, job, take }: Effect.Success<ReturnType<typeof makeJobs>>,
+  { act, drafts, job, take }: Effect.Success<ReturnType<typeof makeJobs>>,
   { greeting, token }: { readonly greeting: Greeting; readonly token: string }
 ) => {
   let current = token
@@ -134,6 +155,16 @@ const makeReceive = (
           yield* publish([])
           yield* ready(greeting, done)
           if (!done) return
+          if (!store.hasDrafts)
+            yield* job(
+              "drafts",
+              Effect.andThen(
+                drafts(),
+                Effect.sync(() => {
+                  store.hasDrafts = true
+                })
+              )
+            )
           return yield* Effect.forEach(store.unfinished(), ([id, todo]) => act(id, todo), { discard: true })
         }
         case "ping":

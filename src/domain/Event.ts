@@ -150,6 +150,10 @@ export const Ephemeral = Schema.Union([
     messageSeq: Seq,
     starred: Schema.Boolean
   }),
+  ephemeral("message.hidden", "I have hidden a message for myself, perhaps on another device.", {
+    messageId: MessageId,
+    messageSeq: Seq
+  }),
   ephemeral(
     "conversation.reset",
     "Too much was missed: fetch the conversation again. Its events continue at `seq` + 1.",

@@ -5,6 +5,7 @@ import { replayLimit } from "../domain/Protocol.ts"
 import type { SyncRequest } from "../domain/Sync.ts"
 import type { MembershipState } from "../services/conversations/Conversations.ts"
 import { Drafts } from "../services/messages/Drafts.ts"
+import { MessageChanges } from "../services/messages/MessageChanges.ts"
 import { Stars } from "../services/messages/Stars.ts"
 import { compare } from "../services/messages/Sync.ts"
 import { LogEpoch } from "../services/platform/LogEpoch.ts"
@@ -29,6 +30,7 @@ const idOf = ({ conversationId }: { readonly conversationId: ConversationId }) =
 
 /** Makes the `Resume`, which sends to a client that reconnects what it has missed. */
 export const makeResume = Effect.fnUntraced(function* ({ goLive, replay, reset }: Replay, { add, settings }: Listing) {
+  const changes = yield* MessageChanges
   const drafts = yield* Drafts
   const epoch = yield* LogEpoch
   const stars = yield* Stars
@@ -77,6 +79,9 @@ export const makeResume = Effect.fnUntraced(function* ({ goLive, replay, reset }
       }
       for (const { conversationId, ...star } of yield* stars.changedAfter(subscriber.userId, from.userSeq)) {
         yield* sendWhenRoom(subscriber, "star.updated", conversationId, star)
+      }
+      for (const { conversationId, ...hidden } of yield* changes.hiddenAfter(subscriber.userId, from.userSeq)) {
+        yield* sendWhenRoom(subscriber, "message.hidden", conversationId, hidden)
       }
     }
     subscriber.send({ event: "ready", data: { resumed: true, done: true } })

@@ -406,6 +406,7 @@ export class SimulatedService {
 
   private answer(op: unknown, data: Frame): unknown {
     if (op === "ping") return {}
+    if (op === "draft.list") return { items: [] }
     const room = this.rooms.find(({ id, mine }) => id === data.conversationId && mine !== null)
     if (room === undefined) return undefined
     switch (op) {

@@ -3,8 +3,9 @@ import type { Event } from "../../domain/Event.ts"
 import type { MessageId, UserId } from "../../domain/Ids.ts"
 import { excerptLength, type Message } from "../../domain/Message.ts"
 import { isSilent } from "../../domain/Payload.ts"
-import { changeAt, changeMessage, insert, later, mergePage, quote } from "./MergeMessages.ts"
-import type { ConversationState } from "./State.ts"
+import type { Thread } from "../../domain/Thread.ts"
+import { changeAt, changeMessage, insert, insertReply, later, mergePage, quote } from "./MergeMessages.ts"
+import type { ConversationState, ThreadState } from "./State.ts"
 
 /** The conversation after an event; `recount` means that the unread counts must be fetched from the service. */
 interface Merged {
@@ -39,7 +40,7 @@ const created = (state: ConversationState, event: Extract<Event, { event: "messa
       threadRoot !== undefined && "threadReplyCount" in threadRoot
         ? changeAt(active, threadRoot.seq, seq, (root) => ({ ...root, threadReplyCount: threadRoot.threadReplyCount }))
         : active
-    return { state: counted, recount: mine || mentions(message, me) }
+    return { state: insertReply(counted, message), recount: mine || mentions(message, me) }
   }
   const inserted = insert(active, message)
   if (mine) {
@@ -180,6 +181,31 @@ export const withPage = (
   const lastMessage = messages?.find(({ seq }) => seq === conversation.lastMessage?.seq) ?? conversation.lastMessage
   return { ...filled, messages, conversation: { ...conversation, lastMessage } }
 }
+
+/** Merges a fetched page of a thread and the events since it was asked for. */
+export const withThread = (
+  state: ConversationState,
+  rootId: MessageId,
+  page: Pick<Thread, "hasBefore" | "items" | "root">,
+  meanwhile: ReadonlyArray<Event>,
+  me: UserId
+): ConversationState => {
+  const known = state.threads.get(rootId)
+  const thread: ThreadState = {
+    root: "body" in page.root ? page.root : null,
+    messages: mergePage(known?.messages ?? [], false, page.items),
+    hasBefore: page.hasBefore
+  }
+  const filled: ConversationState = { ...state, threads: new Map(state.threads).set(rootId, thread) }
+  return { ...state, threads: meanwhile.reduce((next, event) => apply(next, event, me).state, filled).threads }
+}
+
+/** Takes a fetched message for what events do not say, which is my vote; the later state of the rest wins. */
+export const withVote = (state: ConversationState, message: Message): ConversationState =>
+  changeMessage(state, message.seq, (known) => ({
+    ...later(known, message),
+    ...(message.myVote !== undefined && { myVote: message.myVote })
+  }))
 
 /** Applies a user's read marker. */
 export const readMarked = (state: ConversationState, userId: UserId, seq: number, me: UserId): Merged => {

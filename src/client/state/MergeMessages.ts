@@ -1,5 +1,5 @@
 import type { Message } from "../../domain/Message.ts"
-import type { ConversationState } from "./State.ts"
+import type { ConversationState, ThreadState } from "./State.ts"
 
 type Change = (message: Message) => Message
 
@@ -28,33 +28,86 @@ const indexOf = (messages: ReadonlyArray<Message>, seq: number) => {
   return low
 }
 
+/** Applies a change to the message of that `seq`; the same list when it is not there or stays as it is. */
+const changeIn = <Held extends ReadonlyArray<Message> | null>(messages: Held, seq: number, change: Change) => {
+  if (messages === null) return messages
+  const index = indexOf(messages, seq)
+  const known = messages[index]
+  if (known?.seq !== seq) return messages
+  const changed = change(known)
+  return changed === known ? messages : messages.with(index, changed)
+}
+
+/** Applies a change to each message; the same list when all stay as they are. */
+const changeAll = (messages: ReadonlyArray<Message> | null, change: Change) => {
+  const changed = messages?.map(change) ?? null
+  return changed?.every((message, index) => message === messages?.[index]) === true ? messages : changed
+}
+
+/** Applies a change to each thread that is open; the same threads when all stay as they are. */
+const changeThreads = (threads: ConversationState["threads"], change: (thread: ThreadState) => ThreadState) => {
+  const changed = [...threads].map(([id, thread]) => [id, change(thread)] as const)
+  return changed.every(([id, thread]) => threads.get(id) === thread) ? threads : new Map(changed)
+}
+
+/** The thread with other messages; the same one when they are what it has. */
+const withReplies = (thread: ThreadState, root: Message | null, messages: ReadonlyArray<Message> | null) =>
+  root === thread.root && messages === thread.messages ? thread : { ...thread, root, messages }
+
 /** Replaces messages; what stays as it is stays the same object. */
 const withMessages = (
   state: ConversationState,
   lastMessage: Message | null,
-  messages: ReadonlyArray<Message> | null
+  messages: ReadonlyArray<Message> | null,
+  threads: ConversationState["threads"]
 ): ConversationState => {
   const { conversation } = state
-  if (lastMessage === conversation.lastMessage && messages === state.messages) return state
+  if (lastMessage === conversation.lastMessage && messages === state.messages && threads === state.threads) return state
   return {
     ...state,
     messages,
+    threads,
     conversation: lastMessage === conversation.lastMessage ? conversation : { ...conversation, lastMessage }
   }
 }
 
 /** Applies a change to a message wherever it is held. */
 export const changeMessage = (state: ConversationState, messageSeq: number, change: Change): ConversationState => {
-  const { messages } = state
   const { lastMessage } = state.conversation
-  const index = messages === null ? 0 : indexOf(messages, messageSeq)
-  const known = messages?.[index]
-  const changed = known?.seq === messageSeq ? change(known) : known
   return withMessages(
     state,
     lastMessage?.seq === messageSeq ? change(lastMessage) : lastMessage,
-    messages === null || changed === undefined || changed === known ? messages : messages.with(index, changed)
+    changeIn(state.messages, messageSeq, change),
+    changeThreads(state.threads, (thread) =>
+      withReplies(
+        thread,
+        thread.root?.seq === messageSeq ? change(thread.root) : thread.root,
+        changeIn(thread.messages, messageSeq, change)
+      )
+    )
   )
+}
+
+/** Removes a message that I have hidden from the history and the threads. */
+export const withoutMessage = (state: ConversationState, messageSeq: number): ConversationState => {
+  const without = (messages: ReadonlyArray<Message> | null) =>
+    messages?.some(({ seq }) => seq === messageSeq) === true
+      ? messages.filter(({ seq }) => seq !== messageSeq)
+      : messages
+  return withMessages(
+    state,
+    state.conversation.lastMessage,
+    without(state.messages),
+    changeThreads(state.threads, (thread) => withReplies(thread, thread.root, without(thread.messages)))
+  )
+}
+
+/** Adds a reply to its thread, if that is open. */
+export const insertReply = (state: ConversationState, message: Message): ConversationState => {
+  const thread = message.threadRootId === null ? undefined : state.threads.get(message.threadRootId)
+  if (thread?.messages == null || message.threadRootId === null) return state
+  const messages = mergePage(thread.messages, thread.hasBefore, [message])
+  return { ...state, threads: new Map(state.threads).set(message.threadRootId, { ...thread, messages }) }
 }
 
 /** Applies a change only where it is later than the held state of the message. */
@@ -74,10 +127,12 @@ export const quote = (
       ? { ...message, replyTo: { ...message.replyTo, ...shown } }
       : message
   const { lastMessage } = state.conversation
-  const { messages } = state
-  const renewed = messages?.map(renew) ?? null
-  const isSame = renewed?.every((message, index) => message === messages?.[index]) ?? true
-  return withMessages(state, lastMessage && renew(lastMessage), isSame ? messages : renewed)
+  return withMessages(
+    state,
+    lastMessage && renew(lastMessage),
+    changeAll(state.messages, renew),
+    changeThreads(state.threads, (thread) => withReplies(thread, thread.root, changeAll(thread.messages, renew)))
+  )
 }
 
 /** Adds a message to the history and, if it is the newest, as the last one of the conversation. */

@@ -1,4 +1,5 @@
 import type { Conversation } from "../../domain/Conversation.ts"
+import type { Draft } from "../../domain/Draft.ts"
 import type { ClientMessageId, ConversationId, MessageId, UserId } from "../../domain/Ids.ts"
 import type { Message, MessageType } from "../../domain/Message.ts"
 import type { NewPayload } from "../../domain/Payload.ts"
@@ -17,6 +18,16 @@ export type ConnectionState =
   | { readonly status: "waiting"; readonly pauseMs: number }
   | { readonly status: "closed"; readonly why: Refused | null }
 
+/** A thread that was opened. */
+export interface ThreadState {
+  /** The message that the replies belong to; null when it lies before what I may see, or its thread is being fetched. */
+  readonly root: Message | null
+  /** The newest part of the replies, ascending and without gaps; null until it has arrived. */
+  readonly messages: ReadonlyArray<Message> | null
+  /** Whether there are older replies. */
+  readonly hasBefore: boolean
+}
+
 /** A conversation as this client knows it. */
 export interface ConversationState {
   /** `seq` is the last event that the client has: its cursor. */
@@ -31,6 +42,10 @@ export interface ConversationState {
   readonly delivered: ReadonlyMap<UserId, number>
   /** My saved messages, as far as events said so since connecting; `star.list` has all of them. */
   readonly starred: ReadonlySet<MessageId>
+  /** What I have begun to write, on any of my devices; null when there is nothing. */
+  readonly draft: Draft | null
+  /** The threads that were opened, by the id of their root. */
+  readonly threads: ReadonlyMap<MessageId, ThreadState>
 }
 
 /** A message that the user wrote, as it is kept until it is acknowledged. */
@@ -99,5 +114,7 @@ export const newConversation = (conversation: Conversation): ConversationState =
   typing: new Set(),
   read: new Map(),
   delivered: new Map(),
-  starred: new Set()
+  starred: new Set(),
+  draft: null,
+  threads: new Map()
 })

@@ -1,45 +1,15 @@
 import type { Conversation, Membership } from "../../domain/Conversation.ts"
+import type { Draft } from "../../domain/Draft.ts"
 import type { Ephemeral, Event } from "../../domain/Event.ts"
-import type { ConversationId, UserId } from "../../domain/Ids.ts"
-import type { MessagePage } from "../../domain/Message.ts"
+import type { ConversationId, MessageId, UserId } from "../../domain/Ids.ts"
+import type { Message, MessagePage } from "../../domain/Message.ts"
+import type { Thread } from "../../domain/Thread.ts"
 import type { LoggedFrame } from "../Frames.ts"
 import type { SavedConversation } from "../storage/Saved.ts"
-import { deliveredMarked, merge, readMarked, starUpdated, withMe, withPage } from "./Merge.ts"
+import { filled, type Held, held, hide, type Todo } from "./Held.ts"
+import { deliveredMarked, merge, readMarked, starUpdated, withMe, withPage, withThread, withVote } from "./Merge.ts"
 import { SharedMap } from "./SharedMap.ts"
 import { type ChatState, type ConversationState, newConversation } from "./State.ts"
-
-/** A conversation with what is needed to keep it up to date. */
-interface Held {
-  state: ConversationState
-  /** The `seq` of the last event that was published: behind the state for a while after a fetch, never ahead of it. */
-  published: number
-  /** Set while the conversation is fetched again: the frames that arrived since, and the `seq` that comes next. */
-  reset: { readonly head: number; next: number; readonly frames: Array<LoggedFrame> } | null
-  /** The events since a page of the history was asked for; null when none is asked for. */
-  sinceAsked: Array<Event> | null
-  /** It is not known at which `seq` my counts are right, so no event can be added to them. */
-  unsure: boolean
-  /** My counts must be fetched. */
-  recount: boolean
-  /** The conversation is open, and its history must be fetched. */
-  hollow: boolean
-}
-
-/**
- * The work that must be done after a frame. `gap` means that the order was broken, so that the connection cannot be
- * trusted.
- */
-export type Todo = "gap" | "refetch" | "recount" | undefined
-
-const held = (state: ConversationState): Held => ({
-  state,
-  published: state.conversation.seq,
-  reset: null,
-  sinceAsked: null,
-  unsure: false,
-  recount: false,
-  hollow: false
-})
 
 /**
  * The conversations of a user, merged from lists, events and fetches by the rules for cursors in docs/realtime.md. Each
@@ -51,6 +21,8 @@ export class Store {
   /** The states as they were asked for last, and the conversations that may have changed since. */
   private shown: ChatState["conversations"] = SharedMap.empty()
   private readonly touched = new Set<ConversationId>()
+  /** Whether the drafts of before were fetched. */
+  hasDrafts = false
 
   constructor(me: UserId) {
     this.me = me
@@ -98,7 +70,7 @@ export class Store {
   /** Takes a conversation that was stored, and returns it as it is held now. */
   restore(saved: SavedConversation): SavedConversation {
     const { state, ...cursor } = saved
-    const one = { ...held({ ...state, typing: new Set() }), ...cursor }
+    const one = { ...held({ ...state, typing: new Set(), threads: new Map() }), ...cursor }
     this.set(state.conversation.id, one)
     return { ...cursor, state: one.state }
   }
@@ -149,7 +121,10 @@ export class Store {
     const { recount, state } = merge(one.state, seq, event, this.me)
     one.state = state
     if (event !== null) one.sinceAsked?.push(event)
-    return this.doubt(one, recount || (one.unsure && state.conversation.me.unreadCount !== before))
+    const todo = this.doubt(one, recount || (one.unsure && state.conversation.me.unreadCount !== before))
+    if (event?.event !== "poll.voted" || event.actorId !== this.me) return todo
+    one.votes.add(event.data.messageId)
+    return { vote: event.data.messageId }
   }
 
   /** Asks for a recount, once: the counts are fetched until they fit the state. */
@@ -183,6 +158,14 @@ export class Store {
         return
       case "star.updated":
         one.state = starUpdated(one.state, event.data)
+        return
+      case "message.hidden":
+        hide(one, event.data.messageSeq)
+        // My counts and the last message may be others now.
+        return this.doubt(one, true)
+      case "draft.updated":
+        one.draftSeq = event.data.userSeq
+        one.state = { ...one.state, draft: event.data.draft }
         return
       case "typing.started":
         one.state = { ...one.state, typing: new Set(one.state.typing).add(event.data.userId) }
@@ -223,7 +206,8 @@ export class Store {
   unfinished(): ReadonlyArray<readonly [ConversationId, Todo]> {
     return [...this.all].flatMap(([id, one]) => {
       if (one.hollow && one.reset === null) return [[id, this.reset(one, one.state.conversation.seq)] as const]
-      return one.recount ? [[id, "recount"] as const] : []
+      const votes = [...one.votes].map((vote) => [id, { vote }] as const)
+      return one.recount ? [...votes, [id, "recount"] as const] : votes
     })
   }
 
@@ -232,7 +216,10 @@ export class Store {
     const one = this.hold(conversation.id)
     if (one === undefined) return true
     if (one.reset !== null || one.state.conversation.seq !== conversation.seq) return false
+    const { lastMessage } = conversation
     one.state = withMe(one.state, conversation.me)
+    if (lastMessage?.id !== one.state.conversation.lastMessage?.id)
+      one.state = { ...one.state, conversation: { ...one.state.conversation, lastMessage } }
     one.unsure = false
     one.recount = false
     return true
@@ -241,7 +228,8 @@ export class Store {
   /** Continues from the conversation as it was fetched after a reset, with its newest page if it is open. */
   refetched(
     conversation: Conversation,
-    page: MessagePage | undefined
+    page: MessagePage | undefined,
+    threads: ReadonlyMap<MessageId, Thread>
   ): { readonly events: ReadonlyArray<Event>; readonly todo: Todo } {
     const one = this.all.get(conversation.id)
     // This fetch belongs to an earlier reset; the fetch of the last one is on its way.
@@ -249,18 +237,41 @@ export class Store {
       return { events: [], todo: undefined }
     const { frames: waiting, next: notPublished } = one.reset
     const events = waiting.flatMap(({ event }) => event ?? [])
-    const { delivered, read, starred, typing } = one.state
-    const fresh = { ...newConversation(conversation), delivered, read, starred, typing }
+    const { delivered, draft, read, starred, typing } = one.state
+    const fresh = { ...newConversation(conversation), delivered, draft, read, starred, typing }
     const known = events.filter(({ seq }) => seq <= conversation.seq)
-    const next = held(page === undefined ? fresh : withPage(fresh, page, known, this.me))
+    const paged = page === undefined ? fresh : withPage(fresh, page, known, this.me)
+    const next = held(
+      [...threads].reduce((state, [rootId, thread]) => withThread(state, rootId, thread, known, this.me), paged)
+    )
     next.published = notPublished - 1
+    next.draftSeq = one.draftSeq
+    for (const seq of one.hidden) hide(next, seq)
     this.set(conversation.id, next)
     let todo: Todo
     for (const frame of waiting) if (frame.seq > next.state.conversation.seq) todo = this.apply(next, frame) ?? todo
     return { events, todo }
   }
 
-  /** Must be called before a page of the history is asked for: events are kept from now on. */
+  /** Takes drafts that were fetched, those that are later than what the state has. */
+  drafts(drafts: ReadonlyArray<Draft>): void {
+    for (const draft of drafts) {
+      const one = this.hold(draft.conversationId)
+      if (one === undefined || one.draftSeq >= draft.userSeq) continue
+      one.draftSeq = draft.userSeq
+      one.state = { ...one.state, draft }
+    }
+  }
+
+  /** Takes a message that was fetched for my vote. */
+  voted(message: Message): void {
+    const one = this.hold(message.conversationId)
+    if (one === undefined) return
+    one.votes.delete(message.id)
+    one.state = withVote(one.state, message)
+  }
+
+  /** Must be called before a page of the history, or of a thread, is asked for: events are kept from now on. */
   asking(id: ConversationId): void {
     const one = this.all.get(id)
     if (one !== undefined) one.sinceAsked = []
@@ -272,7 +283,15 @@ export class Store {
     if (one === undefined) return true
     if (one.sinceAsked === null) return false
     one.state = withPage(one.state, page, one.sinceAsked, this.me)
-    one.sinceAsked = null
-    return true
+    return filled(one)
+  }
+
+  /** As `paged`, for a page of a thread. */
+  threadPaged(id: ConversationId, rootId: MessageId, page: Thread): boolean {
+    const one = this.hold(id)
+    if (one === undefined) return true
+    if (one.sinceAsked === null) return false
+    one.state = withThread(one.state, rootId, page, one.sinceAsked, this.me)
+    return filled(one)
   }
 }

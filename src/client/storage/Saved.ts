@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { Conversation } from "../../domain/Conversation.ts"
+import { Draft } from "../../domain/Draft.ts"
 import { ClientMessageId, ConversationId, MessageId, Seq, UserId } from "../../domain/Ids.ts"
 import { Message, MessageType } from "../../domain/Message.ts"
 import { NewPayload } from "../../domain/Payload.ts"
@@ -14,7 +15,8 @@ export const SavedConversation = Schema.toCodecJson(
       hasBefore: Schema.Boolean,
       read: Schema.ReadonlyMap(UserId, Seq),
       delivered: Schema.ReadonlyMap(UserId, Seq),
-      starred: Schema.ReadonlySet(MessageId)
+      starred: Schema.ReadonlySet(MessageId),
+      draft: Schema.NullOr(Draft)
     }),
     published: Seq,
     unsure: Schema.Boolean,

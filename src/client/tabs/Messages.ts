@@ -1,5 +1,5 @@
 import { Effect, Schema } from "effect"
-import type { ConversationId, UserId } from "../../domain/Ids.ts"
+import type { ConversationId, MessageId, UserId } from "../../domain/Ids.ts"
 import type { Presence } from "../../domain/Presence.ts"
 import { Problem } from "../../domain/Problem.ts"
 import { ConnectionLost, Refused } from "../Failures.ts"
@@ -16,6 +16,11 @@ export type Call =
   | { readonly method: "send"; readonly message: Omit<PendingMessage, "senderId"> }
   | { readonly method: "retry" | "discard"; readonly conversationId: ConversationId; readonly clientMessageId: string }
   | { readonly method: "open" | "loadOlder"; readonly conversationId: ConversationId }
+  | {
+      readonly method: "openThread" | "loadOlderReplies"
+      readonly conversationId: ConversationId
+      readonly messageId: MessageId
+    }
   | { readonly method: "watch"; readonly userIds: ReadonlyArray<UserId> }
   | { readonly method: "wake" }
 
@@ -32,6 +37,9 @@ export const perform = (realtime: Realtime["Service"], call: Call): Effect.Effec
     case "open":
     case "loadOlder":
       return realtime[call.method](call.conversationId)
+    case "openThread":
+    case "loadOlderReplies":
+      return realtime[call.method](call.conversationId, call.messageId)
     case "watch":
       return realtime.watch(call.userIds)
     case "wake":

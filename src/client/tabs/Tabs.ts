@@ -231,6 +231,10 @@ const make = Effect.fnUntraced(function* (options: SharedOptions) {
       Effect.ignore(request({ method: "discard", conversationId, clientMessageId })),
     open: (conversationId) => Effect.asVoid(unlessLost({ method: "open", conversationId })),
     loadOlder: (conversationId) => Effect.asVoid(unlessLost({ method: "loadOlder", conversationId })),
+    openThread: (conversationId, messageId) =>
+      Effect.asVoid(unlessLost({ method: "openThread", conversationId, messageId })),
+    loadOlderReplies: (conversationId, messageId) =>
+      Effect.asVoid(unlessLost({ method: "loadOlderReplies", conversationId, messageId })),
     watch: (userIds) =>
       Effect.map(request({ method: "watch", userIds }), () => {
         for (const userId of userIds) watched.add(userId)

@@ -3,6 +3,7 @@ import type { ConversationId, MessageId, UserId } from "../../domain/Ids.ts"
 import type { Forward, Message, MessageEdit, Revision, Sent } from "../../domain/Message.ts"
 import type { Page, PageRequest } from "../../domain/Page.ts"
 import type { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../../domain/Problem.ts"
+import type { HiddenChange } from "../../domain/Sync.ts"
 
 /**
  * Changes of messages after they were sent. A message that the user may not see gives the same `NotFound` as one that
@@ -35,13 +36,15 @@ export class MessageChanges extends Context.Service<
     ) => Effect.Effect<void, Forbidden | NotFound | Unavailable>
     /**
      * Leaves a message out of the user's own lists: history, search, pins, `lastMessage`, and the counts. Reading it by
-     * its id still gives it. The user's other devices are notified; other members are not.
+     * its id still gives it. The user's devices get `message.hidden`; other members are not notified.
      */
     readonly hide: (
       userId: UserId,
       conversationId: ConversationId,
       messageId: MessageId
     ) => Effect.Effect<void, NotFound | Unavailable>
+    /** The messages that the user has hidden after a user seq, the first one first, for a device that reconnects. */
+    readonly hiddenAfter: (userId: UserId, userSeq: number) => Effect.Effect<ReadonlyArray<HiddenChange>, Unavailable>
     /**
      * Every body that a message has had, the current one first. The list of a deleted message is empty. Fails with
      * `InvalidRequest` for a bad limit or cursor.

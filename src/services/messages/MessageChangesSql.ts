@@ -1,6 +1,9 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { namesIn } from "../../domain/Mentions.ts"
+import type { HiddenChange } from "../../domain/Sync.ts"
+import { encodeEphemeral, PubSub } from "../bus/PubSub.ts"
+import { userSubject } from "../bus/Subjects.ts"
 import { makeDeviceSync } from "../conversations/DeviceSync.ts"
 import { type Changed, makeChanges } from "../log/Changes.ts"
 import { Log } from "../log/Log.ts"
@@ -24,6 +27,7 @@ const { forbidden, "no-message": noMessage } = messageProblems
 const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const log = yield* Log
+  const pubsub = yield* PubSub
   const { limits } = yield* Settings
   const { change } = yield* makeChanges
   const notifyDevices = yield* makeDeviceSync
@@ -61,9 +65,28 @@ const make = Effect.gen(function* () {
         sql<Changed>`SELECT * FROM hide_message(${conversationId}::uuid, ${userId}::uuid, ${messageId}::uuid)`,
         { "no-message": noMessage }
       )
-      if (outcome === "changed") yield* notifyDevices(userId, conversationId)
+      if (outcome !== "changed") return
+      const { seq: messageSeq } = yield* log.message(userId, conversationId, messageId)
+      yield* pubsub.publish(userSubject(userId), [
+        encodeEphemeral({ event: "message.hidden", conversationId, data: { messageId, messageSeq } })
+      ])
+      yield* notifyDevices(userId, conversationId)
     }
   )
+
+  // The LIMITs keep both look-ups at one index probe for each hidden message, whatever the planner knows of the tables.
+  const hiddenAfter: MessageChanges["Service"]["hiddenAfter"] = (userId, userSeq) =>
+    orUnavailable(sql<HiddenChange>`
+      SELECT h.conversation_id, m.id AS message_id, h.message_seq FROM hidden_messages h
+      CROSS JOIN LATERAL (
+        SELECT FROM conversation_members x
+        WHERE x.conversation_id = h.conversation_id AND x.user_id = h.user_id AND x.left_seq IS NULL
+          AND x.visible_from_seq <= h.message_seq LIMIT 1
+      ) me
+      CROSS JOIN LATERAL (
+        SELECT x.id FROM messages x WHERE x.conversation_id = h.conversation_id AND x.seq = h.message_seq LIMIT 1
+      ) m
+      WHERE h.user_id = ${userId}::uuid AND h.user_seq > ${userSeq}::bigint ORDER BY h.user_seq`)
 
   const revisions: MessageChanges["Service"]["revisions"] = Effect.fn("MessageChanges.revisions")(function* (
     userId,
@@ -87,7 +110,7 @@ const make = Effect.gen(function* () {
     return pageOf(rows, page.limit, rows.slice(0, page.limit).map(toRevision), revisionCursor.encode)
   }, orUnavailable)
 
-  return MessageChanges.of({ delete: deleteMessage, edit, forward: yield* makeForward, hide, revisions })
+  return MessageChanges.of({ delete: deleteMessage, edit, forward: yield* makeForward, hiddenAfter, hide, revisions })
 })
 
 /** Changes of messages on PostgreSQL: migrations/functions/message_changes.sql has the rules. */

@@ -5,6 +5,7 @@ import type { Synced, SyncRequest } from "../../domain/Sync.ts"
 import { Conversations, type MembershipState } from "../conversations/Conversations.ts"
 import { cursorOf, Place } from "../platform/Paging.ts"
 import { Drafts } from "./Drafts.ts"
+import { MessageChanges } from "./MessageChanges.ts"
 import { Stars } from "./Stars.ts"
 
 /** At most this many conversations are read by one statement. */
@@ -111,6 +112,7 @@ export class Sync extends Context.Service<
       Sync,
       Effect.gen(function* () {
         const conversations = yield* Conversations
+        const changes = yield* MessageChanges
         const drafts = yield* Drafts
         const stars = yield* Stars
         return Sync.of({
@@ -138,6 +140,7 @@ export class Sync extends Context.Service<
                     .map(({ conversationId, seq }) => ({ conversationId, seq })),
               drafts: own === undefined ? [] : yield* drafts.changedAfter(userId, own),
               stars: own === undefined ? [] : yield* stars.changedAfter(userId, own),
+              hidden: own === undefined ? [] : yield* changes.hiddenAfter(userId, own),
               settings: found.filter(({ id }) => !isAdded.has(id)).map(({ id, me }) => ({ conversationId: id, me })),
               ...(more && { more }),
               ...(more && last !== undefined && { nextCursor: toldCursor.encode(last) })

@@ -17,7 +17,6 @@ import * as ThreadsSql from "./ThreadsSql.ts"
 /** The services of this folder on PostgreSQL. */
 export const layer = Layer.mergeAll(
   DisappearingMessages.layer,
-  MessageChangesSql.layer,
   Pins.layer,
   Polls.layer,
   Reactions.layer,
@@ -25,7 +24,10 @@ export const layer = Layer.mergeAll(
   SearchSql.layer,
   Sync.layer,
   ThreadsSql.layer
-).pipe(Layer.provideMerge(Layer.mergeAll(Messages.layer, DraftsSql.layer, Stars.layer)))
+).pipe(
+  Layer.provideMerge(MessageChangesSql.layer),
+  Layer.provideMerge(Layer.mergeAll(Messages.layer, DraftsSql.layer, Stars.layer))
+)
 
 /** The jobs that run next to the requests: the search index, the scheduler, and the deletion of expired messages. */
 export const background = Layer.merge(DueWork.background, SearchIndex.background)

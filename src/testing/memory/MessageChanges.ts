@@ -2,6 +2,8 @@ import { Clock, Effect, Layer } from "effect"
 import type { ConversationId, MessageId, UserId } from "../../domain/Ids.ts"
 import { namesIn } from "../../domain/Mentions.ts"
 import { type MessageEdit, maxEdits } from "../../domain/Message.ts"
+import { encodeEphemeral, PubSub } from "../../services/bus/PubSub.ts"
+import { userSubject } from "../../services/bus/Subjects.ts"
 import { makeDeviceSync } from "../../services/conversations/DeviceSync.ts"
 import { Log } from "../../services/log/Log.ts"
 import { makeForward } from "../../services/messages/Forwards.ts"
@@ -62,8 +64,9 @@ const makeRewrite = Effect.gen(function* () {
 })
 
 const make = Effect.gen(function* () {
-  const { conversations } = yield* Memory
+  const { conversations, hides } = yield* Memory
   const log = yield* Log
+  const pubsub = yield* PubSub
   const { limits } = yield* Settings
   const { amend, atomically, erase, nextUserSeq } = yield* makeChangesMemory
   const notifyDevices = yield* makeDeviceSync
@@ -93,11 +96,24 @@ const make = Effect.gen(function* () {
         const { conversation, me, message } = yield* messageFor(conversations, userId, conversationId, messageId)
         if (message.hiddenFor.includes(userId)) return
         yield* amend(conversation, message.seq, { hiddenFor: [...message.hiddenFor, userId] })
-        conversation.members.set(userId, { ...me, userSeq: nextUserSeq(userId) })
+        const userSeq = nextUserSeq(userId)
+        conversation.members.set(userId, { ...me, userSeq })
+        const data = { messageId, messageSeq: message.seq }
+        hides.push({ userId, userSeq, conversationId, ...data })
+        yield* pubsub.publish(userSubject(userId), [encodeEphemeral({ event: "message.hidden", conversationId, data })])
         yield* notifyDevices(userId, conversationId)
       },
       (hide) => atomically(hide)
     ),
+    hiddenAfter: (userId, userSeq) =>
+      Effect.sync(() =>
+        hides.flatMap(({ conversationId, messageId, messageSeq, ...hide }) => {
+          const me = conversations.get(conversationId)?.members.get(userId)
+          const isSeen = me?.leftSeq === null && me.visibleFromSeq <= messageSeq
+          if (hide.userId !== userId || hide.userSeq <= userSeq || !isSeen) return []
+          return [{ conversationId, messageId, messageSeq }]
+        })
+      ),
     revisions: Effect.fnUntraced(function* (userId, conversationId, messageId, page) {
       yield* checkLimit(page, limits.pageSize)
       const before = page.cursor === undefined ? null : (yield* revisionCursor.decode(page.cursor)).revision

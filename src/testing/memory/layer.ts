@@ -88,7 +88,6 @@ export const layerConversations = Layer.mergeAll(
 /** Messages, and what users do with them. */
 export const layerMessages = Layer.mergeAll(
   DisappearingMessages.layerMemory,
-  MessageChanges.layerMemory,
   Pins.layerMemory,
   Polls.layerMemory,
   Reactions.layerMemory,
@@ -96,7 +95,10 @@ export const layerMessages = Layer.mergeAll(
   Search.layerMemory,
   Sync.layer,
   Threads.layerMemory
-).pipe(Layer.provideMerge(Layer.mergeAll(Messages.layer, Drafts.layerMemory, Stars.layerMemory)))
+).pipe(
+  Layer.provideMerge(MessageChanges.layerMemory),
+  Layer.provideMerge(Layer.mergeAll(Messages.layer, Drafts.layerMemory, Stars.layerMemory))
+)
 
 /** The services for operators and their programs. */
 export const layerAdmin = Layer.mergeAll(

@@ -357,11 +357,24 @@ export const messageChangesContract = <E>(layer: Layer.Layer<Chat, E>) => {
         assert.strictEqual(after.memberships.find((place) => place.conversationId === id)?.userSeq, after.userSeq)
         yield* changes.hide(b, id, first)
         assert.strictEqual((yield* conversations.memberships(b)).userSeq, after.userSeq, "it was hidden already")
-        yield* until(Effect.sync(() => devices.length >= 2))
+        yield* until(Effect.sync(() => devices.length >= 4))
         assert.deepStrictEqual(
           devices.map(({ event }) => event),
-          ["conversation.settings", "conversation.settings"]
+          ["message.hidden", "conversation.settings", "message.hidden", "conversation.settings"]
         )
+        const hidden = [third, first].map((messageId, index) => ({
+          conversationId: id,
+          messageId,
+          messageSeq: 4 - 2 * index
+        }))
+        assert.deepStrictEqual(
+          devices.filter(({ event }) => event === "message.hidden").map(({ json }) => JSON.parse(json).data),
+          hidden.map(({ messageId, messageSeq }) => ({ messageId, messageSeq }))
+        )
+        const hiddenAfter = (userId: UserId, userSeq: number) => changes.hiddenAfter(userId, userSeq)
+        assert.deepStrictEqual(yield* hiddenAfter(b, before.userSeq), hidden)
+        assert.deepStrictEqual(yield* hiddenAfter(b, before.userSeq + 1), hidden.slice(1))
+        assert.deepStrictEqual(yield* hiddenAfter(a, 0), [])
         assert.deepStrictEqual(yield* bodies(b, { limit: 2 }), { bodies: "2", hasBefore: false, hasAfter: false })
         assert.deepStrictEqual(yield* bodies(b, { before: 3, limit: 2 }), {
           bodies: "",

@@ -62,7 +62,7 @@ export const syncContract = <E>(layer: Layer.Layer<Chat | Drafts | Sync, E>) => 
         assert.strictEqual(request.userSeq, userSeq)
         const { answers: again } = yield* syncAll(a, request)
         assert.deepStrictEqual(again, [
-          { userSeq, added: [], removed: [], behind: [], drafts: [], stars: [], settings: [] }
+          { userSeq, added: [], removed: [], behind: [], drafts: [], stars: [], hidden: [], settings: [] }
         ])
       })
     )
