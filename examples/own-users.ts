@@ -1,12 +1,15 @@
 /**
- * An app that has users of its own and lets them chat: it signs a token for the user of each of its sessions, which the page
- * exchanges for tokens of the chat. The chat trusts the app by this setting:
+ * An app that has users of its own and lets them chat: it signs a token for the user of each of its sessions, and the page
+ * gives a function that fetches it to the client. The chat trusts the app by this setting:
  *
  *   auth: { issuers: [{ issuer: "https://app.example.com", audience: chat, secret_file: /run/secrets/chat-issuer }] }
+ *
+ * The server is a plain one of Node, so that the example needs nothing else. Express, Fastify and the like call such a
+ * function as it is: `express().get("/chat-token", chatToken(sessions, secret))`.
  */
-import { createServer } from "node:http"
-import { Schema } from "effect"
+import type { RequestListener } from "node:http"
 import { SignJWT } from "jose"
+import { Chat } from "../src/client/Client.ts"
 
 /** What the app knows about a session of one of its users, whom it has signed in by means of its own. */
 interface Session {
@@ -28,45 +31,26 @@ const sign = ({ id, user }: Session, secret: string) =>
     .setExpirationTime("1h")
     .sign(new TextEncoder().encode(secret))
 
-/** The server of the app. `/chat-token` gives a signed-in page the token of its user. */
-export const makeApp = (sessions: ReadonlyMap<string, Session>, secret: string) =>
-  createServer(async (request, response) => {
+/** Gives a signed-in page the token of its user. */
+export const chatToken =
+  (sessions: ReadonlyMap<string, Session>, secret: string): RequestListener =>
+  async (request, response) => {
     const session = sessions.get(/session=(\w+)/.exec(request.headers.cookie ?? "")?.[1] ?? "")
-    if (session === undefined || request.url !== "/chat-token") {
-      response.writeHead(session === undefined ? 401 : 404).end()
+    if (session === undefined) {
+      response.writeHead(401).end()
       return
     }
     response.writeHead(200, { "content-type": "text/plain", "cache-control": "no-store" })
     response.end(await sign(session, secret))
-  })
+  }
 
-const decodeTokens = Schema.decodeUnknownPromise(
-  Schema.Struct({
-    access_token: Schema.String,
-    expires_in: Schema.Number,
-    refresh_token: Schema.String,
-    sessionId: Schema.String,
-    user: Schema.Struct({
-      id: Schema.String,
-      username: Schema.String,
-      displayName: Schema.String,
-      avatarUrl: Schema.NullOr(Schema.String),
-      createdAt: Schema.String,
-      email: Schema.String
-    })
+/** What the page does. `cookie` is what a browser sends by itself to the server of the app. */
+export const openChat = (url: string, app: string, cookie: string) =>
+  new Chat({
+    url,
+    token: async () => {
+      const response = await fetch(`${app}/chat-token`, { headers: { cookie } })
+      if (!response.ok) throw new Error(`the app gives no token: ${response.status}`)
+      return response.text()
+    }
   })
-)
-
-/** What the page does with the token: it begins a session of the chat. */
-export const exchange = async (chat: string, token: string) => {
-  const response = await fetch(`${chat}/v1/auth/exchange`, {
-    method: "POST",
-    body: new URLSearchParams({
-      grant_type: "urn:ietf:params:oauth:grant-type:token-exchange",
-      subject_token_type: "urn:ietf:params:oauth:token-type:jwt",
-      subject_token: token
-    })
-  })
-  const { access_token, expires_in, refresh_token, sessionId, user } = await decodeTokens(await response.json())
-  return { accessToken: access_token, expiresIn: expires_in, refreshToken: refresh_token, sessionId, user }
-}

@@ -1,9 +1,9 @@
 import { once } from "node:events"
+import { createServer } from "node:http"
 import { assert, it } from "@effect/vitest"
 import { TestIssuer, TestService } from "chat-service/testing"
 import { Effect, Redacted } from "effect"
-import { exchange, issuer, makeApp } from "../../examples/own-users.ts"
-import { Chat } from "../../src/client/Client.ts"
+import { chatToken, issuer, openChat } from "../../examples/own-users.ts"
 
 const secret = "the secret that the app shares with the chat"
 
@@ -18,20 +18,14 @@ it.live("an app with users of its own embeds the chat", () =>
       ["a", person("1", "Ann")],
       ["b", person("2", "Bob")]
     ])
-    const app = makeApp(sessions, secret).listen(0, "127.0.0.1")
+    const app = createServer(chatToken(sessions, secret)).listen(0, "127.0.0.1")
     await once(app, "listening")
     const address = app.address()
     const port = address !== null && typeof address === "object" ? address.port : 0
-    const open = async (session: string) => {
-      const response = await fetch(`http://127.0.0.1:${port}/chat-token`, { headers: { cookie: `session=${session}` } })
-      if (response.status !== 200) return response.status
-      const chat = new Chat({ url: service.url, tokens: await exchange(service.url, await response.text()) })
-      await chat.ready()
-      return chat
-    }
-    assert.strictEqual(await open("nobody"), 401)
-    const [ann, bob] = [await open("a"), await open("b")]
-    if (typeof ann === "number" || typeof bob === "number") return assert.fail("not signed in")
+    const open = (session: string) => openChat(service.url, `http://127.0.0.1:${port}`, `session=${session}`)
+    const [ann, bob, nobody] = [open("a"), open("b"), open("nobody")]
+    await Promise.all([ann.ready(), bob.ready()])
+    assert.strictEqual(ann.state.me?.displayName, "Ann")
     const { id } = await ann.ask("conversation.create", { kind: "dm", userId: bob.userId })
     await ann.open(id)
     await ann.send(id, "hello Bob")
@@ -40,7 +34,9 @@ it.live("an app with users of its own embeds the chat", () =>
       items.map((message) => ("body" in message ? message.body : "")),
       ["hello Bob"]
     )
-    await Promise.all([ann.close(), bob.close()])
+    // The app gives no token to whom it does not know, and the client goes on asking.
+    assert.deepStrictEqual([nobody.state.connection.status, nobody.userId], ["connecting", ""])
+    await Promise.all([ann, bob, nobody].map((chat) => chat.close()))
     app.close()
     app.closeAllConnections()
     await service.stop()
