@@ -8,8 +8,8 @@
  * function as it is: `express().get("/chat-token", chatToken(sessions, secret))`.
  */
 import type { RequestListener } from "node:http"
+import { Chat } from "chat-service/client"
 import { SignJWT } from "jose"
-import { Chat } from "../src/client/Client.ts"
 
 /** What the app knows about a session of one of its users, whom it has signed in by means of its own. */
 interface Session {

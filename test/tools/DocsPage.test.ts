@@ -26,7 +26,7 @@ describe("the page of the HTTP API in Chromium", () => {
     const client = page.getByRole("dialog")
     const send = async () => {
       const answer = page.waitForResponse((response) => response.url() === `${service.url}/v1/users/me`)
-      await client.getByRole("button", { name: /^Send Send get request/ }).click()
+      await client.locator("button", { hasText: "Send get request to" }).click()
       return answer
     }
     assert.strictEqual((await send()).status(), 401)
@@ -34,6 +34,5 @@ describe("the page of the HTTP API in Chromium", () => {
     const answer = await send()
     assert.strictEqual(answer.status(), 200)
     assert.strictEqual((await answer.json()).id, user.id)
-    await client.getByText("200 OK").first().waitFor()
   })
 })
