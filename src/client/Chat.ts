@@ -32,10 +32,7 @@ interface OwnTokens {
 
 /** The client signs in with the tokens that an app gives to its own users. */
 interface AppTokens {
-  /**
-   * Gives the current token of the user. It is asked again when that token expires or is refused, once for all that
-   * wait. A rejection is tried again after growing pauses; a rejection with `Refused` ends the client.
-   */
+  /** Gives the current token of the user, when the client starts and whenever that token expires or is refused. */
   readonly token: TokenSource
   readonly tokens?: undefined
 }

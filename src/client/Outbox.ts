@@ -154,11 +154,23 @@ const makeWorkers = Effect.fnUntraced(function* (
     FiberMap.run(workers, conversationId, work(conversationId), { onlyIfMissing: true })
 })
 
+/** Makes a function that gives what is being sent: the same list until one of the entries changes. */
+const makeSending = (entries: ReadonlyMap<string, Entry>) => {
+  let last: ReadonlyArray<Sending> = []
+  return () => {
+    const now = [...entries.values()].map(({ sending }) => sending)
+    const isSame = now.length === last.length && now.every((one, index) => one === last[index])
+    if (!isSame) last = now
+    return last
+  }
+}
+
 /** Makes the entries: the messages that are not settled yet, in the order in which they are sent. */
 const makeEntries = (storage: OutboxStorage) => {
   const entries = new Map<string, Entry>()
   return {
     entries,
+    sending: makeSending(entries),
     get: (conversationId: string, clientMessageId: string) => entries.get(keyOf(conversationId, clientMessageId)),
     add: (message: PendingMessage) => {
       const entry: Entry = {
@@ -202,7 +214,7 @@ const makeDrop = (remove: (entry: Entry) => Effect.Effect<unknown>, { end }: Upl
  */
 export const makeOutbox = Effect.fnUntraced(function* (storage: OutboxStorage, ways: Ways) {
   const { changed } = ways
-  const { add, entries, get, remove, settle } = makeEntries(storage)
+  const { add, entries, get, remove, sending, settle } = makeEntries(storage)
   const start = yield* makeWorkers(entries, storage, ways)
 
   const drop = yield* makeDrop(remove, ways.uploader)
@@ -218,15 +230,9 @@ export const makeOutbox = Effect.fnUntraced(function* (storage: OutboxStorage, w
       return yield* Deferred.await(entry.acknowledged)
     })
 
-  let sending: ReadonlyArray<Sending> = []
-
   return {
-    /** The messages that are not settled yet: the same list until one of them changes. */
     get sending(): ReadonlyArray<Sending> {
-      const now = [...entries.values()].map((entry) => entry.sending)
-      const isSame = now.length === sending.length && now.every((one, index) => one === sending[index])
-      if (!isSame) sending = now
-      return sending
+      return sending()
     },
 
     /** Sends the messages that an earlier process of the same user left in the storage. */

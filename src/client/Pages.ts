@@ -11,6 +11,24 @@ import type { Store } from "./state/Store.ts"
 const persistently = <A>(effect: Effect.Effect<A, CommandError>): Effect.Effect<A, Problem | Refused> =>
   Effect.catchTag(effect, "ConnectionLost", () => persistently(effect))
 
+/** Makes the requests for a page, each of which answers whether it could be merged. */
+const makeFetches = (store: Store, ask: Ask<CommandError>) => ({
+  history: (conversationId: ConversationId) => (place: { readonly before?: number }) =>
+    Effect.map(ask("message.list", { conversationId, ...place }), (found) => store.paged(conversationId, found)),
+  thread: (conversationId: ConversationId, messageId: MessageId) => (place: { readonly before?: number }) =>
+    Effect.map(ask("thread.list", { conversationId, messageId, ...place }), (found) =>
+      store.threadPaged(conversationId, messageId, found)
+    )
+})
+
+/** The place of the page before what is held; undefined when there is none. */
+const olderThan = (
+  held: { readonly messages: ReadonlyArray<Message> | null; readonly hasBefore: boolean } | undefined
+) => {
+  const first = held?.messages?.[0]
+  return first !== undefined && held?.hasBefore === true ? { before: first.seq } : undefined
+}
+
 /** Fetches pages of the histories that are open in the state, one page at a time. */
 export const makePages = Effect.fnUntraced(function* (
   store: Store,
@@ -70,18 +88,7 @@ export const makePages = Effect.fnUntraced(function* (
       paging.withPermit
     )
 
-  const history = (conversationId: ConversationId) => (place: { readonly before?: number }) =>
-    Effect.map(ask("message.list", { conversationId, ...place }), (found) => store.paged(conversationId, found))
-  const thread = (conversationId: ConversationId, messageId: MessageId) => (place: { readonly before?: number }) =>
-    Effect.map(ask("thread.list", { conversationId, messageId, ...place }), (found) =>
-      store.threadPaged(conversationId, messageId, found)
-    )
-  const olderThan = (
-    held: { readonly messages: ReadonlyArray<Message> | null; readonly hasBefore: boolean } | undefined
-  ) => {
-    const first = held?.messages?.[0]
-    return first !== undefined && held?.hasBefore === true ? { before: first.seq } : undefined
-  }
+  const { history, thread } = makeFetches(store, ask)
 
   return {
     open: (id: ConversationId) =>

@@ -152,6 +152,13 @@ const makeStorages = Effect.fnUntraced(function* ({ database, outbox }: Realtime
   return { keeper: yield* makeKeeper(database, me, store), outbox: outbox ?? storedOutbox(database, me) }
 })
 
+/** The events until null is published. Then it fails if the service has refused the client for good. */
+const eventsOf = (happened: PubSub.PubSub<ChatEvent | null>, unlessRefused: Effect.Effect<void, Refused>) =>
+  Stream.fromPubSub(happened).pipe(
+    Stream.takeWhile((event) => event !== null),
+    Stream.concat(Stream.drain(Stream.fromEffect(unlessRefused)))
+  )
+
 const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
   const credentials = yield* Credentials
   const me = credentials.userId
@@ -218,10 +225,7 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
   return Realtime.of({
     state: SubscriptionRef.get(state),
     changes,
-    events: Stream.fromPubSub(happened).pipe(
-      Stream.takeWhile((event) => event !== null),
-      Stream.concat(Stream.drain(Stream.fromEffect(current.unlessRefused)))
-    ),
+    events: eventsOf(happened, current.unlessRefused),
     ask,
     command,
     send: (message) => outbox.send({ ...message, senderId: me }),

@@ -8,7 +8,7 @@ import type { Credentials } from "./Credentials.ts"
 import type { ConnectionLost, Refused } from "./Failures.ts"
 import { Greeting } from "./Frames.ts"
 import { makeAsk } from "./Operations.ts"
-import { jitter } from "./Outbox.ts"
+import { jitter } from "./Platform.ts"
 import type { Todo } from "./state/Held.ts"
 import type { Store } from "./state/Store.ts"
 

@@ -3,10 +3,10 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import {
   Chat,
-  type RealtimeOptions,
   type ChatState,
   memoryDatabase,
   type OutboxStorage,
+  type RealtimeOptions,
   type SocketLike,
   type Tokens
 } from "../../src/client/Client.ts"

@@ -28,69 +28,47 @@ const pageOf = (
 
 const deleted = { body: "", mentions: [], payload: null, votes: null, attachments: [], pinned: false }
 
-/** The answers that a `TestServer` has by itself. */
-export const makeAnswers = (rooms: Rooms): Handlers => {
+/** The answers about users, and the conversations that they are in. */
+const makeConversationAnswers = (rooms: Rooms): Handlers => ({
+  "user.me": (_, userId) => rooms.people.get(userId) ?? rooms.notFound(),
+  "user.get": ({ userId }) => rooms.profile(userId),
+  "user.search": ({ query }) => ({
+    items: [...rooms.people.values()]
+      .filter(({ username }) => username.startsWith(query.toLowerCase()))
+      .map(({ id }) => rooms.profile(id))
+  }),
+  "conversation.create": (data, userId) => {
+    const room =
+      data.kind === "dm"
+        ? rooms.create(userId, "dm", [data.userId], null)
+        : rooms.create(userId, "group", data.memberIds, data.title)
+    return rooms.conversation(room, userId)
+  },
+  "conversation.get": ({ conversationId }, userId) => rooms.conversation(rooms.room(userId, conversationId), userId),
+  "conversation.list": (_, userId) => ({
+    items: [...rooms.rooms.values()]
+      .filter(({ members }) => members.has(userId))
+      .map((room) => rooms.conversation(room, userId))
+  }),
+  "member.list": ({ conversationId }, userId) => {
+    const room = rooms.room(userId, conversationId)
+    return {
+      items: [...room.members].map(([id, { readSeq, role }]) => ({
+        user: rooms.profile(id),
+        role,
+        joinedAt: room.createdAt,
+        readSeq,
+        deliveredSeq: readSeq
+      }))
+    }
+  }
+})
+
+/** The answers about messages. */
+const makeMessageAnswers = (rooms: Rooms): Handlers => {
   const messagesOf = (room: Room, userId: string) =>
     [...room.messages.values()].map(({ id }) => rooms.message(room, id, userId))
-  const mark = (userId: string, conversationId: string, seq: number, force = false) => {
-    const room = rooms.room(userId, conversationId)
-    const member = room.members.get(userId)
-    const upTo = Math.min(seq, room.log.length)
-    if (member === undefined || (upTo <= member.readSeq && !force)) return
-    member.readSeq = upTo
-    rooms.tell(room, "read.marked", { userId, seq: upTo })
-  }
-  const draft = (userId: string, conversationId: string, body: string | null) => {
-    const room = rooms.room(userId, conversationId)
-    const updatedAt = rooms.now()
-    const { userSeq } = rooms
-    if (body === null) room.drafts.delete(userId)
-    else room.drafts.set(userId, { body, updatedAt, userSeq })
-    const data = { draft: body === null ? null : draftOf(room, userId), userSeq }
-    rooms.tell(room, "draft.updated", data, new Set([userId]))
-  }
-  const draftOf = (room: Room, userId: string) => {
-    const { body, updatedAt, userSeq } = room.drafts.get(userId) ?? rooms.notFound()
-    return { conversationId: room.id, body, replyTo: null, updatedAt, userSeq }
-  }
-  const typing = (userId: string, conversationId: string, event: "typing.started" | "typing.stopped") => {
-    const room = rooms.room(userId, conversationId)
-    rooms.tell(room, event, { userId }, new Set([...room.members.keys()].filter((id) => id !== userId)))
-  }
-
   return {
-    "user.me": (_, userId) => rooms.people.get(userId) ?? rooms.notFound(),
-    "user.get": ({ userId }) => rooms.profile(userId),
-    "user.search": ({ query }) => ({
-      items: [...rooms.people.values()]
-        .filter(({ username }) => username.startsWith(query.toLowerCase()))
-        .map(({ id }) => rooms.profile(id))
-    }),
-    "conversation.create": (data, userId) => {
-      const room =
-        data.kind === "dm"
-          ? rooms.create(userId, "dm", [data.userId], null)
-          : rooms.create(userId, "group", data.memberIds, data.title)
-      return rooms.conversation(room, userId)
-    },
-    "conversation.get": ({ conversationId }, userId) => rooms.conversation(rooms.room(userId, conversationId), userId),
-    "conversation.list": (_, userId) => ({
-      items: [...rooms.rooms.values()]
-        .filter(({ members }) => members.has(userId))
-        .map((room) => rooms.conversation(room, userId))
-    }),
-    "member.list": ({ conversationId }, userId) => {
-      const room = rooms.room(userId, conversationId)
-      return {
-        items: [...room.members].map(([id, { readSeq, role }]) => ({
-          user: rooms.profile(id),
-          role,
-          joinedAt: room.createdAt,
-          readSeq,
-          deliveredSeq: readSeq
-        }))
-      }
-    },
     "message.list": ({ conversationId, threads, ...place }, userId) =>
       pageOf(
         messagesOf(rooms.room(userId, conversationId), userId).filter(
@@ -129,7 +107,39 @@ export const makeAnswers = (rooms: Rooms): Handlers => {
       const replies = messagesOf(room, userId).filter(({ threadRootId }) => threadRootId === messageId)
       const participants = [...new Set(replies.map(({ senderId }) => senderId).reverse())]
       return { root, replyCount: replies.length, participants, readSeq: 0, unreadCount: 0, ...pageOf(replies, place) }
-    },
+    }
+  }
+}
+
+/** The answers about what users have for themselves: markers, drafts, and that they type. */
+const makeOwnAnswers = (rooms: Rooms): Handlers => {
+  const mark = (userId: string, conversationId: string, seq: number, force = false) => {
+    const room = rooms.room(userId, conversationId)
+    const member = room.members.get(userId)
+    const upTo = Math.min(seq, room.log.length)
+    if (member === undefined || (upTo <= member.readSeq && !force)) return
+    member.readSeq = upTo
+    rooms.tell(room, "read.marked", { userId, seq: upTo })
+  }
+  const draft = (userId: string, conversationId: string, body: string | null) => {
+    const room = rooms.room(userId, conversationId)
+    const updatedAt = rooms.now()
+    const { userSeq } = rooms
+    if (body === null) room.drafts.delete(userId)
+    else room.drafts.set(userId, { body, updatedAt, userSeq })
+    const data = { draft: body === null ? null : draftOf(room, userId), userSeq }
+    rooms.tell(room, "draft.updated", data, new Set([userId]))
+  }
+  const draftOf = (room: Room, userId: string) => {
+    const { body, updatedAt, userSeq } = room.drafts.get(userId) ?? rooms.notFound()
+    return { conversationId: room.id, body, replyTo: null, updatedAt, userSeq }
+  }
+  const typing = (userId: string, conversationId: string, event: "typing.started" | "typing.stopped") => {
+    const room = rooms.room(userId, conversationId)
+    rooms.tell(room, event, { userId }, new Set([...room.members.keys()].filter((id) => id !== userId)))
+  }
+
+  return {
     "read.mark": ({ conversationId, force, seq }, userId) => mark(userId, conversationId, seq, force),
     "delivered.mark": () => undefined,
     "typing.start": ({ conversationId }, userId) => typing(userId, conversationId, "typing.started"),
@@ -143,3 +153,10 @@ export const makeAnswers = (rooms: Rooms): Handlers => {
     })
   }
 }
+
+/** The answers that a `TestServer` has by itself. */
+export const makeAnswers = (rooms: Rooms): Handlers => ({
+  ...makeConversationAnswers(rooms),
+  ...makeMessageAnswers(rooms),
+  ...makeOwnAnswers(rooms)
+})

@@ -24,6 +24,22 @@ import {
 
 const { forbidden, "no-message": noMessage } = messageProblems
 
+// The LIMITs keep both look-ups at one index probe for each hidden message, whatever the planner knows of the tables.
+const makeHiddenAfter =
+  (sql: SqlClient.SqlClient): MessageChanges["Service"]["hiddenAfter"] =>
+  (userId, userSeq) =>
+    orUnavailable(sql<HiddenChange>`
+    SELECT h.conversation_id, m.id AS message_id, h.message_seq FROM hidden_messages h
+    CROSS JOIN LATERAL (
+      SELECT FROM conversation_members x
+      WHERE x.conversation_id = h.conversation_id AND x.user_id = h.user_id AND x.left_seq IS NULL
+        AND x.visible_from_seq <= h.message_seq LIMIT 1
+    ) me
+    CROSS JOIN LATERAL (
+      SELECT x.id FROM messages x WHERE x.conversation_id = h.conversation_id AND x.seq = h.message_seq LIMIT 1
+    ) m
+    WHERE h.user_id = ${userId}::uuid AND h.user_seq > ${userSeq}::bigint ORDER BY h.user_seq`)
+
 const make = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const log = yield* Log
@@ -74,20 +90,6 @@ const make = Effect.gen(function* () {
     }
   )
 
-  // The LIMITs keep both look-ups at one index probe for each hidden message, whatever the planner knows of the tables.
-  const hiddenAfter: MessageChanges["Service"]["hiddenAfter"] = (userId, userSeq) =>
-    orUnavailable(sql<HiddenChange>`
-      SELECT h.conversation_id, m.id AS message_id, h.message_seq FROM hidden_messages h
-      CROSS JOIN LATERAL (
-        SELECT FROM conversation_members x
-        WHERE x.conversation_id = h.conversation_id AND x.user_id = h.user_id AND x.left_seq IS NULL
-          AND x.visible_from_seq <= h.message_seq LIMIT 1
-      ) me
-      CROSS JOIN LATERAL (
-        SELECT x.id FROM messages x WHERE x.conversation_id = h.conversation_id AND x.seq = h.message_seq LIMIT 1
-      ) m
-      WHERE h.user_id = ${userId}::uuid AND h.user_seq > ${userSeq}::bigint ORDER BY h.user_seq`)
-
   const revisions: MessageChanges["Service"]["revisions"] = Effect.fn("MessageChanges.revisions")(function* (
     userId,
     conversationId,
@@ -110,6 +112,7 @@ const make = Effect.gen(function* () {
     return pageOf(rows, page.limit, rows.slice(0, page.limit).map(toRevision), revisionCursor.encode)
   }, orUnavailable)
 
+  const hiddenAfter = makeHiddenAfter(sql)
   return MessageChanges.of({ delete: deleteMessage, edit, forward: yield* makeForward, hiddenAfter, hide, revisions })
 })
 

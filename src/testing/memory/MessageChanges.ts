@@ -2,6 +2,7 @@ import { Clock, Effect, Layer } from "effect"
 import type { ConversationId, MessageId, UserId } from "../../domain/Ids.ts"
 import { namesIn } from "../../domain/Mentions.ts"
 import { type MessageEdit, maxEdits } from "../../domain/Message.ts"
+import type { HiddenChange } from "../../domain/Sync.ts"
 import { encodeEphemeral, PubSub } from "../../services/bus/PubSub.ts"
 import { userSubject } from "../../services/bus/Subjects.ts"
 import { makeDeviceSync } from "../../services/conversations/DeviceSync.ts"
@@ -64,13 +65,14 @@ const makeRewrite = Effect.gen(function* () {
 })
 
 const make = Effect.gen(function* () {
-  const { conversations, hides } = yield* Memory
+  const { conversations } = yield* Memory
   const log = yield* Log
   const pubsub = yield* PubSub
   const { limits } = yield* Settings
   const { amend, atomically, erase, nextUserSeq } = yield* makeChangesMemory
   const notifyDevices = yield* makeDeviceSync
   const rewrite = yield* makeRewrite
+  const hides: Array<HiddenChange & { readonly userId: UserId; readonly userSeq: number }> = []
 
   return MessageChanges.of({
     edit: Effect.fnUntraced(function* (userId, conversationId, messageId, edit) {

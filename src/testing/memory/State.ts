@@ -16,7 +16,7 @@ import type {
 import type { MessageType } from "../../domain/Message.ts"
 import type { SentPayload } from "../../domain/Payload.ts"
 import { blocked, contactsOnly, noUser } from "../../domain/Refusals.ts"
-import type { HiddenChange, StarChange } from "../../domain/Sync.ts"
+import type { StarChange } from "../../domain/Sync.ts"
 import type { AuditRow } from "../../services/admin/Audit.ts"
 import type { StoredReset } from "../../services/admin/PasswordResets.ts"
 import type { ServiceTokenRow } from "../../services/admin/ServiceTokens.ts"
@@ -68,12 +68,6 @@ export interface LoggedMessage {
 export interface StoredAvatar extends AvatarRow {
   readonly createdAt: number
   readonly bytes: number
-}
-
-/** A row of `hidden_messages`. */
-interface HiddenRow extends HiddenChange {
-  readonly userId: UserId
-  readonly userSeq: number
 }
 
 /** A row of `stars`. */
@@ -149,8 +143,6 @@ export class Memory extends Context.Service<
     /** The requests with an Idempotency-Key, by user and key. */
     readonly idempotencyKeys: Map<string, { readonly request: string; readonly id: ConversationId; readonly at: Date }>
     readonly stars: Map<UserId, Map<MessageId, StarRow>>
-    /** The messages that users have hidden for themselves, in the order in which they did. */
-    readonly hides: Array<HiddenRow>
     readonly scheduledMessages: Map<ScheduledMessageId, ScheduledRow & { readonly key: string | null }>
     readonly attachments: Map<AttachmentId, AttachmentRow>
     readonly uploads: Map<AttachmentId, UploadRow>
@@ -177,7 +169,6 @@ export class Memory extends Context.Service<
       blocks: new Map(),
       idempotencyKeys: new Map(),
       stars: new Map(),
-      hides: [],
       scheduledMessages: new Map(),
       attachments: new Map(),
       uploads: new Map(),
