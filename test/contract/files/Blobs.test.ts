@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -11,7 +12,11 @@ import * as BlobsMemory from "../../../src/testing/memory/Blobs.ts"
 import * as SettingsMemory from "../../../src/testing/memory/Settings.ts"
 import { outcome } from "../../support/Chat.ts"
 import { startS3 } from "../../support/S3.ts"
+import { smallDisk } from "../../support/Servers.ts"
 import { blobsContract } from "./Blobs.contract.ts"
+
+/** Whether this user may mount a file system. */
+const mayMount = spawnSync("unshare", ["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0
 
 const directory = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "chat-files-"))),
@@ -47,6 +52,25 @@ describe("the local disk", () => {
       yield* Blobs.use((blobs) => blobs.remove(["ab"])).pipe(Effect.provide(onDisk(dir)))
       assert.deepStrictEqual(readdirSync(folder), [])
     })
+  )
+
+  it.live.skipIf(!mayMount)(
+    "that is full makes writes Unavailable, keeps what it has, and leaves nothing of the rest",
+    () =>
+      Effect.gen(function* () {
+        const dir = yield* smallDisk(2)
+        yield* Effect.gen(function* () {
+          const { read, remove, write } = yield* Blobs
+          const megabyte = Buffer.alloc(1024 * 1024)
+          yield* write("ab", Stream.make(megabyte))
+          const large = Stream.make(megabyte, megabyte)
+          assert.strictEqual(yield* outcome(write("cd", large)), "Unavailable")
+          assert.deepStrictEqual(readdirSync(join(dir, "files", "cd")), [])
+          assert.strictEqual(yield* outcome(read("ab")), "ok")
+          yield* remove(["ab"])
+          assert.strictEqual(yield* outcome(write("cd", Stream.make(megabyte))), "ok")
+        }).pipe(Effect.provide(onDisk(dir)))
+      }).pipe(Effect.scoped)
   )
 
   it.live("that cannot be used makes writes Unavailable and has a reason, and the node starts", () =>
