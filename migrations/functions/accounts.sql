@@ -62,7 +62,7 @@ BEGIN
   END IF;
   UPDATE users u SET deleted_at = p_at, email = 'deleted-' || u.id, email_key = 'deleted-' || u.id,
       username = 'deleted-' || u.id, display_name = 'Deleted user', search_name = '', avatar_url = NULL,
-      password_hash = ''
+      password_hash = '', guest_check_at = NULL
     WHERE u.id = p_user_id;
   ended := end_sessions(p_user_id, p_at);
   UPDATE sessions s SET user_agent = '', ip = '' WHERE s.user_id = p_user_id;

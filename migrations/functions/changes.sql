@@ -33,12 +33,13 @@ $$;
 
 -- Why the actor may not bring users into a conversation; NULL when it may. For a group the caller has locked the users, so
 -- that none of their accounts is closed meanwhile. An account that is being closed counts as closed for closing_period(),
--- so that its user can leave all groups. Reasons: no-user · blocked (by one of the users) · contacts-only (see
--- users.who_may_add_me).
+-- so that its user can leave all groups. Reasons: guest (the actor is one) · no-user · blocked (by one of the users) ·
+-- contacts-only (see users.who_may_add_me).
 CREATE OR REPLACE FUNCTION refusal_to_add(p_actor_id uuid, p_user_ids uuid[]) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
   RETURN CASE
+    WHEN EXISTS (SELECT FROM users u WHERE u.id = p_actor_id AND u.kind = 'guest') THEN 'guest'
     WHEN (SELECT count(*) FROM users u WHERE u.id = ANY (p_user_ids) AND u.deleted_at IS NULL
       AND COALESCE(u.closing_at < clock_timestamp() - closing_period(), true)) <> cardinality(p_user_ids) THEN 'no-user'
     WHEN EXISTS (SELECT FROM blocks b WHERE b.user_id = ANY (p_user_ids) AND b.blocked_id = p_actor_id) THEN 'blocked'

@@ -48,8 +48,8 @@ BEGIN
     WHERE d.user_low = low AND d.user_high = high;
   IF outcome = 'known' THEN RETURN; END IF;
   PERFORM lock_pair(low, high);
-  IF outcome IS NULL AND p_peer_id <> p_user_id THEN
-    refusal := refusal_to_add(p_user_id, ARRAY[p_peer_id]);
+  IF outcome IS NULL THEN
+    refusal := refusal_to_add(p_user_id, array_remove(ARRAY[p_peer_id], p_user_id));
   ELSIF EXISTS (SELECT FROM blocks b WHERE b.user_id = p_peer_id AND b.blocked_id = p_user_id) THEN
     refusal := 'blocked';
   END IF;

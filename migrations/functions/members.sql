@@ -23,7 +23,7 @@ BEGIN
   CROSS JOIN LATERAL (SELECT CASE WHEN history = 'all' THEN 1 ELSE e.seq END) AS v(seq)
   ORDER BY e.user_id
   ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = EXCLUDED.role, joined_seq = EXCLUDED.joined_seq,
-    visible_from_seq = EXCLUDED.visible_from_seq, left_seq = NULL, removed = false,
+    visible_from_seq = EXCLUDED.visible_from_seq, left_seq = NULL, removed = false, guest_until = NULL,
     joined_at = EXCLUDED.joined_at, read_seq = EXCLUDED.read_seq, delivered_seq = EXCLUDED.delivered_seq,
     muted_until = NULL, archived = false, pinned = false, notify = 'all';
   UPDATE conversation_members m SET user_seq = s.seq FROM next_user_seqs(p_user_ids) s
@@ -73,17 +73,17 @@ BEGIN
   RETURN QUERY SELECT outcome, NULL::bigint, NULL::bigint, '{}'::uuid[];
 END $$;
 
--- For nodes of release 0.1.0, which do not know the outcome contacts-only.
+-- For nodes of release 0.1.0, which do not know the outcomes contacts-only and guest.
 CREATE OR REPLACE FUNCTION add_members(p_conversation_id uuid, p_actor_id uuid, p_user_ids uuid[], p_limit int)
 RETURNS TABLE (outcome text, first_seq bigint, last_seq bigint, user_ids uuid[]) LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-  RETURN QUERY SELECT CASE a.outcome WHEN 'contacts-only' THEN 'blocked' ELSE a.outcome END, a.first_seq, a.last_seq,
+  RETURN QUERY SELECT CASE WHEN a.outcome IN ('contacts-only', 'guest') THEN 'blocked' ELSE a.outcome END, a.first_seq, a.last_seq,
       a.user_ids
     FROM add_to_group(p_conversation_id, p_actor_id, p_user_ids, p_limit) a;
 END $$;
 
 -- Removes a member, or lets the actor leave. When the last owner goes, the admin who joined first becomes the owner, or
--- else the member who joined first. The members are locked before the user head, as everywhere, or this could deadlock
+-- else the member who joined first, but no guest. A guest who is gone is looked at soon. The members are locked before the user head, as everywhere, or this could deadlock
 -- with a change of the member's own state. Outcomes: changed · unchanged (the user is not a member now) · no-member.
 CREATE OR REPLACE FUNCTION remove_member(p_conversation_id uuid, p_actor_id uuid, p_user_id uuid)
 RETURNS changed LANGUAGE plpgsql VOLATILE AS $$
@@ -109,7 +109,7 @@ BEGIN
   IF target.role = 'owner' AND NOT EXISTS (SELECT FROM conversation_members m
     WHERE m.conversation_id = p_conversation_id AND m.left_seq IS NULL AND m.role = 'owner'
       AND m.user_id <> p_user_id) THEN
-    SELECT m.user_id INTO successor FROM conversation_members m
+    SELECT m.user_id INTO successor FROM conversation_members m JOIN users u ON u.id = m.user_id AND u.kind <> 'guest'
       WHERE m.conversation_id = p_conversation_id AND m.left_seq IS NULL AND m.user_id <> p_user_id
       ORDER BY m.role = 'member', m.joined_seq, m.user_id LIMIT 1;
   END IF;
@@ -125,9 +125,11 @@ BEGIN
   result.last_seq := add_event(p_conversation_id, 'member.left', p_actor_id, NULL,
     jsonb_build_object('userId', p_user_id, 'removed', NOT leaves));
   result.first_seq := COALESCE(result.first_seq, result.last_seq);
-  UPDATE conversation_members m SET left_seq = result.last_seq, removed = NOT leaves, user_seq = s.seq
+  UPDATE conversation_members m SET left_seq = result.last_seq, removed = NOT leaves, guest_until = NULL,
+      user_seq = s.seq
     FROM next_user_seqs(ARRAY[p_user_id]) s
     WHERE m.conversation_id = p_conversation_id AND m.user_id = p_user_id;
+  UPDATE users u SET guest_check_at = clock_timestamp() WHERE u.id = p_user_id AND u.guest_check_at IS NOT NULL;
   RETURN result;
 END $$;
 

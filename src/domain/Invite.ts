@@ -4,7 +4,7 @@ import { Timestamp } from "./Time.ts"
 
 /**
  * An invite link into a group. It is valid until `expiresAt`, or until it is revoked if that is null. `maxUses` limits how
- * many users can join with it; null means no limit.
+ * many users can join with it; null means no limit. With `guests` it also admits people without an account.
  */
 export const Invite = Schema.Struct({
   code: InviteCode,
@@ -13,7 +13,8 @@ export const Invite = Schema.Struct({
   createdAt: Timestamp,
   expiresAt: Schema.NullOr(Timestamp),
   maxUses: Schema.NullOr(Schema.Int),
-  uses: Schema.Int
+  uses: Schema.Int,
+  guests: Schema.Boolean
 }).annotate({ identifier: "Invite" })
 export type Invite = typeof Invite.Type
 
@@ -25,6 +26,9 @@ export const NewInvite = Schema.Struct({
   expiresInSeconds: Schema.optionalKey(
     Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: aYear })))
   ),
-  maxUses: Schema.optionalKey(Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100_000 }))))
+  maxUses: Schema.optionalKey(Schema.NullOr(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100_000 })))),
+  guests: Schema.optionalKey(Schema.Boolean).annotate({
+    description: "Whether people without an account may join as guests"
+  })
 }).annotate({ identifier: "NewInvite" })
 export type NewInvite = typeof NewInvite.Type

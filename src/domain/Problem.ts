@@ -38,6 +38,8 @@ export class Forbidden extends HttpApiError.Problem<Forbidden>()(
         "registration-closed",
         "invite-required",
         "account-disabled",
+        "guests-disabled",
+        "guest",
         "contacts-only",
         "not-provisioned",
         "passwords-disabled"
@@ -70,6 +72,8 @@ const ConflictCode = Schema.Literals([
   "too-many-edits",
   "not-a-group",
   "not-a-bot",
+  "not-a-guest",
+  "guest",
   "group-full",
   "last-owner",
   "idempotency-key-reused",

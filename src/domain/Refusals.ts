@@ -77,6 +77,15 @@ export const inviteRequired = new Forbidden({
   detail: "A new account needs the code of an invite"
 })
 
+/** This service admits no guests: `auth.guests`. */
+export const guestsDisabled = new Forbidden({ code: "guests-disabled", detail: "This service admits no guests" })
+/** Guests do not look for users, and start no conversations. */
+export const notForGuests = new Forbidden({ code: "guest", detail: "Guests may not do this: claim an account first" })
+/** Only guests can become accounts. */
+export const notAGuest = new Conflict({ code: "not-a-guest", detail: "This is an account already" })
+/** A guest is a member of groups, and neither admin nor owner. */
+export const guestRole = new Conflict({ code: "guest", detail: "A guest can have no other role than member" })
+
 /** The token was valid, but its session has ended or expired. */
 export const sessionEnded = new Unauthenticated({ code: "session-ended", detail: "The session has ended" })
 

@@ -4,8 +4,8 @@ import { Name, Password, Text } from "./Text.ts"
 import { Timestamp } from "./Time.ts"
 import { Url } from "./Url.ts"
 
-/** What a user is: a person with an account, or a program. */
-export const UserKind = Schema.Literals(["person", "bot"])
+/** What a user is: a person with an account, a program, or somebody without an account who came by an invite. */
+export const UserKind = Schema.Literals(["person", "bot", "guest"])
 export type UserKind = typeof UserKind.Type
 
 /** The public profile of a user. */
@@ -64,6 +64,19 @@ export const Registration = Schema.Struct({
   })
 }).annotate({ identifier: "Registration" })
 export type Registration = typeof Registration.Type
+
+/** Somebody who joins a group without an account. */
+export const NewGuest = Schema.Struct({ displayName: DisplayName }).annotate({ identifier: "NewGuest" })
+export type NewGuest = typeof NewGuest.Type
+
+/** The account that a guest becomes. Without `displayName` the guest keeps the name. */
+export const GuestClaim = Schema.Struct({
+  email: Email,
+  username: Username,
+  password: Password,
+  displayName: Schema.optionalKey(DisplayName)
+}).annotate({ identifier: "GuestClaim" })
+export type GuestClaim = typeof GuestClaim.Type
 
 /** Deleting an account requires the password again, so that somebody with a lost device cannot do it. */
 export const AccountDeletion = Schema.Struct({ password: Password }).annotate({ identifier: "AccountDeletion" })

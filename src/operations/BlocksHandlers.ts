@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { toPage } from "../domain/Page.ts"
 import { Blocks } from "../services/conversations/Blocks.ts"
+import { Users } from "../services/identity/Users.ts"
 import { Settings } from "../services/platform/Settings.ts"
 import { Blocks as Declared } from "./Blocks.ts"
 import { asUser } from "./Callers.ts"
@@ -9,9 +10,13 @@ import { asUser } from "./Callers.ts"
 export const layer = Declared.rpcs.toLayer(
   Effect.gen(function* () {
     const blocks = yield* Blocks
+    const users = yield* Users
     const { pageSize } = (yield* Settings).limits
     return Declared.rpcs.of({
-      "block.add": asUser((userId, blocked) => blocks.add(userId, blocked.userId)),
+      // A list of blocks shows profiles, so nobody is in it whom the user may not see.
+      "block.add": asUser((userId, blocked) =>
+        Effect.andThen(users.look(userId, blocked.userId), blocks.add(userId, blocked.userId))
+      ),
       "block.remove": asUser((userId, blocked) => blocks.remove(userId, blocked.userId)),
       "block.list": asUser((userId, page) => blocks.list(userId, toPage(page, pageSize)))
     })

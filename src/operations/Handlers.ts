@@ -9,6 +9,7 @@ import * as ConversationAdmin from "./ConversationAdminHandlers.ts"
 import * as Conversations from "./ConversationsHandlers.ts"
 import * as Drafts from "./DraftsHandlers.ts"
 import * as Events from "./EventsHandlers.ts"
+import * as Guests from "./GuestsHandlers.ts"
 import * as Invites from "./InvitesHandlers.ts"
 import * as Members from "./MembersHandlers.ts"
 import * as Messages from "./MessagesHandlers.ts"
@@ -41,6 +42,7 @@ export const layer = Layer.mergeAll(
   Blocks.layer,
   Conversations.layer,
   Members.layer,
+  Guests.layer,
   Invites.layer,
   Messages.layer,
   Attachments.layer,

@@ -21,7 +21,7 @@ export const Invites = feature(
     problems: [InvalidRequest, Forbidden, NotFound, Conflict, Unavailable],
     summary: "Create an invite",
     description:
-      "Owners and admins may do this (403 for others). Without `expiresInSeconds` the invite never expires, without `maxUses` any number of users can use it; the body may be left out. 409 `not-a-group` for a direct conversation, `idempotency-key-reused` when the key was used for another request."
+      "Owners and admins may do this (403 for others). Without `expiresInSeconds` the invite never expires, without `maxUses` any number of users can use it; the body may be left out. With `guests` people without an account can join (`invite.guest`). 409 `not-a-group` for a direct conversation, `idempotency-key-reused` when the key was used for another request."
   }),
   operation("invite.list", {
     http: "GET /v1/conversations/:conversationId/invites",
@@ -50,6 +50,6 @@ export const Invites = feature(
     problems: [NotFound, Conflict, RateLimited, Unavailable],
     summary: "Accept an invite",
     description:
-      "Makes me a member: 201 with the group, or 200 when I am a member already, which does not use up the invite. 404 when the invite is unknown, expired, revoked or used up, and when I was removed from the group; 409 `group-full` when there is no room."
+      "Makes me a member: 201 with the group, or 200 when I am a member already, which does not use up the invite. 404 when the invite is unknown, expired, revoked or used up, when I was removed from the group, and when I am a guest and it admits none; 409 `group-full` when there is no room."
   })
 )

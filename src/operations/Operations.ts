@@ -10,6 +10,7 @@ import { Conversations } from "./Conversations.ts"
 import { Drafts } from "./Drafts.ts"
 import { EventStream } from "./EventStream.ts"
 import { Events } from "./Events.ts"
+import { Guests } from "./Guests.ts"
 import { Invites } from "./Invites.ts"
 import { Members } from "./Members.ts"
 import { Messages } from "./Messages.ts"
@@ -40,6 +41,7 @@ const forUsers = [
   Conversations,
   Members,
   Invites,
+  Guests,
   Messages,
   Attachments,
   Search,
@@ -82,7 +84,7 @@ export const AllOperations = RpcGroup.make().merge(...features.map(({ rpcs }) =>
  */
 export const Operations = RpcGroup.make()
   .merge(...forUsers.map(({ rpcs }) => rpcs))
-  .omit("auth.register", "auth.login", "auth.exchange", "auth.refresh", "events.stream")
+  .omit("auth.register", "auth.login", "auth.exchange", "auth.refresh", "invite.guest", "events.stream")
 
 /** The operations that only read, and the commands of sockets that do. */
 export const reads: ReadonlySet<string> = new Set([

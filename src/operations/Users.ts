@@ -53,9 +53,10 @@ export const Users = feature(
       query: UserQuery.annotate({ description: "How the username or the display name begins, in any case" })
     },
     success: Page(User),
-    problems: [InvalidRequest, Unavailable],
+    problems: [InvalidRequest, Forbidden, Unavailable],
     summary: "Search users",
-    description: "Users whose username begins with `query` come first, then those whose display name begins with it."
+    description:
+      "Users whose username begins with `query` come first, then those whose display name begins with it. Guests are not found, and may not search (403 `guest`)."
   }),
   operation("user.get", {
     http: "GET /v1/users/:userId",
@@ -63,6 +64,7 @@ export const Users = feature(
     success: User,
     problems: [NotFound, Unavailable],
     summary: "Get a user's profile",
-    description: "Returns what everybody may know about the user."
+    description:
+      "Returns what everybody may know about the user. Guests get a 404 for users whom they have met in no conversation."
   })
 )

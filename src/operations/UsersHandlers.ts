@@ -20,8 +20,10 @@ export const layer = Declared.rpcs.toLayer(
       "user.removeAvatar": asUser((userId) => Effect.asVoid(users.update(userId, { avatarUrl: null }))),
       "user.delete": asPrincipal((principal, { password }) => accounts.delete(principal, password)),
       "user.unread": asUser((userId) => markers.unread(userId)),
-      "user.search": asUser((_, { query, ...page }) => users.search({ query, ...toPage(page, pageSize) })),
-      "user.get": asUser((_, { userId }) => users.get(userId))
+      "user.search": asUser((viewerId, { query, ...page }) =>
+        users.search({ query, viewerId, ...toPage(page, pageSize) })
+      ),
+      "user.get": asUser((viewerId, { userId }) => users.look(viewerId, userId))
     })
   })
 )

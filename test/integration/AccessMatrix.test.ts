@@ -187,11 +187,12 @@ const whenBlocked: Readonly<Record<string, Verdict>> = {
 
 const unknownId = "00000000-0000-7000-8000-000000000000"
 
-/** The operations that end one's own sessions, with their data: tests in other files call them. */
+/** The operations that concern one's own password and sessions, with their data: tests in other files call them. */
 const ending: Readonly<Record<string, Data>> = {
   "auth.logout": {},
   "auth.password": { currentPassword: "correct horse", newPassword: "another horse" },
-  "user.delete": { password: "correct horse" }
+  "user.delete": { password: "correct horse" },
+  "user.claim": { username: "target1", email: "claimed@example.com", password: "correct horse" }
 }
 
 /**
@@ -237,7 +238,27 @@ const operators: Readonly<
 }
 
 /** The operations without a session, and the stream: tests in other files call them. */
-const apart = ["auth.reset", "auth.register", "auth.login", "auth.exchange", "auth.refresh", "events.stream"]
+const apart = [
+  "auth.reset",
+  "auth.register",
+  "auth.login",
+  "auth.exchange",
+  "auth.refresh",
+  "invite.guest",
+  "events.stream"
+]
+
+/** What a guest may do in place of what a member may do. The newcomer shares no conversation with the guest. */
+const asGuest: Readonly<Record<string, Verdict>> = {
+  "session.list": "ok",
+  "session.end": "not-found",
+  "user.search": "forbidden",
+  "conversation.create": "forbidden",
+  "block.add": "not-found",
+  "auth.password": "forbidden",
+  "user.delete": "forbidden",
+  "user.claim": "conflict"
+}
 
 const verdictOf = (answer: Answer): Verdict => {
   if (answer === null) return "ok"
@@ -247,6 +268,13 @@ const verdictOf = (answer: Answer): Verdict => {
 
 const IdOf = Schema.decodeUnknownSync(Schema.Struct({ id: Schema.String }))
 const decodeSent = Schema.decodeUnknownSync(Schema.Struct({ message: Schema.Struct({ id: Schema.String }) }))
+const decodeGuest = Schema.decodeUnknownSync(
+  Schema.Struct({
+    accessToken: Schema.String,
+    sessionId: Schema.String,
+    user: Schema.Struct({ id: Schema.String, kind: Schema.Literal("guest") })
+  })
+)
 const CodeOf = Schema.decodeUnknownSync(Schema.Struct({ code: Schema.String }))
 
 const cast = Effect.gen(function* () {
@@ -332,14 +360,17 @@ const asMember = Effect.fnUntraced(function* (
   company: Effect.Success<typeof cast>,
   client: Client,
   token: string,
-  actAs?: string
+  actAs?: string,
+  others: Readonly<Record<string, Verdict>> = {},
+  endings: ReadonlyArray<string> = Object.keys(ending)
 ) {
   const { url } = yield* Service
   let stage = yield* stageOf(company)
   for (const name of Operations.requests.keys()) {
+    if (name in ending && !endings.includes(name)) continue
     const [word] = name.split(".")
     const themselves = word === "session" || name in ending
-    const expected = themselves ? "forbidden" : (rows[name]?.may.member ?? assert.fail(name))
+    const expected = others[name] ?? (themselves ? "forbidden" : (rows[name]?.may.member ?? assert.fail(name)))
     const data = () => ending[name] ?? rows[name]?.data?.(stage) ?? {}
     for (const ask of [
       // The one DELETE with a body, which this file cannot ask for over HTTP.
@@ -457,6 +488,43 @@ layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
       for (const [name, { data = {} }] of Object.entries(operators))
         for (const answer of [yield* overRpc(url, name, data, token), yield* overHttp(url, name, data, token)])
           if (answer !== undefined) assert.strictEqual(verdictOf(answer), "unauthenticated", name)
+    })
+  )
+
+  it.effect("permits a guest what a member may do, but to look for nobody, and to start nothing", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service
+      const http = api(url)
+      const company = yield* cast
+      const { owner } = company.people
+      const id = yield* http.group(owner)
+      const json = { guests: true }
+      const { code } = CodeOf(yield* http.must("POST", `/v1/conversations/${id}/invites`, { token: owner.token, json }))
+      const joined = yield* http.must("POST", `/v1/invites/${code}/guest`, { json: { displayName: "Gus" } })
+      const { accessToken, sessionId, user } = decodeGuest(joined)
+      const member = { ...company.people.member, id: user.id, token: accessToken, sessionId }
+      const client = yield* connect(url)
+      yield* client.ready(accessToken)
+      const withGuest = { ...company, people: { ...company.people, member } }
+      // Signing out would be the end of the guest.
+      const endings = Object.keys(ending).filter((name) => name !== "auth.logout")
+      yield* asMember(withGuest, client, accessToken, undefined, asGuest, endings)
+      const elsewhere = yield* http.group(company.people.stranger)
+      const path = `/v1/conversations/${elsewhere}/invites`
+      const { token } = company.people.stranger
+      const closed = CodeOf(yield* http.must("POST", path, { token, json: {} }))
+      for (const answer of [
+        yield* overHttp(url, "invite.accept", { code: closed.code }, accessToken),
+        yield* overRpc(url, "invite.accept", { code: closed.code }, accessToken),
+        yield* overSocket(client, "invite.accept", { code: closed.code })
+      ])
+        if (answer !== undefined) assert.strictEqual(verdictOf(answer), "not-found")
+      for (const name of ["user.get", "block.add"])
+        assert.strictEqual(
+          verdictOf((yield* overRpc(url, name, { userId: company.newcomer.id }, accessToken)) ?? null),
+          "not-found",
+          name
+        )
     })
   )
 

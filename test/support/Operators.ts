@@ -11,11 +11,14 @@ import type { ServerConversations } from "../../src/services/admin/ServerConvers
 import type { ServerUsers } from "../../src/services/admin/ServerUsers.ts"
 import type { ServiceTokens } from "../../src/services/admin/ServiceTokens.ts"
 import { AccountOpening, RegistrationChoice } from "../../src/services/conversations/AccountOpening.ts"
+import type { Guests } from "../../src/services/conversations/Guests.ts"
+import * as GuestsSql from "../../src/services/conversations/GuestsSql.ts"
 import type { Drafts } from "../../src/services/messages/Drafts.ts"
 import * as DraftsSql from "../../src/services/messages/DraftsSql.ts"
 import type { ScheduledMessages } from "../../src/services/messages/ScheduledMessages.ts"
 import * as ScheduledMessagesSql from "../../src/services/messages/ScheduledMessagesSql.ts"
 import * as DraftsMemory from "../../src/testing/memory/Drafts.ts"
+import * as GuestsMemory from "../../src/testing/memory/Guests.ts"
 import { layerAdmin } from "../../src/testing/memory/layer.ts"
 import { layerChoice } from "../../src/testing/memory/RegistrationAdmin.ts"
 import * as ScheduledMessagesMemory from "../../src/testing/memory/ScheduledMessages.ts"
@@ -24,12 +27,12 @@ import { Time } from "./Time.ts"
 
 /** The services for operators and users, except for the database. */
 export const operators = {
-  fake: Layer.merge(layerAdmin, AccountOpening.layer).pipe(
+  fake: Layer.mergeAll(layerAdmin, AccountOpening.layer, GuestsMemory.layerMemory).pipe(
     Layer.provideMerge(layerChoice),
     Layer.provideMerge(Layer.mergeAll(DraftsMemory.layerMemory, ScheduledMessagesMemory.layerMemory, Time.layerMemory)),
     Layer.provideMerge(chat.fake)
   ),
-  sql: Layer.merge(AdminSql.layer, AccountOpening.layer).pipe(
+  sql: Layer.mergeAll(AdminSql.layer, AccountOpening.layer, GuestsSql.layer).pipe(
     Layer.provideMerge(RegistrationChoice.layer),
     Layer.provideMerge(Layer.mergeAll(DraftsSql.layer, ScheduledMessagesSql.layer, Time.layer)),
     Layer.provideMerge(chat.sql)
@@ -39,6 +42,7 @@ export const operators = {
 /** The services that `operators` provides. */
 export type Operators =
   | AccountOpening
+  | Guests
   | AccountExport
   | Drafts
   | AccountAdmin

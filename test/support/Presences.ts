@@ -39,7 +39,8 @@ export const together = (...userIds: ReadonlyArray<UserId>) =>
       pinned: false,
       notify: "all",
       userSeq: 1,
-      shown: true
+      shown: true,
+      guestUntil: null
     })
     const members = new Map(userIds.map((userId) => [userId, member(userId)]))
     conversations.set(id, {

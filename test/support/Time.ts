@@ -28,7 +28,10 @@ export class Time extends Context.Service<
             [
               sql`UPDATE scheduled_messages SET send_at = send_at - ${span}, claimed_until = claimed_until - ${span}`,
               sql`UPDATE messages SET created_at = created_at - ${span}`,
-              sql`UPDATE message_lifetimes SET next_at = next_at - ${span}`
+              sql`UPDATE message_lifetimes SET next_at = next_at - ${span}`,
+              sql`UPDATE invites SET expires_at = expires_at - ${span}`,
+              sql`UPDATE conversation_members SET guest_until = guest_until - ${span} WHERE guest_until IS NOT NULL`,
+              sql`UPDATE users SET guest_check_at = guest_check_at - ${span} WHERE guest_check_at IS NOT NULL`
             ],
             { discard: true }
           )

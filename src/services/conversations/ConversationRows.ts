@@ -26,11 +26,13 @@ export interface MembershipRow {
   readonly userSeq: number
   /** False for the member of a DM without messages who has not opened it. */
   readonly shown: boolean
+  /** When the membership of a guest ends; null for everybody else, and for a guest whose invite does not expire. */
+  readonly guestUntil: Date | null
 }
 
 /** A member's view of a conversation as it comes from storage; `peerId` is null in a group. */
 export interface ConversationRow
-  extends Omit<MembershipRow, "userId" | "leftSeq" | "removed" | "joinedAt" | "userSeq" | "shown"> {
+  extends Omit<MembershipRow, "userId" | "leftSeq" | "removed" | "joinedAt" | "userSeq" | "shown" | "guestUntil"> {
   readonly id: ConversationId
   readonly kind: Kind
   readonly title: string | null

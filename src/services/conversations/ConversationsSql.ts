@@ -2,7 +2,14 @@ import { hash, randomUUIDv7 } from "node:crypto"
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { ConversationId, type UserId } from "../../domain/Ids.ts"
-import { blocked, contactsOnly, idempotencyKeyReused, noConversation, noUser } from "../../domain/Refusals.ts"
+import {
+  blocked,
+  contactsOnly,
+  idempotencyKeyReused,
+  noConversation,
+  notForGuests,
+  noUser
+} from "../../domain/Refusals.ts"
 import { makeMembershipSignals } from "../bus/MembershipSignals.ts"
 import { refuse } from "../log/Changes.ts"
 import { type MessageRow, messageColumns, myColumns, notHiddenFrom, repliedTo } from "../log/MessageRows.ts"
@@ -24,11 +31,17 @@ interface Row extends ConversationRow {
 
 /** The outcome of a creation: `known` and `shown` when the conversation existed. */
 interface Created {
-  readonly outcome: "made" | "known" | "shown" | "reused" | "no-user" | "blocked" | "contacts-only"
+  readonly outcome: "made" | "known" | "shown" | "reused" | "no-user" | "blocked" | "contacts-only" | "guest"
   readonly conversationId: ConversationId | null
 }
 
-const refusals = { "no-user": noUser, blocked, "contacts-only": contactsOnly, reused: idempotencyKeyReused }
+const refusals = {
+  "no-user": noUser,
+  blocked,
+  "contacts-only": contactsOnly,
+  guest: notForGuests,
+  reused: idempotencyKeyReused
+}
 
 /** Reads of conversations as their members see them. */
 const makeViews = (sql: SqlClient.SqlClient, limits: SettingsShape["limits"]) => {

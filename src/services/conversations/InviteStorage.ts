@@ -12,6 +12,7 @@ export interface InviteRequest {
   readonly code: InviteCode
   readonly expiresInSeconds: number | null
   readonly maxUses: number | null
+  readonly guests: boolean
   readonly key: string | null
   readonly requestHash: Uint8Array
 }
@@ -27,6 +28,7 @@ export interface InviteRow {
   readonly expiresAt: Date | null
   readonly maxUses: number | null
   readonly uses: number
+  readonly guests: boolean
 }
 
 type Change<A> = Effect.Effect<A, NotFound | Forbidden | Conflict | Unavailable>
@@ -63,7 +65,10 @@ export class InviteStorage extends Context.Service<
       code: InviteCode,
       limit: number
     ) => Effect.Effect<boolean, NotFound | Conflict | Unavailable>
-    /** Stores a new user, who joins the group by the invite; either both happen or neither. */
+    /**
+     * Stores a new user, who joins the group by the invite; either both happen or neither. A guest can only use an invite
+     * that admits guests, here as in `accept`, and the membership ends with it: see `Guests`.
+     */
     readonly register: (
       user: UserRow,
       conversationId: ConversationId,
@@ -81,7 +86,8 @@ export const toInvite = ({ createdAt, expiresAt, ...row }: InviteRow): Invite =>
   createdAt: createdAt.toISOString(),
   expiresAt: expiresAt?.toISOString() ?? null,
   maxUses: row.maxUses,
-  uses: row.uses
+  uses: row.uses,
+  guests: row.guests
 })
 
 /** The cursor of the list of invites: the page begins below this number. */

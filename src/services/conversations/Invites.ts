@@ -48,7 +48,7 @@ export class Invites extends Context.Service<
     /**
      * Makes the user a member and uses the invite once, in the same transaction. Repeating it is safe: for a member it
      * succeeds with `joined: false` and uses nothing. `NotFound` for an invite that is unknown, expired, revoked or used
-     * up, and for users whom another member has removed from the group; `Conflict` ("group-full") without room.
+     * up, for users whom another member has removed from the group, and for guests when it admits none; `Conflict` ("group-full") without room.
      */
     readonly accept: (
       userId: UserId,
@@ -59,7 +59,8 @@ export class Invites extends Context.Service<
     >
     /**
      * Stores a new user and lets them accept the invite, in one transaction: when the invite cannot be accepted, there is
-     * no user either. It fails as `accept` does, and with a `Conflict` for a taken e-mail address or username.
+     * no user either. It fails as `accept` does, for a guest also with `NotFound` when the invite admits none, and with a
+     * `Conflict` for a taken e-mail address or username.
      */
     readonly register: (
       user: UserRow,
@@ -91,15 +92,21 @@ export class Invites extends Context.Service<
 
       return Invites.of({
         create: Effect.fn("Invites.create")(function* (userId, conversationId, invite, idempotencyKey) {
-          const { expiresInSeconds = null, maxUses = null } = invite
+          const { expiresInSeconds = null, guests = false, maxUses = null } = invite
           return yield* storage.create(
             { userId, conversationId },
             {
               code: InviteCode.make(randomBytes(codeBytes).toString("base64url")),
               expiresInSeconds,
               maxUses,
+              guests,
               key: idempotencyKey ?? null,
-              requestHash: hash("sha256", JSON.stringify([conversationId, expiresInSeconds, maxUses]), "buffer")
+              // As before there were guests, so that a retry on another release has the same hash.
+              requestHash: hash(
+                "sha256",
+                JSON.stringify([conversationId, expiresInSeconds, maxUses, ...(guests ? ["guests"] : [])]),
+                "buffer"
+              )
             }
           )
         }),

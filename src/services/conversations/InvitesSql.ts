@@ -23,9 +23,11 @@ const storage = Layer.effect(
 
     return InviteStorage.of({
       create: Effect.fnUntraced(function* ({ conversationId, userId }, request) {
-        const [made] = yield* sql<{ outcome: string; inviteCode: InviteCode }>`SELECT * FROM create_invite(
+        const [made] = yield* sql<{ outcome: string; inviteCode: InviteCode }>`SELECT * FROM make_invite(
           ${conversationId}::uuid, ${userId}::uuid, ${request.code}::text, ${request.expiresInSeconds}::int,
-          ${request.maxUses}::int, ${request.key}::text, ${request.requestHash}::bytea)`.pipe(retryDeadlocks)
+          ${request.maxUses}::int, ${request.key}::text, ${request.requestHash}::bytea, ${request.guests}::boolean)`.pipe(
+          retryDeadlocks
+        )
         yield* refuse(made?.outcome, creating)
         const [row] = yield* sql<InviteRow>`SELECT * FROM invites WHERE code = ${made?.inviteCode ?? ""}`
         return row === undefined ? yield* noInvite : toInvite(row)
@@ -58,9 +60,14 @@ const storage = Layer.effect(
       register: (user, conversationId, code, limit) =>
         change(
           conversationId,
-          sql<Changed>`SELECT * FROM register_invited(${user.id}::uuid, ${user.email}::text, ${user.emailKey}::text,
+          (user.kind === "guest"
+            ? sql<Changed>`SELECT * FROM join_as_guest(${user.id}::uuid, ${user.username}::text,
+              ${user.displayName}::text, ${user.searchName}::text, ${user.createdAt}::timestamptz, ${code}::text,
+              ${limit}::int)`
+            : sql<Changed>`SELECT * FROM register_invited(${user.id}::uuid, ${user.email}::text, ${user.emailKey}::text,
               ${user.username}::text, ${user.displayName}::text, ${user.searchName}::text, ${user.avatarUrl}::text,
-              ${user.passwordHash}::text, ${user.createdAt}::timestamptz, ${code}::text, ${limit}::int)`.pipe(
+              ${user.passwordHash}::text, ${user.createdAt}::timestamptz, ${code}::text, ${limit}::int)`
+          ).pipe(
             Effect.tap(([row]) => (row?.outcome === "changed" ? signal(conversationId, [user.id]) : Effect.void)),
             orTaken
           ),

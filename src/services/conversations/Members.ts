@@ -11,7 +11,7 @@ import {
   type RateLimited,
   type Unavailable
 } from "../../domain/Problem.ts"
-import { noMember } from "../../domain/Refusals.ts"
+import { guestRole, noMember } from "../../domain/Refusals.ts"
 import { Limits } from "../platform/Limits.ts"
 import { checkLimit } from "../platform/Paging.ts"
 import { Settings } from "../platform/Settings.ts"
@@ -59,7 +59,10 @@ export class Members extends Context.Service<
       conversationId: ConversationId,
       page: PageRequest
     ) => Effect.Effect<Page<Member>, InvalidRequest | NotFound | Unavailable>
-    /** Changes a member's role, for owners. The last owner cannot become another role: a `Conflict` ("last-owner"). */
+    /**
+     * Changes a member's role, for owners. The last owner cannot become another role: a `Conflict` ("last-owner"). Neither
+     * can a guest ("guest").
+     */
     readonly update: (
       userId: UserId,
       conversationId: ConversationId,
@@ -72,7 +75,10 @@ export class Members extends Context.Service<
       conversationId: ConversationId,
       memberId: UserId
     ) => Effect.Effect<void, RateLimited | Refusal>
-    /** Leaves a group. The last owner's role passes to the longest-serving admin or, without one, to such a member. */
+    /**
+     * Leaves a group. The last owner's role passes to the longest-serving admin or, without one, to such a member who is no
+     * guest.
+     */
     readonly leave: (userId: UserId, conversationId: ConversationId) => Effect.Effect<void, Refusal>
     /** Leaves every group. After a failure some groups may be left, and repeating it leaves the others. */
     readonly leaveAll: (userId: UserId) => Effect.Effect<void, Unavailable>
@@ -114,7 +120,13 @@ export class Members extends Context.Service<
         }),
         update: Effect.fn("Members.update")(function* (userId, conversationId, memberId, role) {
           const actor = { userId, conversationId }
-          yield* counted(actor, 1, storage.changeRole(actor, memberId, role), madeOne)
+          const change = Effect.gen(function* () {
+            // A guest may become a person meanwhile, but nobody becomes a guest.
+            const [member] = role === "member" ? [] : yield* storage.find(conversationId, [memberId])
+            if (member?.user.kind === "guest") return yield* guestRole
+            return yield* storage.changeRole(actor, memberId, role)
+          })
+          yield* counted(actor, 1, change, madeOne)
           const [member] = yield* storage.find(conversationId, [memberId])
           return member ?? (yield* noMember)
         }),

@@ -1,7 +1,16 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { beforeEveryId, type ConversationId, type UserId } from "../../domain/Ids.ts"
-import { blocked, contactsOnly, groupFull, lastOwner, noConversation, noMember, noUser } from "../../domain/Refusals.ts"
+import {
+  blocked,
+  contactsOnly,
+  groupFull,
+  lastOwner,
+  noConversation,
+  noMember,
+  notForGuests,
+  noUser
+} from "../../domain/Refusals.ts"
 import { makeMembershipSignals } from "../bus/MembershipSignals.ts"
 import { type Changed, makeChanges } from "../log/Changes.ts"
 import { pageOf } from "../platform/Paging.ts"
@@ -19,6 +28,7 @@ const joining = {
   "no-user": noUser,
   blocked,
   "contacts-only": contactsOnly,
+  guest: notForGuests,
   "group-full": groupFull
 }
 const leaving = { ...groupProblems, "no-member": noMember }

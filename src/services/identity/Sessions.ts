@@ -64,6 +64,11 @@ export class Sessions extends Context.Service<
       lifetime: Duration.Duration
     ) => Effect.Effect<Pick<Tokens, "accessToken" | "sessionId">, NotFound | Forbidden | Unavailable>
     /**
+     * Starts a session of a user who has just come, without a password. `NotFound` without an account, and `Forbidden`
+     * ("account-disabled") for one that is disabled.
+     */
+    readonly welcome: (userId: UserId, device: Device) => Effect.Effect<Tokens, NotFound | Forbidden | Unavailable>
+    /**
      * Begins a session of our own, with the external token of an issuer in place of a password. Every call begins another
      * one; they count as logins. `Forbidden` as in `authenticate`.
      */
@@ -138,7 +143,7 @@ export class Sessions extends Context.Service<
   static readonly layerNoDeps = Layer.effect(
     Sessions,
     Effect.gen(function* () {
-      const { limits } = yield* Settings
+      const { jwt, limits } = yield* Settings
       const storage = yield* SessionStorage
       const remembered = makeRememberedTokens(rememberedTokens)
       const tokenPairs = yield* makeTokenPairs
@@ -160,6 +165,11 @@ export class Sessions extends Context.Service<
           const claims = { userId, sessionId: session.id, generation: session.generation }
           const accessToken = yield* accessTokens.issue(claims, Duration.toMillis(lifetime))
           return { accessToken, sessionId: session.id }
+        }),
+        welcome: Effect.fn("Sessions.welcome")(function* (userId, device) {
+          const account = (yield* storage.user(userId)) ?? (yield* noUser)
+          const session = yield* begin(account, device, jwt.refreshExpiration)
+          return session === undefined ? yield* accountDisabled : yield* tokenPairs.issue(account, session)
         }),
         refresh: yield* makeRefresh(tokenPairs, endedSessions),
         authenticate: yield* makeAuthenticate(remembered, externalSession),

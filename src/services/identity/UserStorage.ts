@@ -29,7 +29,9 @@ export class UserStorage extends Context.Service<
     readonly find: (ids: ReadonlyArray<UserId>) => Effect.Effect<ReadonlyArray<UserRow>, Unavailable>
     /** Changes the user and gives the new row; undefined when there is no such user, or it was deleted. */
     readonly update: (id: UserId, change: UserChange) => Effect.Effect<UserRow | undefined, Unavailable>
-    /** Users after a position whose username or folded display name begins with `prefix`, in the order of `FoundAt`. */
+    /** Whether the user is a member of a conversation that the other one is or was a member of. */
+    readonly haveMet: (userId: UserId, otherId: UserId) => Effect.Effect<boolean, Unavailable>
+    /** Users other than guests after a position whose username or folded display name begins with `prefix`, in the order of `FoundAt`. */
     readonly search: (
       prefix: string,
       after: FoundAt,

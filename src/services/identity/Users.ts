@@ -4,12 +4,14 @@ import { UserId } from "../../domain/Ids.ts"
 import type { Page, PageRequest } from "../../domain/Page.ts"
 import {
   type Conflict,
+  type Forbidden,
   InvalidRequest,
   invalid,
   NotFound,
   type RateLimited,
   type Unavailable
 } from "../../domain/Problem.ts"
+import { notForGuests, noUser } from "../../domain/Refusals.ts"
 import { Text } from "../../domain/Text.ts"
 import type { Me, ProfileChange, Registration, User } from "../../domain/User.ts"
 import { addressKey } from "../platform/Address.ts"
@@ -46,8 +48,8 @@ const reservedUsernames: ReadonlySet<string> = new Set(["all", "channel", "every
 /** Whether nobody may have this name. */
 export const isReservedUsername = (username: string): boolean => reservedUsernames.has(username)
 
-/** Fails with everything that is wrong with the name and the password of a registration. */
-const checkRegistration = (
+/** Fails with everything that is wrong with the name and the password of a new account. */
+export const checkRegistration = (
   { password, username }: Pick<Registration, "password" | "username">,
   limits: Settings["Service"]["limits"]
 ) => {
@@ -90,10 +92,18 @@ export class Users extends Context.Service<
     readonly me: (id: UserId) => Effect.Effect<Me, NotFound | Unavailable>
     /** Changes the fields that the change names, and no others. Repeating it changes nothing. */
     readonly update: (id: UserId, change: ProfileChange) => Effect.Effect<Me, NotFound | Unavailable>
-    /** The users whose username begins with `query` in any case, then those whose display name does. */
+    /**
+     * A profile as another user may see it: `NotFound` also for a guest who is in no conversation that the other user was
+     * ever in.
+     */
+    readonly look: (viewerId: UserId, id: UserId) => Effect.Effect<User, NotFound | Unavailable>
+    /**
+     * The users whose username begins with `query` in any case, then those whose display name does. Nobody finds guests,
+     * and guests may not search (`Forbidden`, "guest").
+     */
     readonly search: (
-      request: PageRequest & { readonly query: string }
-    ) => Effect.Effect<Page<User>, InvalidRequest | Unavailable>
+      request: PageRequest & { readonly query: string; readonly viewerId: UserId }
+    ) => Effect.Effect<Page<User>, InvalidRequest | Forbidden | Unavailable>
     /** The users with these ids, in the order of the ids. Unknown and deleted users are left out. */
     readonly getMany: (ids: ReadonlyArray<UserId>) => Effect.Effect<ReadonlyArray<User>, Unavailable>
   }
@@ -157,18 +167,14 @@ export class Users extends Context.Service<
           })
           return row === undefined ? yield* new NotFound({}) : toMe(row)
         }),
-        search: Effect.fn("Users.search")(function* (request) {
-          if (!Schema.is(Text)(request.query)) return yield* invalid("query", "must be well-formed text without NUL")
-          yield* checkLimit(request, settings.limits.pageSize)
-          const after = request.cursor === undefined ? start : yield* cursor.decode(request.cursor)
-          const found = yield* storage.search(folded(request.query), after, request.limit + 1)
-          const page = found.slice(0, request.limit)
-          const last = page.at(-1)
-          return {
-            items: page.map(toUser),
-            ...(found.length > page.length && last !== undefined && { nextCursor: cursor.encode(last) })
-          }
+        look: Effect.fn("Users.look")(function* (viewerId, id) {
+          const rows = yield* storage.find([viewerId, id])
+          const row = rows.find((user) => user.id === id) ?? (yield* noUser)
+          const isGuest = rows.some((user) => user.id === viewerId && user.kind === "guest")
+          if (isGuest && viewerId !== id && !(yield* storage.haveMet(viewerId, id))) return yield* noUser
+          return toUser(row)
         }),
+        search: makeSearch(storage, settings.limits.pageSize),
         getMany: Effect.fn("Users.getMany")(function* (ids) {
           const found = yield* storage.find(ids)
           const rows = new Map(found.flatMap((row) => (row.deletedAt === null ? [[row.id, row]] : [])))
@@ -178,3 +184,19 @@ export class Users extends Context.Service<
     })
   )
 }
+
+const makeSearch = (storage: UserStorage["Service"], pageSize: number): Users["Service"]["search"] =>
+  Effect.fn("Users.search")(function* (request) {
+    if (!Schema.is(Text)(request.query)) return yield* invalid("query", "must be well-formed text without NUL")
+    yield* checkLimit(request, pageSize)
+    const after = request.cursor === undefined ? start : yield* cursor.decode(request.cursor)
+    const [viewer] = yield* storage.find([request.viewerId])
+    if (viewer?.kind === "guest") return yield* notForGuests
+    const found = yield* storage.search(folded(request.query), after, request.limit + 1)
+    const page = found.slice(0, request.limit)
+    const last = page.at(-1)
+    return {
+      items: page.map(toUser),
+      ...(found.length > page.length && last !== undefined && { nextCursor: cursor.encode(last) })
+    }
+  })

@@ -41,6 +41,13 @@ const makeStorage = Effect.gen(function* () {
         Effect.map((rows) => rows[0]),
         orUnavailable
       ),
+    haveMet: (userId, otherId) =>
+      sql`SELECT FROM conversation_members me
+        JOIN conversation_members other ON other.conversation_id = me.conversation_id AND other.user_id = ${otherId}
+        WHERE me.user_id = ${userId} AND me.left_seq IS NULL LIMIT 1`.pipe(
+        Effect.map((rows) => rows.length === 1),
+        orUnavailable
+      ),
     // Two ranges of an index each; no LIKE, so there is nothing to escape. The second one begins at the prefix, and is
     // only read for what the first one leaves of the page.
     search: (prefix, after, limit) => {
@@ -48,14 +55,14 @@ const makeStorage = Effect.gen(function* () {
       return sql<UserRow & FoundAt>`
         WITH named AS MATERIALIZED (
           SELECT 0 AS by_name, username AS name, * FROM users
-          WHERE ${after.byName === 0} AND deleted_at IS NULL
+          WHERE ${after.byName === 0} AND deleted_at IS NULL AND kind <> 'guest'
             AND username >= ${prefix} AND username < ${endOf(prefix)} AND username > ${after.username}
           ORDER BY username LIMIT ${limit}
         )
         SELECT * FROM named
         UNION ALL
         (SELECT 1 AS by_name, search_name AS name, * FROM users
-          WHERE deleted_at IS NULL
+          WHERE deleted_at IS NULL AND kind <> 'guest'
             AND search_name >= ${prefix} AND search_name < ${endOf(prefix)}
             AND (search_name, username) > (${from.name}, ${from.username})
             AND NOT (username >= ${prefix} AND username < ${endOf(prefix)})

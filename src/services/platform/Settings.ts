@@ -109,6 +109,7 @@ export const sections = {
   }),
   auth: Schema.Struct({
     registration: withDefault(oneOf(["open", "invite", "closed"]), "open"),
+    guests: Schema.optionalKey(flag),
     resetUrl: Schema.optionalKey(urlWithToken),
     passwords: withDefault(flag, true),
     issuers: withDefault(issuers, []),
@@ -161,6 +162,7 @@ export const sections = {
     refreshesPerMinute: count(30),
     sessionsPerUser: count(100),
     registrationsPerMinuteAddress: count(120),
+    guestsPerHourAddress: count(30),
     requestsPerMinute: count(1200),
     serviceRequestsPerMinute: count(6000),
     readBytesPerSecond: count(4_194_304),

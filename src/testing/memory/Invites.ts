@@ -38,10 +38,14 @@ const makeAccept = Effect.fnUntraced(function* (invites: Map<InviteCode, Row>) {
     const me = conversation.members.get(userId)
     if (me?.leftSeq === null) return false
     const memberCount = currentMembers(conversation).length
-    if (me?.removed || memberCount === 0 || !isOpen(row, yield* Clock.currentTimeMillis)) return yield* noInvite
+    const isGuest = users.get(userId)?.kind === "guest"
+    if (me?.removed || (isGuest && !row.guests) || memberCount === 0 || !isOpen(row, yield* Clock.currentTimeMillis))
+      return yield* noInvite
     if (memberCount >= limit) return yield* groupFull
     invites.set(code, { ...row, uses: row.uses + 1 })
     yield* join(conversation, userId, [userId])
+    const joined = conversation.members.get(userId)
+    if (isGuest && joined !== undefined) conversation.members.set(userId, { ...joined, guestUntil: row.expiresAt })
     return true
   })
 })
@@ -60,7 +64,7 @@ const makeStorage = Effect.gen(function* () {
   })
 
   return InviteStorage.of({
-    create: Effect.fnUntraced(function* (actor, { code, expiresInSeconds, key, maxUses, requestHash }) {
+    create: Effect.fnUntraced(function* (actor, { code, expiresInSeconds, guests, key, maxUses, requestHash }) {
       yield* checkLeader(actor)
       const now = yield* Clock.currentTimeMillis
       const known = [...invites.values()].find(
@@ -84,6 +88,7 @@ const makeStorage = Effect.gen(function* () {
         expiresAt: expiresInSeconds === null ? null : new Date(now + expiresInSeconds * 1000),
         maxUses,
         uses: 0,
+        guests,
         request: { key, requestHash },
         revoked: false
       }

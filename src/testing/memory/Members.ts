@@ -58,16 +58,17 @@ export const newMembership = (
   archived: false,
   pinned: false,
   notify: "all",
-  shown: true
+  shown: true,
+  guestUntil: null
 })
 
 const isLastOwner = (conversation: StoredConversation, userId: UserId) =>
   currentMembers(conversation).every((member) => member.userId === userId || member.role !== "owner")
 
-/** The longest-serving admin other than the user, or without one the longest-serving member. */
-const heirOf = (conversation: StoredConversation, userId: UserId) =>
+/** The longest-serving admin other than the user, or without one the longest-serving member who is no guest. */
+const heirOf = (users: Memory["Service"]["users"], conversation: StoredConversation, userId: UserId) =>
   currentMembers(conversation)
-    .filter((member) => member.userId !== userId)
+    .filter((member) => member.userId !== userId && users.get(member.userId)?.kind !== "guest")
     .sort(
       (a, b) =>
         Number(a.role === "member") - Number(b.role === "member") ||
@@ -95,7 +96,7 @@ export const makeGroupsMemory = Effect.gen(function* () {
   /** Removes a member, or lets the actor leave; the heir of the last owner becomes the owner. */
   const part = Effect.fnUntraced(function* (conversation: StoredConversation, actorId: UserId, member: MembershipRow) {
     const { userId } = member
-    const heir = isLastOwner(conversation, userId) ? heirOf(conversation, userId) : undefined
+    const heir = isLastOwner(conversation, userId) ? heirOf(users, conversation, userId) : undefined
     if (member.role === "owner" && heir !== undefined) yield* setRole(conversation, actorId, heir, "owner")
     const data = { userId, removed: actorId !== userId }
     const { seq: leftSeq } = yield* addEvent(conversation, { event: "member.left", actorId, data })

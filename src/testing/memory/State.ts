@@ -15,7 +15,7 @@ import type {
 } from "../../domain/Ids.ts"
 import type { MessageType } from "../../domain/Message.ts"
 import type { SentPayload } from "../../domain/Payload.ts"
-import { blocked, contactsOnly, noUser } from "../../domain/Refusals.ts"
+import { blocked, contactsOnly, notForGuests, noUser } from "../../domain/Refusals.ts"
 import type { StarChange } from "../../domain/Sync.ts"
 import type { AuditRow } from "../../services/admin/Audit.ts"
 import type { StoredReset } from "../../services/admin/PasswordResets.ts"
@@ -273,6 +273,10 @@ export const haveBothWritten = ({ conversations }: Memory["Service"], one: UserI
     )
   )
 
+/** Whether the account of a user is being closed. */
+export const isClosing = ({ closingAt }: UserRow, now: number) =>
+  closingAt !== null && closingAt.getTime() >= now - closingPeriod
+
 /** Fails when the user may not bring the others into a conversation. */
 export const checkMayAdd = Effect.fnUntraced(function* (
   memory: Memory["Service"],
@@ -281,8 +285,8 @@ export const checkMayAdd = Effect.fnUntraced(function* (
 ) {
   const now = yield* Clock.currentTimeMillis
   const found = others.map((id) => memory.users.get(id))
-  const isOpen = (user: UserRow | undefined) =>
-    user?.deletedAt === null && (user.closingAt === null || user.closingAt.getTime() < now - closingPeriod)
+  const isOpen = (user: UserRow | undefined) => user?.deletedAt === null && !isClosing(user, now)
+  if (memory.users.get(userId)?.kind === "guest") return yield* notForGuests
   if (!found.every(isOpen)) return yield* noUser
   if (others.some((id) => memory.blocks.get(id)?.has(userId))) return yield* blocked
   const isStranger = (user: UserRow | undefined) =>

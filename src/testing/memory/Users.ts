@@ -19,7 +19,7 @@ export const insertUser = (users: Memory["Service"]["users"], user: UserRow) =>
     return Effect.void
   })
 
-const makeStorage = Effect.map(Memory, ({ users }) => {
+const makeStorage = Effect.map(Memory, ({ conversations, users }) => {
   const alive = () => Array.from(users.values()).filter((user) => user.deletedAt === null)
   return UserStorage.of({
     insert: (user) => insertUser(users, user),
@@ -32,9 +32,16 @@ const makeStorage = Effect.map(Memory, ({ users }) => {
         users.set(id, changed)
         return changed
       }),
+    haveMet: (userId, otherId) =>
+      Effect.sync(() =>
+        Array.from(conversations.values()).some(
+          ({ members }) => members.get(userId)?.leftSeq === null && members.has(otherId)
+        )
+      ),
     search: (prefix, after, limit) =>
       Effect.sync(() =>
         alive()
+          .filter(({ kind }) => kind !== "guest")
           .map((user): UserRow & FoundAt =>
             user.username.startsWith(prefix)
               ? { ...user, byName: 0, name: user.username }

@@ -23,6 +23,7 @@ import * as ConversationChanges from "./ConversationChanges.ts"
 import * as Conversations from "./Conversations.ts"
 import * as DisappearingMessages from "./DisappearingMessages.ts"
 import * as Drafts from "./Drafts.ts"
+import * as Guests from "./Guests.ts"
 import * as Invites from "./Invites.ts"
 import * as Log from "./Log.ts"
 import * as Members from "./Members.ts"
@@ -79,7 +80,9 @@ export const layerLog = Layer.merge(Log.layerMemory, StreamPositions.layerMemory
 /** Conversations, their members and the changes that these can make. */
 export const layerConversations = Layer.mergeAll(
   AccountClosing.layer,
-  AccountOpening.layer.pipe(Layer.provideMerge(Layer.merge(Invites.layerMemory, RegistrationAdmin.layerChoice))),
+  Layer.merge(AccountOpening.layer, Guests.layerMemory).pipe(
+    Layer.provideMerge(Layer.merge(Invites.layerMemory, RegistrationAdmin.layerChoice))
+  ),
   Blocks.layerMemory,
   ConversationChanges.layerMemory,
   ReadMarkers.layerMemory

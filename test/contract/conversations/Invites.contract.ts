@@ -82,7 +82,7 @@ export const invitesContract = <E>(layer: Layer.Layer<Chat, E>) => {
           ["conversation.created", "member.joined"]
         )
         const winner = newcomers[results.indexOf("ok")]
-        const { items } = yield* users.search({ query: winner?.username ?? "", limit: 5 })
+        const { items } = yield* users.search({ query: winner?.username ?? "", viewerId: a, limit: 5 })
         assert.deepStrictEqual(
           items.map(({ id }) => id),
           [events[1]?.actorId]

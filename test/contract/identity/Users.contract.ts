@@ -92,7 +92,7 @@ export const usersContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
         assert.deepStrictEqual(renamed, { ...me, displayName: "Zoë Renamed" })
         assert.deepStrictEqual(yield* users.update(me.id, { avatarUrl: null }), { ...renamed, avatarUrl: null })
         assert.deepStrictEqual(yield* users.update(me.id, {}), { ...renamed, avatarUrl: null })
-        const { items } = yield* users.search({ query: "ZOË R", limit: 10 })
+        const { items } = yield* users.search({ query: "ZOË R", viewerId: me.id, limit: 10 })
         assert.deepStrictEqual(
           items.map(({ id }) => id),
           [me.id]
@@ -135,7 +135,7 @@ export const usersContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
         const all: Array<string> = []
         let cursor: string | undefined
         do {
-          const page = yield* users.search({ query: "FiNd", limit: 2, ...(cursor !== undefined && { cursor }) })
+          const page = yield* users.search({ query: "FiNd", viewerId: nobody, limit: 2, ...(cursor !== undefined && { cursor }) })
           assert.isAtMost(page.items.length, 2)
           all.push(...page.items.map(({ username }) => username))
           cursor = page.nextCursor
@@ -150,7 +150,7 @@ export const usersContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
         yield* users.register({ ...someone(), username: "wild_card", displayName: "100% Wild" })
         yield* users.register({ ...someone(), username: "wildxcard", displayName: "1000 Wild" })
         const found = (query: string) =>
-          Effect.map(users.search({ query, limit: 10 }), ({ items }) => items.map(({ username }) => username))
+          Effect.map(users.search({ query, viewerId: nobody, limit: 10 }), ({ items }) => items.map(({ username }) => username))
         assert.deepStrictEqual(yield* found("wild_"), ["wild_card"])
         assert.deepStrictEqual(yield* found("100%"), ["wild_card"])
         for (const query of ["%wild", "_ild", "\\", "'; --", "wild\u{10FFFF}"]) {
@@ -163,7 +163,7 @@ export const usersContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
       Effect.gen(function* () {
         const users = yield* Users
         const path = (request: { readonly query?: string; readonly limit?: number; readonly cursor?: string }) =>
-          Effect.map(Effect.result(users.search({ query: "a", limit: 10, ...request })), (result) =>
+          Effect.map(Effect.result(users.search({ query: "a", viewerId: nobody, limit: 10, ...request })), (result) =>
             Result.isFailure(result) && result.failure._tag === "InvalidRequest"
               ? result.failure.errors?.[0]?.path
               : "ok"
