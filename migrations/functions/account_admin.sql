@@ -35,9 +35,10 @@ BEGIN
   PERFORM add_audit(p_actor, 'admin.enable', 'user', p_user_id::text, '{}');
 END $$;
 
--- Deletes the account as its user can: see close_account. Other outcomes: in-groups.
+-- Deletes the account as its user can: see close_account. With p_erase everything that the user has written is erased later, by
+-- erase_messages_of. Other outcomes: in-groups.
 CREATE OR REPLACE FUNCTION delete_account(
-  p_user_id uuid, p_actor text, p_at timestamptz, OUT outcome text, OUT ended uuid[]
+  p_user_id uuid, p_actor text, p_at timestamptz, p_erase boolean, OUT outcome text, OUT ended uuid[]
 ) LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   known text;
@@ -51,8 +52,12 @@ BEGIN
   SELECT c.outcome, c.ended INTO outcome, ended FROM close_account(p_user_id, known, p_at) c;
   IF outcome <> 'closed' THEN RETURN; END IF;
   outcome := 'changed';
+  IF p_erase THEN
+    INSERT INTO erasures (user_id, conversation_id)
+      SELECT p_user_id, m.conversation_id FROM conversation_members m WHERE m.user_id = p_user_id;
+  END IF;
   PERFORM add_audit(p_actor, 'admin.deleteAccount', 'user', p_user_id::text,
-    jsonb_build_object('endedSessions', cardinality(ended)));
+    jsonb_build_object('endedSessions', cardinality(ended)) || CASE WHEN p_erase THEN '{"messages":"erase"}' ELSE '{}' END);
 END $$;
 
 -- Ends all sessions of a user, who may log in again, and revokes the tokens of a bot.

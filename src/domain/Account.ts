@@ -18,6 +18,12 @@ export const AccountFilter = Schema.Struct({
 })
 export type AccountFilter = typeof AccountFilter.Type
 
+/** What becomes of the messages of a user who is deleted. They stay when it is left out. */
+export const MessagesOfDeleted = Schema.Literals(["keep", "erase"]).annotate({
+  description: "Whether what the user has written stays, under a deleted user, or is erased in the background"
+})
+export type MessagesOfDeleted = typeof MessagesOfDeleted.Type
+
 /** Who may make an account: everybody, whoever has an invite into a group, or nobody. */
 export const RegistrationMode = Schema.Literals(["open", "invite", "closed"])
 export type RegistrationMode = typeof RegistrationMode.Type

@@ -1,4 +1,5 @@
-import { Account, AccountFilter } from "../domain/Account.ts"
+import { Schema } from "effect"
+import { Account, AccountFilter, MessagesOfDeleted } from "../domain/Account.ts"
 import { UserId } from "../domain/Ids.ts"
 import { Page, pageFields } from "../domain/Page.ts"
 import { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
@@ -47,11 +48,12 @@ export const AccountAdmin = feature(
   operation("admin.deleteAccount", {
     http: "DELETE /v1/server/admin/accounts/:userId",
     params: account,
-    problems: [NotFound, Unavailable],
+    query: { messages: Schema.optionalKey(MessagesOfDeleted) },
+    problems: [InvalidRequest, NotFound, Unavailable],
     scope: "admin",
     summary: "Delete an account",
     description:
-      "This cannot be undone. It does what `user.delete` does, without the password. After a 503 the user may have left some of the groups already: ask again."
+      "This cannot be undone. It does what `user.delete` does, without the password; `messages` is as for `server.deleteUser`. After a 503 the user may have left some of the groups already: ask again."
   }),
   operation("admin.endSessions", {
     http: "DELETE /v1/server/admin/accounts/:userId/sessions",

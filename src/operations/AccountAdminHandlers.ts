@@ -20,7 +20,9 @@ export const layer = Declared.rpcs.toLayer(
       "admin.account": asService((_, { userId }) => accounts.get(userId)),
       "admin.disable": asService((service, { userId }) => accounts.disable(actorOf(service), userId)),
       "admin.enable": asService((service, { userId }) => accounts.enable(actorOf(service), userId)),
-      "admin.deleteAccount": asService((service, { userId }) => accounts.delete(actorOf(service), userId)),
+      "admin.deleteAccount": asService((service, { messages, userId }) =>
+        accounts.delete(actorOf(service), userId, messages)
+      ),
       "admin.endSessions": asService((service, { userId }) => accounts.endSessions(actorOf(service), userId))
     })
   })

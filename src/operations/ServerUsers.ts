@@ -1,4 +1,5 @@
 import { Schema } from "effect"
+import { MessagesOfDeleted } from "../domain/Account.ts"
 import { ExternalId } from "../domain/ExternalId.ts"
 import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { NewServerUsers, NewUserToken, ServerProfile, ServerUser, UserToken } from "../domain/ServerUser.ts"
@@ -43,11 +44,12 @@ export const ServerUsers = feature(
   operation("server.deleteUser", {
     http: "DELETE /v1/server/users/:externalId",
     params: user,
-    problems: [NotFound, Unavailable],
+    query: { messages: Schema.optionalKey(MessagesOfDeleted) },
+    problems: [InvalidRequest, NotFound, Unavailable],
     scope: "users",
     summary: "Delete a user",
     description:
-      "This cannot be undone. It does what `user.delete` does: the messages stay, under a deleted user. After a 503 the user may have left some of the groups already: ask again."
+      "This cannot be undone. It does what `user.delete` does: the messages stay, under a deleted user, unless `messages` is `erase`. Then each of them is deleted for everybody (`message.deleted`) in the background, with its files, earlier bodies, reactions and votes; this begins within a second and goes on after a restart. After a 503 the user may have left some of the groups already: ask again."
   }),
   operation("server.createToken", {
     http: "POST /v1/server/users/:externalId/tokens",

@@ -17,7 +17,9 @@ export const layer = Declared.rpcs.toLayer(
         Effect.map(users.upsert(actorOf(service), wanted), (items) => ({ items }))
       ),
       "server.getUser": asService((_, { externalId }) => users.get(externalId)),
-      "server.deleteUser": asService(({ tokenId }, { externalId }) => users.delete(tokenId, externalId)),
+      "server.deleteUser": asService(({ tokenId }, { externalId, messages }) =>
+        users.delete(tokenId, externalId, messages)
+      ),
       "server.createToken": asService(({ tokenId }, { externalId, ...token }) =>
         users.createToken(tokenId, externalId, token)
       ),

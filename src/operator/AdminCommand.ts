@@ -1,6 +1,6 @@
 import { Effect, FileSystem, Option, Redacted } from "effect"
 import { Argument, Command, Flag, Prompt } from "effect/cli"
-import { AccountFilter, RegistrationMode } from "../domain/Account.ts"
+import { AccountFilter, MessagesOfDeleted, RegistrationMode } from "../domain/Account.ts"
 import { ConversationId, UserId } from "../domain/Ids.ts"
 import type { NotFound, Unavailable } from "../domain/Problem.ts"
 import { AccountAdmin } from "../services/admin/AccountAdmin.ts"
@@ -67,11 +67,21 @@ const endSessions = onAccount("end-sessions", "Sign out all devices of a user", 
   accounts.endSessions(actor, userId)
 )
 
-const deleteAccount = onAccount(
+const deleteAccount = Command.make(
   "delete-account",
-  "Delete an account for good, as its user could",
-  (accounts, actor, userId) => accounts.delete(actor, userId)
-)
+  {
+    userId,
+    messages: Flag.Literals("messages", MessagesOfDeleted.literals).pipe(
+      Flag.withDescription("Whether what the user has written stays or is erased, by a node that runs"),
+      Flag.withDefault("keep")
+    )
+  },
+  Effect.fnUntraced(function* ({ messages, userId }) {
+    const accounts = yield* AccountAdmin
+    yield* accounts.delete(yield* currentActor, userId, messages)
+    yield* print({ done: "delete-account", userId })
+  })
+).pipe(Command.withDescription("Delete an account for good, as its user could"))
 
 const deleteConversation = Command.make(
   "delete-conversation",

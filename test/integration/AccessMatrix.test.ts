@@ -222,7 +222,7 @@ const operators: Readonly<
   "server.upsertUser": { scope: "users", verdict: "ok", data: { externalId: "of the matrix", displayName: "Ann" } },
   "server.upsertUsers": { scope: "users", verdict: "ok", data: { users: [{ externalId: "of the matrix" }] } },
   "server.getUser": { scope: "users", verdict: "not-found", data: { externalId: "nobody" } },
-  "server.deleteUser": { scope: "users", verdict: "not-found", data: { externalId: "nobody" } },
+  "server.deleteUser": { scope: "users", verdict: "not-found", data: { externalId: "nobody", messages: "erase" } },
   "server.createToken": { scope: "users", verdict: "not-found", data: { externalId: "nobody", expiresInSeconds: 60 } },
   "server.createBotToken": { scope: "users", verdict: "not-found", data: { externalId: "nobody", name: "bot" } },
   "server.revokeUser": { scope: "users", verdict: "not-found", data: { externalId: "nobody" } },

@@ -1,5 +1,5 @@
 import { Context, DateTime, Effect, Layer, Schema } from "effect"
-import type { Account, AccountFilter } from "../../domain/Account.ts"
+import type { Account, AccountFilter, MessagesOfDeleted } from "../../domain/Account.ts"
 import type { SessionId, UserId } from "../../domain/Ids.ts"
 import type { Page, PageRequest } from "../../domain/Page.ts"
 import { type InvalidRequest, invalid, type NotFound, type Unavailable } from "../../domain/Problem.ts"
@@ -52,11 +52,15 @@ export class AccountAdminStorage extends Context.Service<
     readonly endSessions: (userId: UserId, actor: AuditActor, now: Date) => Effect.Effect<Act, Unavailable>
     /** As in `SessionStorage`. */
     readonly beginClosing: SessionStorage["Service"]["beginClosing"]
-    /** Deletes the account as its user can; "in-groups", and nothing is changed, while the user is a member of a group. */
+    /**
+     * Deletes the account as its user can, and notes that the messages are to be erased if they are; "in-groups", and
+     * nothing is changed, while the user is a member of a group.
+     */
     readonly delete: (
       userId: UserId,
       actor: AuditActor,
-      now: Date
+      now: Date,
+      messages: MessagesOfDeleted
     ) => Effect.Effect<Act | { readonly outcome: "in-groups" }, Unavailable>
   }
 >()("chat/services/AccountAdminStorage") {}
@@ -94,9 +98,14 @@ export class AccountAdmin extends Context.Service<
     readonly endSessions: (actor: AuditActor, userId: UserId) => Effect.Effect<void, NotFound | Unavailable>
     /**
      * Deletes the account as its user can (see `AccountClosing`), without the password. After a failure some groups may be
-     * left already, and repeating it is safe until it has succeeded; then it is `NotFound`.
+     * left already, and repeating it is safe until it has succeeded; then it is `NotFound`. With "erase" everything that the
+     * user has written is erased too, soon after: see `Erasures`.
      */
-    readonly delete: (actor: AuditActor, userId: UserId) => Effect.Effect<void, NotFound | Unavailable>
+    readonly delete: (
+      actor: AuditActor,
+      userId: UserId,
+      messages?: MessagesOfDeleted
+    ) => Effect.Effect<void, NotFound | Unavailable>
   }
 >()("chat/services/AccountAdmin") {
   /** The rules, on any `AccountAdminStorage`. */
@@ -134,12 +143,12 @@ export class AccountAdmin extends Context.Service<
         endSessions: Effect.fn("AccountAdmin.endSessions")(function* (actor, userId) {
           yield* act(storage.endSessions(userId, actor, yield* DateTime.nowAsDate))
         }),
-        delete: Effect.fn("AccountAdmin.delete")(function* (actor, userId) {
+        delete: Effect.fn("AccountAdmin.delete")(function* (actor, userId, messages = "keep") {
           // As when users delete their own accounts: whoever adds the user again and again would keep this from ending.
           if (!(yield* storage.beginClosing(userId))) return yield* noUser
           const once = Effect.gen(function* () {
             yield* members.leaveAll(userId)
-            const done = yield* storage.delete(userId, actor, yield* DateTime.nowAsDate)
+            const done = yield* storage.delete(userId, actor, yield* DateTime.nowAsDate, messages)
             if (done.outcome === "in-groups") return false
             yield* act(Effect.succeed(done), true)
             return true

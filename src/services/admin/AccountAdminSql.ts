@@ -33,10 +33,11 @@ const makeStorage = Effect.gen(function* () {
     endSessions: (userId, actor, now) =>
       act(sql<Act>`SELECT * FROM end_account_sessions(${userId}::uuid, ${actor}::text, ${now}::timestamptz)`),
     beginClosing: makeBeginClosing(sql),
-    delete: (userId, actor, now) =>
+    delete: (userId, actor, now, messages) =>
       act(
         sql<Act | { readonly outcome: "in-groups" }>`
-          SELECT * FROM delete_account(${userId}::uuid, ${actor}::text, ${now}::timestamptz)`
+          SELECT * FROM delete_account(${userId}::uuid, ${actor}::text, ${now}::timestamptz,
+            ${messages === "erase"}::boolean)`
       )
   })
 })

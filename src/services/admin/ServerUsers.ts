@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from "node:crypto"
 import { Context, DateTime, Duration, Effect, Layer } from "effect"
+import type { MessagesOfDeleted } from "../../domain/Account.ts"
 import type { ExternalId } from "../../domain/ExternalId.ts"
 import { type ServiceTokenId, UserId } from "../../domain/Ids.ts"
 import {
@@ -89,7 +90,11 @@ export class ServerUsers extends Context.Service<
     /** Reads a user; `NotFound` when there is none, as in everything below. */
     readonly get: (externalId: ExternalId) => Effect.Effect<ServerUser, NotFound | Unavailable>
     /** Deletes the account: see `AccountAdmin.delete`. */
-    readonly delete: (program: ServiceTokenId, externalId: ExternalId) => Effect.Effect<void, NotFound | Unavailable>
+    readonly delete: (
+      program: ServiceTokenId,
+      externalId: ExternalId,
+      messages?: MessagesOfDeleted
+    ) => Effect.Effect<void, NotFound | Unavailable>
     /**
      * Makes an access token for a user, in a session that expires with it. Every call starts another session. `Forbidden`
      * ("account-disabled") for a disabled account.
@@ -161,9 +166,9 @@ export class ServerUsers extends Context.Service<
         get: Effect.fn("ServerUsers.get")(function* (externalId) {
           return toServerUser(externalId, yield* find(externalId))
         }),
-        delete: Effect.fn("ServerUsers.delete")(function* (program, externalId) {
+        delete: Effect.fn("ServerUsers.delete")(function* (program, externalId, messages) {
           const { id } = yield* find(externalId)
-          yield* accounts.delete(`token:${program}`, id)
+          yield* accounts.delete(`token:${program}`, id, messages)
         }),
         createToken: Effect.fn("ServerUsers.createToken")(function* (program, externalId, token) {
           const row = yield* find(externalId)

@@ -2,6 +2,7 @@ import { Layer } from "effect"
 import { DisappearingMessages } from "./DisappearingMessages.ts"
 import * as DraftsSql from "./DraftsSql.ts"
 import * as DueWork from "./DueWork.ts"
+import { Erasures } from "./Erasures.ts"
 import * as MessageChangesSql from "./MessageChangesSql.ts"
 import { Messages } from "./Messages.ts"
 import { Pins } from "./Pins.ts"
@@ -17,6 +18,7 @@ import * as ThreadsSql from "./ThreadsSql.ts"
 /** The services of this folder on PostgreSQL. */
 export const layer = Layer.mergeAll(
   DisappearingMessages.layer,
+  Erasures.layer,
   Pins.layer,
   Polls.layer,
   Reactions.layer,
@@ -29,5 +31,5 @@ export const layer = Layer.mergeAll(
   Layer.provideMerge(Layer.mergeAll(Messages.layer, DraftsSql.layer, Stars.layer))
 )
 
-/** The jobs that run next to the requests: the search index, the scheduler, and the deletion of expired messages. */
+/** The jobs that run next to the requests: the search index, the scheduler, and the deletion of messages. */
 export const background = Layer.merge(DueWork.background, SearchIndex.background)

@@ -9,13 +9,14 @@ import { Memory, revokeBotTokens } from "./State.ts"
 
 /** Makes the deletion of an account: `delete_account` in SQL. */
 const makeDelete = (memory: Memory["Service"]): AccountAdminStorage["Service"]["delete"] =>
-  Effect.fnUntraced(function* (userId, actor, now) {
+  Effect.fnUntraced(function* (userId, actor, now, messages) {
     const user = memory.users.get(userId)
     if (user?.deletedAt !== null) return { outcome: "no-user" } as const
     const closing = closeAccount(memory, makeLiving(memory), userId, user.passwordHash, now)
     if (closing.outcome !== "closed") return { outcome: "in-groups" } as const
     const { ended } = closing
-    const detail = { endedSessions: ended.length }
+    if (messages === "erase") memory.erasures.add(userId)
+    const detail = { endedSessions: ended.length, ...(messages === "erase" && { messages }) }
     yield* addAudit(memory, { actor, act: "admin.deleteAccount", targetKind: "user", targetId: userId, detail })
     return { outcome: "changed", ended } as const
   })

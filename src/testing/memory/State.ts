@@ -152,6 +152,8 @@ export class Memory extends Context.Service<
     readonly passwordResets: Map<UserId, StoredReset>
     readonly serviceTokens: Map<ServiceTokenId, ServiceTokenRow>
     readonly audit: Array<AuditRow>
+    /** The deleted users whose messages are still to be erased. */
+    readonly erasures: Set<UserId>
     readonly registration: { chosen: RegistrationMode | undefined }
     /** How every change of a conversation is made. */
     readonly atomically: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -177,6 +179,7 @@ export class Memory extends Context.Service<
       passwordResets: new Map(),
       serviceTokens: new Map(),
       audit: [],
+      erasures: new Set(),
       registration: { chosen: undefined },
       atomically
     }))

@@ -23,6 +23,7 @@ import * as ConversationChanges from "./ConversationChanges.ts"
 import * as Conversations from "./Conversations.ts"
 import * as DisappearingMessages from "./DisappearingMessages.ts"
 import * as Drafts from "./Drafts.ts"
+import * as Erasures from "./Erasures.ts"
 import * as Guests from "./Guests.ts"
 import * as Invites from "./Invites.ts"
 import * as Log from "./Log.ts"
@@ -91,6 +92,7 @@ export const layerConversations = Layer.mergeAll(
 /** Messages, and what users do with them. */
 export const layerMessages = Layer.mergeAll(
   DisappearingMessages.layerMemory,
+  Erasures.layerMemory,
   Pins.layerMemory,
   Polls.layerMemory,
   Reactions.layerMemory,
