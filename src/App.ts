@@ -45,7 +45,13 @@ export const Services = Layer.mergeAll(Admin.layer, Presence.layerTyping).pipe(
 export const Realtime = Sockets.layer.pipe(Layer.provideMerge(EventDelivery.layer))
 
 /** Background work, and the separate server for metrics. */
-const Background = Layer.mergeAll(Conversations.background, Messages.background, Attachments.background, Platform.background, MetricsServer)
+const Background = Layer.mergeAll(
+  Conversations.background,
+  Messages.background,
+  Attachments.background,
+  Platform.background,
+  MetricsServer
+)
 
 /** Logs one line with the dependencies of this node, and a warning when anybody can sign its tokens. */
 const Announced = Layer.effectDiscard(

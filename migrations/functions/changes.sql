@@ -33,13 +33,12 @@ $$;
 
 -- Why the actor may not bring users into a conversation; NULL when it may. For a group the caller has locked the users, so
 -- that none of their accounts is closed meanwhile. An account that is being closed counts as closed for closing_period(),
--- so that its user can leave all groups. Reasons: guest (the actor is one) · no-user · blocked (by one of the users) ·
--- contacts-only (see users.who_may_add_me).
+-- so that its user can leave all groups. Reasons: no-user · blocked (by one of the users) · contacts-only (see
+-- users.who_may_add_me).
 CREATE OR REPLACE FUNCTION refusal_to_add(p_actor_id uuid, p_user_ids uuid[]) RETURNS text
 LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
   RETURN CASE
-    WHEN EXISTS (SELECT FROM users u WHERE u.id = p_actor_id AND u.kind = 'guest') THEN 'guest'
     WHEN (SELECT count(*) FROM users u WHERE u.id = ANY (p_user_ids) AND u.deleted_at IS NULL
       AND COALESCE(u.closing_at < clock_timestamp() - closing_period(), true)) <> cardinality(p_user_ids) THEN 'no-user'
     WHEN EXISTS (SELECT FROM blocks b WHERE b.user_id = ANY (p_user_ids) AND b.blocked_id = p_actor_id) THEN 'blocked'
@@ -49,6 +48,24 @@ BEGIN
         JOIN conversation_members me ON me.conversation_id = other.conversation_id AND me.user_id = p_actor_id
         WHERE other.user_id = u.id AND COALESCE(other.left_seq, me.left_seq) IS NULL AND other.wrote AND me.wrote
         OFFSET 0)) THEN 'contacts-only'
+    END;
+END $$;
+
+-- Why the actor may not bring users into a conversation by the own wish; NULL when it may. The application may do more. Reasons:
+-- guest (the actor is one) · those of refusal_to_add, and no-user also for a user of another team with whom the actor shares
+-- no conversation.
+CREATE OR REPLACE FUNCTION refusal_to_meet(p_actor_id uuid, p_user_ids uuid[]) RETURNS text
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  RETURN CASE
+    WHEN EXISTS (SELECT FROM users u WHERE u.id = p_actor_id AND u.kind = 'guest') THEN 'guest'
+    WHEN EXISTS (SELECT FROM users me JOIN users u ON u.id = ANY (p_user_ids) AND u.team <> me.team
+      WHERE me.id = p_actor_id AND NOT EXISTS (
+        SELECT FROM conversation_members other
+        JOIN conversation_members mine ON mine.conversation_id = other.conversation_id AND mine.user_id = p_actor_id
+        WHERE other.user_id = u.id AND COALESCE(other.left_seq, mine.left_seq) IS NULL
+        OFFSET 0)) THEN 'no-user'
+    ELSE refusal_to_add(p_actor_id, p_user_ids)
     END;
 END $$;
 

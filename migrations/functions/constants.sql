@@ -54,6 +54,7 @@ $$;
 -- The path of an uploaded avatar, without its id: avatarPath of domain/Avatar.ts.
 CREATE OR REPLACE FUNCTION avatar_path() RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT '/v1/avatars/'
+$$;
 
 -- A guest is looked at again after this long.
 CREATE OR REPLACE FUNCTION guest_check_interval() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

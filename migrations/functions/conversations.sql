@@ -32,7 +32,7 @@ END $$;
 -- Opens the DM of two users: creates it, or shows an existing one to p_user_id. A new DM shows only to the user who opened
 -- it. A peer whom that user has blocked is marked as blocked. Outcomes: made · known (it showed to the user already) ·
 -- shown (it existed, and shows to the user from now on) · for a DM that does not show, blocked, and for a new one, those of
--- refusal_to_add.
+-- refusal_to_meet.
 CREATE OR REPLACE FUNCTION open_direct(
   p_id uuid, p_user_id uuid, p_peer_id uuid, OUT outcome text, OUT conversation_id uuid
 ) LANGUAGE plpgsql VOLATILE AS $$
@@ -49,7 +49,7 @@ BEGIN
   IF outcome = 'known' THEN RETURN; END IF;
   PERFORM lock_pair(low, high);
   IF outcome IS NULL THEN
-    refusal := refusal_to_add(p_user_id, array_remove(ARRAY[p_peer_id], p_user_id));
+    refusal := refusal_to_meet(p_user_id, array_remove(ARRAY[p_peer_id], p_user_id));
   ELSIF EXISTS (SELECT FROM blocks b WHERE b.user_id = p_peer_id AND b.blocked_id = p_user_id) THEN
     refusal := 'blocked';
   END IF;
@@ -83,7 +83,7 @@ BEGIN
 END $$;
 
 -- Creates a group. Outcomes: made · known (a retry under its key) · reused (the key belongs to another request) ·
--- those of refusal_to_add.
+-- those of refusal_to_meet.
 CREATE OR REPLACE FUNCTION make_group(
   p_id uuid, p_creator_id uuid, p_title text, p_avatar_url text, p_member_ids uuid[], p_key text,
   p_request_hash bytea, OUT outcome text, OUT conversation_id uuid
@@ -98,7 +98,7 @@ BEGIN
     IF FOUND THEN RETURN; END IF;
   END IF;
   PERFORM FROM users u WHERE u.id = ANY (p_member_ids) ORDER BY u.id FOR SHARE;
-  outcome := refusal_to_add(p_creator_id, p_member_ids);
+  outcome := refusal_to_meet(p_creator_id, p_member_ids);
   IF outcome IS NOT NULL THEN RETURN; END IF;
   IF p_key IS NOT NULL THEN
     INSERT INTO idempotency_keys AS k (user_id, key, request_hash, result_id)

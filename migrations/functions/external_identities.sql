@@ -2,13 +2,14 @@
 
 -- Finds the user of an external identity, or makes one if p_create says so, under the first of p_usernames that is free.
 -- Whoever makes the same user at the same time waits in the insert of the identity, and then finds it. p_id is the id of
--- a new user. NULL for a name, the picture or the address means that the issuer gives none. p_update takes over what is
--- given and has changed, unless a token that was issued later has been seen. Outcomes: created · updated · unchanged ·
+-- a new user. NULL for a name, the picture, the address or the team means that the issuer gives none. p_update takes over what
+-- is given and has changed, unless a token that was issued later has been seen. The team always follows, because it decides
+-- what the user may see. Outcomes: created · updated · unchanged ·
 -- unknown, without a user · ended, for a token from before all sessions of the user were ended.
 CREATE OR REPLACE FUNCTION provision_user(
   p_issuer text, p_subject text, p_id uuid, p_usernames text[], p_display_name text, p_search_name text,
-  p_avatar_url text, p_email text, p_issued_at timestamptz, p_at timestamptz, p_create boolean, p_update boolean,
-  OUT outcome text, OUT user_id uuid
+  p_avatar_url text, p_email text, p_team text, p_issued_at timestamptz, p_at timestamptz, p_create boolean,
+  p_update boolean, OUT outcome text, OUT user_id uuid
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -41,9 +42,10 @@ BEGIN
     -- Usernames made of a public hash can be taken on purpose. The end of a new id is random, so nobody can guess it.
     FOREACH name IN ARRAY p_usernames || right(replace(p_id::text, '-', ''), length(p_usernames[cardinality(p_usernames)])) LOOP
       -- No @ in the key: the address is no login, and need not be the only one of its kind.
-      INSERT INTO users (id, email, email_key, username, display_name, search_name, avatar_url, password_hash, created_at)
+      INSERT INTO users (id, email, email_key, username, display_name, search_name, avatar_url, password_hash, created_at,
+          team)
         VALUES (p_id, COALESCE(p_email, ''), 'external-' || p_id, name, COALESCE(p_display_name, name),
-          COALESCE(p_search_name, name), p_avatar_url, '', p_at)
+          COALESCE(p_search_name, name), p_avatar_url, '', p_at, p_team)
         ON CONFLICT (username) DO NOTHING;
       IF FOUND THEN
         outcome := 'created';
@@ -60,13 +62,21 @@ BEGIN
   END IF;
   user_id := known.user_id;
   outcome := 'unchanged';
-  IF NOT p_update OR p_issued_at < known.profile_at THEN RETURN; END IF;
+  IF p_issued_at < known.profile_at THEN RETURN; END IF;
+  IF NOT p_update THEN
+    p_display_name := NULL;
+    p_search_name := NULL;
+    p_avatar_url := NULL;
+    p_email := NULL;
+  END IF;
   UPDATE users u SET display_name = COALESCE(p_display_name, u.display_name),
       search_name = COALESCE(p_search_name, u.search_name), avatar_url = COALESCE(p_avatar_url, u.avatar_url),
-      email = CASE WHEN u.email_key = 'external-' || u.id THEN COALESCE(p_email, u.email) ELSE u.email END
+      email = CASE WHEN u.email_key = 'external-' || u.id THEN COALESCE(p_email, u.email) ELSE u.email END,
+      team = COALESCE(p_team, u.team)
     WHERE u.id = known.user_id AND u.deleted_at IS NULL
       AND (u.display_name <> COALESCE(p_display_name, u.display_name)
         OR u.avatar_url IS DISTINCT FROM COALESCE(p_avatar_url, u.avatar_url)
+        OR u.team IS DISTINCT FROM COALESCE(p_team, u.team)
         OR (u.email_key = 'external-' || u.id AND u.email <> COALESCE(p_email, u.email)));
   IF NOT FOUND THEN RETURN; END IF;
   UPDATE external_identities i SET profile_at = GREATEST(i.profile_at, p_issued_at)
@@ -81,8 +91,8 @@ END $$;
 -- was made now · unknown, for a user who is not to be made · disabled · ended.
 CREATE OR REPLACE FUNCTION use_external_session(
   p_issuer text, p_subject text, p_id uuid, p_usernames text[], p_display_name text, p_search_name text,
-  p_avatar_url text, p_email text, p_issued_at timestamptz, p_at timestamptz, p_create boolean, p_update boolean,
-  p_session_id uuid, p_expires_at timestamptz, p_begin boolean, p_user_agent text, p_ip text,
+  p_avatar_url text, p_email text, p_team text, p_issued_at timestamptz, p_at timestamptz, p_create boolean,
+  p_update boolean, p_session_id uuid, p_expires_at timestamptz, p_begin boolean, p_user_agent text, p_ip text,
   OUT outcome text, OUT user_id uuid, OUT created boolean
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
@@ -96,7 +106,7 @@ BEGIN
   IF session.ended_at IS NOT NULL THEN RETURN; END IF;
   SELECT p.outcome, p.user_id INTO outcome, owner_id
     FROM provision_user(p_issuer, p_subject, p_id, p_usernames, p_display_name, p_search_name, p_avatar_url, p_email,
-      p_issued_at, p_at, p_create, p_update) p;
+      p_team, p_issued_at, p_at, p_create, p_update) p;
   IF owner_id IS NULL THEN RETURN; END IF;
   created := outcome = 'created';
 

@@ -1,7 +1,7 @@
 -- Guests: users without an account, who came by an invite that admits them.
 
 -- Makes a guest, who joins the group of an invite, and remains a member until the invite expires. Both happen or neither, as
--- in register_invited. Outcomes: as accept_invite; no-invite also for an invite that does not admit guests.
+-- in register_invited. The team is that of the user who has made the invite. Outcomes: as accept_invite; no-invite also for an invite that does not admit guests.
 CREATE OR REPLACE FUNCTION join_as_guest(
   p_user_id uuid, p_username text, p_display_name text, p_search_name text, p_at timestamptz, p_code text, p_limit int,
   OUT outcome text, OUT first_seq bigint, OUT last_seq bigint
@@ -13,9 +13,10 @@ BEGIN
     RETURN;
   END IF;
   INSERT INTO users (id, email, email_key, username, display_name, search_name, avatar_url, password_hash, created_at, kind,
-      guest_check_at)
+      guest_check_at, team)
     VALUES (p_user_id, '', 'guest-' || p_user_id, p_username, p_display_name, p_search_name, NULL, '', p_at, 'guest',
-      clock_timestamp() + guest_check_interval());
+      clock_timestamp() + guest_check_interval(),
+      (SELECT u.team FROM invites i JOIN users u ON u.id = i.created_by WHERE i.code = p_code));
   SELECT j.outcome, j.first_seq, j.last_seq INTO outcome, first_seq, last_seq
     FROM accept_invite(p_code, p_user_id, p_limit) j;
   IF outcome <> 'changed' THEN DELETE FROM users u WHERE u.id = p_user_id; END IF;

@@ -42,7 +42,7 @@ RETURNS boolean LANGUAGE sql VOLATILE AS $$
 $$;
 
 -- Adds users to a group; current members are left as they are. The lock on the users keeps their accounts from being
--- closed meanwhile: see close_account. Outcomes: changed · unchanged · group-full · those of refusal_to_add.
+-- closed meanwhile: see close_account. Outcomes: changed · unchanged · group-full · those of refusal_to_meet.
 CREATE OR REPLACE FUNCTION add_to_group(p_conversation_id uuid, p_actor_id uuid, p_user_ids uuid[], p_limit int)
 RETURNS TABLE (outcome text, first_seq bigint, last_seq bigint, user_ids uuid[]) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
@@ -57,7 +57,7 @@ BEGIN
     FROM unnest(p_user_ids) WITH ORDINALITY AS e(id, ord)
     WHERE NOT EXISTS (SELECT FROM conversation_members m
       WHERE m.conversation_id = p_conversation_id AND m.user_id = e.id AND m.left_seq IS NULL OFFSET 0);
-  IF me.kind = 'group' AND me.role <> 'member' THEN refusal := refusal_to_add(p_actor_id, new_ids); END IF;
+  IF me.kind = 'group' AND me.role <> 'member' THEN refusal := refusal_to_meet(p_actor_id, new_ids); END IF;
   CASE
     WHEN me.role IS NULL THEN outcome := 'not-a-member';
     WHEN me.kind <> 'group' THEN outcome := 'not-a-group';

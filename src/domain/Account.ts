@@ -3,8 +3,12 @@ import { Password } from "./Text.ts"
 import { Timestamp } from "./Time.ts"
 import { Me } from "./User.ts"
 
-/** An account as operators see it. `disabledAt` is null unless it is disabled. */
-export const Account = Schema.Struct({ ...Me.fields, disabledAt: Schema.NullOr(Timestamp) }).annotate({
+/** An account as operators see it. `disabledAt` is null unless it is disabled, and `team` for a user of no team. */
+export const Account = Schema.Struct({
+  ...Me.fields,
+  disabledAt: Schema.NullOr(Timestamp),
+  team: Schema.NullOr(Schema.String)
+}).annotate({
   identifier: "Account"
 })
 export type Account = typeof Account.Type

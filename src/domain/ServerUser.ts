@@ -3,7 +3,7 @@ import { Account } from "./Account.ts"
 import { ExternalId } from "./ExternalId.ts"
 import { SessionId } from "./Ids.ts"
 import { Url } from "./Url.ts"
-import { DisplayName, Email, Username } from "./User.ts"
+import { DisplayName, Email, Team, Username } from "./User.ts"
 
 /** A user as the application knows them: the account here, and the id there. */
 export const ServerUser = Schema.Struct({ externalId: ExternalId, ...Account.fields }).annotate({
@@ -20,6 +20,9 @@ export const ServerProfile = Schema.Struct({
   avatarUrl: Schema.optionalKey(Schema.NullOr(Url)),
   email: Schema.optionalKey(Email).annotate({
     description: "It is shown to the user alone. Nobody can log in with it"
+  }),
+  team: Schema.optionalKey(Schema.NullOr(Team)).annotate({
+    description: "Users of different teams do not find each other; null takes the user out of any team"
   }),
   kind: Schema.optionalKey(Schema.Literals(["person", "bot"])).annotate({
     description: "What a new user is; a person when it is left out. It changes no existing user"

@@ -49,6 +49,9 @@ export const Username = Schema.String.check(
   Schema.isPattern(/^[a-z0-9_.-]+$/, { message: "may have only the characters a-z 0-9 _ . -" })
 )
 
+/** The part of an application that a user belongs to: users of different teams do not find each other. It is opaque. */
+export const Team = Text.check(Schema.isMinLength(1), Schema.isMaxLength(255))
+
 /** The name of a user that is shown to others. */
 export const DisplayName = Name.check(Schema.isMaxLength(100))
 

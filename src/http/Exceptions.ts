@@ -88,8 +88,7 @@ export const makeExceptions = Effect.gen(function* () {
       Effect.tap(call("auth.exchange", payload), ({ access_token, expires_in }) =>
         cookies.give({ accessToken: access_token, expiresIn: expires_in })
       ),
-    "invite.guest": ({ params, payload }) =>
-      Effect.tap(call("invite.guest", { ...params, ...payload }), cookies.give),
+    "invite.guest": ({ params, payload }) => Effect.tap(call("invite.guest", { ...params, ...payload }), cookies.give),
     "auth.refresh": ({ payload }) => Effect.tap(call("auth.refresh", payload), cookies.give),
     "auth.logout": () => Effect.andThen(call("auth.logout", undefined), cookies.take),
 

@@ -56,7 +56,7 @@ export const Users = feature(
     problems: [InvalidRequest, Forbidden, Unavailable],
     summary: "Search users",
     description:
-      "Users whose username begins with `query` come first, then those whose display name begins with it. Guests are not found, and may not search (403 `guest`)."
+      "Users whose username begins with `query` come first, then those whose display name begins with it. Guests are not found, and may not search (403 `guest`). Users of different teams do not find each other unless they share a conversation."
   }),
   operation("user.get", {
     http: "GET /v1/users/:userId",
@@ -65,6 +65,6 @@ export const Users = feature(
     problems: [NotFound, Unavailable],
     summary: "Get a user's profile",
     description:
-      "Returns what everybody may know about the user. Guests get a 404 for users whom they have met in no conversation."
+      "Returns what everybody may know about the user. Guests, and users of another team, get a 404 unless they have met the user in a conversation."
   })
 )

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { ExternalId } from "../../src/domain/ExternalId.ts"
+import { ServiceTokenId } from "../../src/domain/Ids.ts"
 import { ServiceScope } from "../../src/domain/ServiceToken.ts"
 import { AllOperations, Operations } from "../../src/operations/Operations.ts"
 import { ServerUsers } from "../../src/services/admin/ServerUsers.ts"
@@ -183,6 +184,14 @@ const whenBlocked: Readonly<Record<string, Verdict>> = {
   "member.add": "conflict",
   "member.leave": "conflict",
   "invite.create": "conflict"
+}
+
+/** What nobody may do about a user of another team, a 404, unless they share a conversation. */
+const acrossTeams: Readonly<Record<string, (stage: Stage) => Data>> = {
+  "user.get": ({ target }) => ({ userId: target.id }),
+  "conversation.create": ({ target }) => ({ kind: "group", title: "Group", memberIds: [target.id] }),
+  "member.add": (stage) => ({ ...within(stage), userIds: [stage.target.id] }),
+  "block.add": ({ target }) => ({ userId: target.id })
 }
 
 const unknownId = "00000000-0000-7000-8000-000000000000"
@@ -583,6 +592,61 @@ layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
               assert.strictEqual(verdictOf(answer), "not-found", `${name} of ${JSON.stringify(other)}`)
           }
           if (spoils.has(name)) stage = yield* stageOf(company)
+        }
+      })
+    )
+  }
+
+  for (const transport of transports) {
+    it.effect(`users of different teams, over ${transport}`, () =>
+      Effect.gen(function* () {
+        const { url } = yield* Service
+        const http = api(url)
+        const users = yield* ServerUsers
+        const inTeam = Effect.fnUntraced(function* (team: string | null) {
+          const externalId = ExternalId.make(`${transport} ${team} ${randomUUID()}`)
+          const [user = assert.fail()] = yield* users.upsert("cli:test", [{ externalId, team }])
+          const program = ServiceTokenId.make(unknownId)
+          const { accessToken } = yield* users.createToken(program, externalId, {})
+          return { ...(yield* http.register("template")), id: user.id, username: user.username, token: accessToken }
+        })
+        const [me, target] = [yield* inTeam("one"), yield* inTeam("two")]
+        const [colleague, helper] = [yield* inTeam("one"), yield* inTeam(null)]
+        const company = yield* cast
+        const stage = { ...(yield* stageOf(company)), target, conversationId: yield* http.group(me) }
+        const client = yield* connect(url)
+        yield* client.ready(me.token)
+        const ask = (name: string, data: Data) =>
+          transport === "HTTP"
+            ? overHttp(url, name, data, me.token)
+            : transport === "RPC"
+              ? overRpc(url, name, data, me.token)
+              : overSocket(client, name, data)
+        const finds = (user: Account) =>
+          Effect.map(http.must("GET", `/v1/users?query=${user.username}`, { token: me.token }), (found) =>
+            JSON.stringify(found).includes(user.id)
+          )
+        for (const [name, data] of Object.entries(acrossTeams)) {
+          const answer = yield* ask(name, data(stage))
+          if (answer !== undefined) assert.strictEqual(verdictOf(answer), "not-found", name)
+          // Who is blocked brings nobody together.
+          for (const other of name === "block.add" ? [colleague] : [colleague, helper]) {
+            const known = yield* ask(name, data({ ...stage, target: other }))
+            if (known !== undefined) assert.strictEqual(verdictOf(known), "ok", `${name} within the team`)
+          }
+        }
+        const dm = yield* ask("conversation.create", { kind: "dm", userId: target.id })
+        if (dm !== undefined) assert.strictEqual(verdictOf(dm), "not-found")
+        assert.deepStrictEqual(
+          [yield* finds(target), yield* finds(colleague), yield* finds(helper)],
+          [false, true, true]
+        )
+        // Somebody without a team may bring both together.
+        yield* http.group(helper, me, target)
+        assert.isTrue(yield* finds(target))
+        for (const [name, data] of Object.entries(acrossTeams)) {
+          const answer = yield* ask(name, data(stage))
+          if (answer !== undefined) assert.strictEqual(verdictOf(answer), "ok", name)
         }
       })
     )

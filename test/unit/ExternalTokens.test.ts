@@ -26,7 +26,14 @@ const secret = "a secret that an app shares with us, of 32 bytes"
 const base: Omit<Issuer, "keys"> = {
   issuer,
   audience: "chat",
-  claims: { subject: "sub", username: "preferred_username", name: "name", picture: "picture", email: "email" },
+  claims: {
+    subject: "sub",
+    username: "preferred_username",
+    name: "name",
+    picture: "picture",
+    email: "email",
+    team: "team"
+  },
   provision: "create",
   updateProfile: "always",
   maxLifetime: 24 * 3_600_000

@@ -70,7 +70,8 @@ const cursor = cursorOf(Text)
 /** The account of a user as operators see it. */
 export const toAccount = (row: UserRow): Account => ({
   ...toMe(row),
-  disabledAt: row.disabledAt?.toISOString() ?? null
+  disabledAt: row.disabledAt?.toISOString() ?? null,
+  team: row.team
 })
 
 /**

@@ -40,6 +40,7 @@ export interface Upsert {
   readonly searchName?: string
   readonly avatarUrl?: string | null
   readonly email?: string
+  readonly team?: string | null
 }
 
 /** A user that was made or found. `ended` says that the clock of this node is behind that of another one. */
@@ -134,7 +135,7 @@ export class ServerUsers extends Context.Service<
       const toServerUser = (externalId: ExternalId, row: UserRow): ServerUser => ({ externalId, ...toAccount(row) })
 
       const toUpsert = (user: NewServerUser): Upsert => {
-        const { avatarUrl, displayName, email, externalId, kind = "person", username } = user
+        const { avatarUrl, displayName, email, externalId, kind = "person", team, username } = user
         return {
           subject: externalId,
           id: UserId.make(randomUUIDv7()),
@@ -142,7 +143,8 @@ export class ServerUsers extends Context.Service<
           kind,
           ...(displayName !== undefined && { displayName, searchName: folded(displayName) }),
           ...(avatarUrl !== undefined && { avatarUrl }),
-          ...(email !== undefined && { email })
+          ...(email !== undefined && { email }),
+          ...(team !== undefined && { team })
         }
       }
 

@@ -74,7 +74,8 @@ const newGuest = (displayName: string, createdAt: Date): UserRow => {
     disabledAt: null,
     whoMayAddMe: "everybody",
     closingAt: null,
-    kind: "guest"
+    kind: "guest",
+    team: null
   }
 }
 

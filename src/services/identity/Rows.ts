@@ -18,7 +18,12 @@ export interface UserRow {
   /** Since when the account is being closed. */
   readonly closingAt: Date | null
   readonly kind: UserKind
+  readonly team: string | null
 }
+
+/** Whether two users are of different teams. They may know each other from a conversation that they share. */
+export const areApart = (one: Pick<UserRow, "team"> | undefined, other: Pick<UserRow, "team">): boolean =>
+  one !== undefined && one.team !== null && other.team !== null && one.team !== other.team
 
 /**
  * Whether nobody signs in as this user with a password: no bot does, nor a person who came with an external token and has

@@ -31,11 +31,15 @@ export class UserStorage extends Context.Service<
     readonly update: (id: UserId, change: UserChange) => Effect.Effect<UserRow | undefined, Unavailable>
     /** Whether the user is a member of a conversation that the other one is or was a member of. */
     readonly haveMet: (userId: UserId, otherId: UserId) => Effect.Effect<boolean, Unavailable>
-    /** Users other than guests after a position whose username or folded display name begins with `prefix`, in the order of `FoundAt`. */
+    /**
+     * Users other than guests after a position whose username or folded display name begins with `prefix`, in the order of
+     * `FoundAt`. For a viewer with a team: those of the same team, of none, and those with whom the viewer shares a conversation.
+     */
     readonly search: (
       prefix: string,
       after: FoundAt,
-      limit: number
+      limit: number,
+      viewer: Pick<UserRow, "id" | "team">
     ) => Effect.Effect<ReadonlyArray<UserRow & FoundAt>, Unavailable>
   }
 >()("chat/services/UserStorage") {}

@@ -21,7 +21,7 @@ import { Metrics } from "../platform/Metrics.ts"
 import { checkLimit, cursorOf } from "../platform/Paging.ts"
 import { Settings } from "../platform/Settings.ts"
 import { newPasswordIssue, Passwords } from "./Passwords.ts"
-import type { UserRow } from "./Rows.ts"
+import { areApart, type UserRow } from "./Rows.ts"
 import { type FoundAt, start, UserStorage } from "./UserStorage.ts"
 
 /** The part of a row that every user may see. */
@@ -93,13 +93,13 @@ export class Users extends Context.Service<
     /** Changes the fields that the change names, and no others. Repeating it changes nothing. */
     readonly update: (id: UserId, change: ProfileChange) => Effect.Effect<Me, NotFound | Unavailable>
     /**
-     * A profile as another user may see it: `NotFound` also for a guest who is in no conversation that the other user was
-     * ever in.
+     * A profile as another user may see it. Guests, and users of another team, see it if they are in a conversation that the
+     * other user is or was in; otherwise it is `NotFound`.
      */
     readonly look: (viewerId: UserId, id: UserId) => Effect.Effect<User, NotFound | Unavailable>
     /**
      * The users whose username begins with `query` in any case, then those whose display name does. Nobody finds guests,
-     * and guests may not search (`Forbidden`, "guest").
+     * nor users of another team with whom they share no conversation. Guests may not search (`Forbidden`, "guest").
      */
     readonly search: (
       request: PageRequest & { readonly query: string; readonly viewerId: UserId }
@@ -148,7 +148,8 @@ export class Users extends Context.Service<
             disabledAt: null,
             whoMayAddMe: "everybody",
             closingAt: null,
-            kind: "person"
+            kind: "person",
+            team: null
           }
           yield* insert(row)
           registered()
@@ -170,8 +171,9 @@ export class Users extends Context.Service<
         look: Effect.fn("Users.look")(function* (viewerId, id) {
           const rows = yield* storage.find([viewerId, id])
           const row = rows.find((user) => user.id === id) ?? (yield* noUser)
-          const isGuest = rows.some((user) => user.id === viewerId && user.kind === "guest")
-          if (isGuest && viewerId !== id && !(yield* storage.haveMet(viewerId, id))) return yield* noUser
+          const viewer = rows.find((user) => user.id === viewerId)
+          const isOutside = viewer?.kind === "guest" || areApart(viewer, row)
+          if (isOutside && viewerId !== id && !(yield* storage.haveMet(viewerId, id))) return yield* noUser
           return toUser(row)
         }),
         search: makeSearch(storage, settings.limits.pageSize),
@@ -192,7 +194,10 @@ const makeSearch = (storage: UserStorage["Service"], pageSize: number): Users["S
     const after = request.cursor === undefined ? start : yield* cursor.decode(request.cursor)
     const [viewer] = yield* storage.find([request.viewerId])
     if (viewer?.kind === "guest") return yield* notForGuests
-    const found = yield* storage.search(folded(request.query), after, request.limit + 1)
+    const found = yield* storage.search(folded(request.query), after, request.limit + 1, {
+      id: request.viewerId,
+      team: viewer?.team ?? null
+    })
     const page = found.slice(0, request.limit)
     const last = page.at(-1)
     return {

@@ -21,6 +21,29 @@ export const orTaken = <A, E, R>(self: Effect.Effect<A, E | SqlError, R>) =>
           : error
   )
 
+type Fragment = ReturnType<SqlClient.SqlClient["literal"]>
+
+/**
+ * The users whom the viewer may find, by a condition and in an order that an index has. For a viewer with a team these are
+ * three ranges of such an index, so that nobody reads the users of all other teams.
+ */
+const findable = (
+  sql: SqlClient.SqlClient,
+  { id, team }: Pick<UserRow, "id" | "team">,
+  condition: Fragment,
+  order: Fragment,
+  limit: Fragment
+) => {
+  const those = (where: Fragment) => sql`(SELECT * FROM users WHERE ${where} AND deleted_at IS NULL AND kind <> 'guest'
+    AND ${condition} ORDER BY ${order} LIMIT ${limit})`
+  if (team === null) return sql`${those(sql`true`)} found`
+  const shared = sql`SELECT other.user_id FROM conversation_members me
+    JOIN conversation_members other ON other.conversation_id = me.conversation_id AND other.left_seq IS NULL
+    WHERE me.user_id = ${id} AND me.left_seq IS NULL`
+  return sql`(${those(sql`team = ${team}`)} UNION ALL ${those(sql`team IS NULL`)}
+    UNION ALL ${those(sql`team <> ${team} AND id IN (${shared})`)}) found`
+}
+
 const makeStorage = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
@@ -50,23 +73,23 @@ const makeStorage = Effect.gen(function* () {
       ),
     // Two ranges of an index each; no LIKE, so there is nothing to escape. The second one begins at the prefix, and is
     // only read for what the first one leaves of the page.
-    search: (prefix, after, limit) => {
+    search: (prefix, after, limit, viewer) => {
       const from = after.byName === 1 ? after : { name: prefix, username: "" }
+      const isNamed = sql`username >= ${prefix} AND username < ${endOf(prefix)}`
+      const isShown = sql`search_name >= ${prefix} AND search_name < ${endOf(prefix)}
+        AND (search_name, username) > (${from.name}, ${from.username}) AND NOT (${isNamed})`
+      const rest = sql`${limit}::bigint - (SELECT count(*) FROM named)`
       return sql<UserRow & FoundAt>`
         WITH named AS MATERIALIZED (
-          SELECT 0 AS by_name, username AS name, * FROM users
-          WHERE ${after.byName === 0} AND deleted_at IS NULL AND kind <> 'guest'
-            AND username >= ${prefix} AND username < ${endOf(prefix)} AND username > ${after.username}
+          SELECT 0 AS by_name, username AS name, found.*
+          FROM ${findable(sql, viewer, sql`${after.byName === 0} AND ${isNamed} AND username > ${after.username}`, sql`username`, sql`${limit}`)}
           ORDER BY username LIMIT ${limit}
         )
         SELECT * FROM named
         UNION ALL
-        (SELECT 1 AS by_name, search_name AS name, * FROM users
-          WHERE deleted_at IS NULL AND kind <> 'guest'
-            AND search_name >= ${prefix} AND search_name < ${endOf(prefix)}
-            AND (search_name, username) > (${from.name}, ${from.username})
-            AND NOT (username >= ${prefix} AND username < ${endOf(prefix)})
-          ORDER BY search_name, username LIMIT ${limit}::bigint - (SELECT count(*) FROM named))
+        (SELECT 1 AS by_name, search_name AS name, found.*
+          FROM ${findable(sql, viewer, isShown, sql`search_name, username`, rest)}
+          ORDER BY search_name, username LIMIT ${rest})
         ORDER BY by_name, name, username LIMIT ${limit}`.pipe(orUnavailable)
     }
   })

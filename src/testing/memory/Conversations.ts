@@ -19,7 +19,7 @@ import * as FirstContacts from "./FirstContacts.ts"
 import { historyOf, membership, rowOf } from "./Log.ts"
 import { currentMembers, deliveredOf, type Mine, membershipsOf, newMembership } from "./Members.ts"
 import { mentionsOf, unreadOf } from "./ReadMarkers.ts"
-import { checkMayAdd, idempotencyWindow, isBlocked, Memory, type StoredConversation, showDirect } from "./State.ts"
+import { checkMayMeet, idempotencyWindow, isBlocked, Memory, type StoredConversation, showDirect } from "./State.ts"
 
 type Service = Conversations["Service"]
 type Position = { readonly at: number; readonly id: string }
@@ -182,7 +182,7 @@ const makeCreate = Effect.fnUntraced(function* (get: Service["get"]) {
       showDirect(memory, found)
       return { id: found.id, created: false, seenBy: [userId] }
     }
-    yield* checkMayAdd(
+    yield* checkMayMeet(
       memory,
       userId,
       memberIds.filter((id) => id !== userId)
@@ -203,7 +203,7 @@ const makeCreate = Effect.fnUntraced(function* (get: Service["get"]) {
     const found = yield* findByKey(key)
     if (found !== undefined && found.request !== request) return yield* idempotencyKeyReused
     if (found !== undefined) return { id: found.id, created: false, seenBy: [] }
-    yield* checkMayAdd(memory, userId, memberIds)
+    yield* checkMayMeet(memory, userId, memberIds)
     const { avatarUrl = null, kind, title } = group
     const id = yield* start({ kind, title, avatarUrl, createdBy: userId, peers: null }, memberIds)
     if (idempotencyKey !== undefined) {

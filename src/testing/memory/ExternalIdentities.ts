@@ -41,22 +41,26 @@ const makeUser = ({ users }: Memory["Service"], { newUserId: id, profile }: Prov
     disabledAt: null,
     whoMayAddMe: "everybody",
     closingAt: null,
-    kind: "person"
+    kind: "person",
+    team: profile.team
   }
 }
 
 /** Takes over what has changed; false when that is nothing. */
-const update = ({ users }: Memory["Service"], userId: UserId, { profile }: Provisioning): boolean => {
+const update = ({ users }: Memory["Service"], userId: UserId, request: Provisioning): boolean => {
   const user = users.get(userId)
   if (user === undefined) return false
+  const { team } = request.profile
+  // The team always follows.
+  const profile: Partial<ExternalProfile> = request.updates ? request.profile : {}
   const isExternal = user.emailKey === `external-${userId}`
   const changed = {
     displayName: profile.displayName ?? user.displayName,
     avatarUrl: profile.avatarUrl ?? user.avatarUrl,
-    email: isExternal ? (profile.email ?? user.email) : user.email
+    email: isExternal ? (profile.email ?? user.email) : user.email,
+    team: team ?? user.team
   }
-  if (changed.displayName === user.displayName && changed.avatarUrl === user.avatarUrl && changed.email === user.email)
-    return false
+  if (JSON.stringify({ ...user, ...changed }) === JSON.stringify(user)) return false
   users.set(userId, { ...user, ...changed, searchName: profile.searchName ?? user.searchName })
   return true
 }
@@ -64,7 +68,7 @@ const update = ({ users }: Memory["Service"], userId: UserId, { profile }: Provi
 /** Finds or makes the user of an external identity: `provision_user` in SQL. */
 export const provision = (memory: Memory["Service"], request: Provisioning, now: Date): Provisioned => {
   const { identities, users } = memory
-  const { creates, issuedAt, issuer, newUserId, subject, updates } = request
+  const { creates, issuedAt, issuer, newUserId, subject } = request
   const key = identityKey(issuer, subject)
   const known = identities.get(key)
   if (known !== undefined && issuedAt < known.validFrom) return { outcome: "ended", userId: null }
@@ -75,7 +79,7 @@ export const provision = (memory: Memory["Service"], request: Provisioning, now:
     users.set(newUserId, makeUser(memory, request, now))
     return { outcome: "created", userId: newUserId }
   }
-  const isUpdate = updates && issuedAt >= known.profileAt && update(memory, known.userId, request)
+  const isUpdate = issuedAt >= known.profileAt && update(memory, known.userId, request)
   if (!isUpdate) return { outcome: "unchanged", userId: known.userId }
   identities.set(key, { ...known, profileAt: issuedAt })
   return { outcome: "updated", userId: known.userId }

@@ -50,6 +50,10 @@ const makeAccept = Effect.fnUntraced(function* (invites: Map<InviteCode, Row>) {
   })
 })
 
+/** The team of the user who has made an invite. */
+const teamOf = (users: Memory["Service"]["users"], row: Row | undefined) =>
+  (row === undefined ? undefined : users.get(row.createdBy)?.team) ?? null
+
 const makeStorage = Effect.gen(function* () {
   const { users } = yield* Memory
   const { atomically } = yield* makeChangesMemory
@@ -116,9 +120,12 @@ const makeStorage = Effect.gen(function* () {
       }),
     accept: (...request) => atomically(accept(...request)),
     register: (user, ...request) =>
-      insertUser(users, user).pipe(
+      // A guest has the team of the user who has made the invite.
+      insertUser(users, user.kind === "guest" ? { ...user, team: teamOf(users, invites.get(request[1])) } : user).pipe(
         Effect.andThen(accept(user.id, ...request)),
-        Effect.onError(() => Effect.sync(() => users.get(user.id) === user && users.delete(user.id))),
+        Effect.onError(() =>
+          Effect.sync(() => users.get(user.id)?.createdAt === user.createdAt && users.delete(user.id))
+        ),
         Effect.asVoid,
         atomically
       )

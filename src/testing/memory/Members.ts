@@ -15,7 +15,7 @@ import { pageOf } from "../../services/platform/Paging.ts"
 import { makeChangesMemory } from "./Changes.ts"
 import * as FirstContacts from "./FirstContacts.ts"
 import { membership } from "./Log.ts"
-import { checkMayAdd, Memory, type StoredConversation } from "./State.ts"
+import { checkMayMeet, Memory, type StoredConversation } from "./State.ts"
 
 type Storage = MemberStorage["Service"]
 
@@ -140,7 +140,7 @@ const makeChangesOfMembers = Effect.gen(function* () {
     const { conversation, me } = yield* group(actor)
     if (me.role === "member") return yield* notAllowed
     const fresh = userIds.filter((id) => conversation.members.get(id)?.leftSeq !== null)
-    yield* checkMayAdd(memory, actor.userId, fresh)
+    yield* checkMayMeet(memory, actor.userId, fresh)
     if (fresh.length > 0 && currentMembers(conversation).length + fresh.length > limit) return yield* groupFull
     yield* join(conversation, actor.userId, fresh)
     return fresh

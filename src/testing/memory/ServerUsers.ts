@@ -22,7 +22,8 @@ const makeUser = (users: Memory["Service"]["users"], wanted: Upsert, createdAt: 
     disabledAt: null,
     whoMayAddMe: "everybody",
     closingAt: null,
-    kind: wanted.kind
+    kind: wanted.kind,
+    team: wanted.team ?? null
   }
 }
 

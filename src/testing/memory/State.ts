@@ -23,7 +23,7 @@ import type { ServiceTokenRow } from "../../services/admin/ServiceTokens.ts"
 import type { MembershipRow } from "../../services/conversations/ConversationRows.ts"
 import type { AvatarRow } from "../../services/files/Avatars.ts"
 import type { Full, StorageLimits } from "../../services/files/StorageLimits.ts"
-import type { SessionRow, UserRow } from "../../services/identity/Rows.ts"
+import { areApart, type SessionRow, type UserRow } from "../../services/identity/Rows.ts"
 import type { ScheduledRow } from "../../services/messages/ScheduledMessages.ts"
 import type { AttachmentRow, UploadRow } from "./FileRows.ts"
 
@@ -266,6 +266,10 @@ export const showDirect = (memory: Memory["Service"], { members }: StoredConvers
 /** How long nobody can add a user whose account is being closed, in milliseconds. */
 const closingPeriod = 15 * 60_000
 
+/** Whether both users are members of a conversation now. */
+export const shareNow = (conversations: Memory["Service"]["conversations"], one: UserId, other: UserId) =>
+  [...conversations.values()].some(({ members }) => [one, other].every((id) => members.get(id)?.leftSeq === null))
+
 /** Whether both users are members of a conversation in which both have written. */
 export const haveBothWritten = ({ conversations }: Memory["Service"], one: UserId, other: UserId) =>
   [...conversations.values()].some(({ log, members }) =>
@@ -289,10 +293,26 @@ export const checkMayAdd = Effect.fnUntraced(function* (
   const now = yield* Clock.currentTimeMillis
   const found = others.map((id) => memory.users.get(id))
   const isOpen = (user: UserRow | undefined) => user?.deletedAt === null && !isClosing(user, now)
-  if (memory.users.get(userId)?.kind === "guest") return yield* notForGuests
   if (!found.every(isOpen)) return yield* noUser
   if (others.some((id) => memory.blocks.get(id)?.has(userId))) return yield* blocked
   const isStranger = (user: UserRow | undefined) =>
     user?.whoMayAddMe === "contacts" && user.id !== userId && !haveBothWritten(memory, userId, user.id)
   if (found.some(isStranger)) return yield* contactsOnly
+})
+
+/** Fails when the user may not bring the others into a conversation by the own wish: `refusal_to_meet` in SQL. */
+export const checkMayMeet = Effect.fnUntraced(function* (
+  memory: Memory["Service"],
+  userId: UserId,
+  others: ReadonlyArray<UserId>
+) {
+  const { conversations, users } = memory
+  const me = users.get(userId)
+  if (me?.kind === "guest") return yield* notForGuests
+  const isOutside = (id: UserId) => {
+    const user = users.get(id)
+    return user !== undefined && areApart(me, user) && !shareNow(conversations, userId, id)
+  }
+  if (others.some(isOutside)) return yield* noUser
+  yield* checkMayAdd(memory, userId, others)
 })

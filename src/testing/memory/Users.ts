@@ -1,8 +1,8 @@
 import { Effect, Layer } from "effect"
-import type { UserRow } from "../../services/identity/Rows.ts"
+import { areApart, type UserRow } from "../../services/identity/Rows.ts"
 import { type FoundAt, taken, UserStorage } from "../../services/identity/UserStorage.ts"
 import { Users } from "../../services/identity/Users.ts"
-import { Memory } from "./State.ts"
+import { Memory, shareNow } from "./State.ts"
 
 const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
@@ -38,10 +38,12 @@ const makeStorage = Effect.map(Memory, ({ conversations, users }) => {
           ({ members }) => members.get(userId)?.leftSeq === null && members.has(otherId)
         )
       ),
-    search: (prefix, after, limit) =>
+    search: (prefix, after, limit, viewer) =>
       Effect.sync(() =>
         alive()
-          .filter(({ kind }) => kind !== "guest")
+          .filter(
+            (user) => user.kind !== "guest" && (!areApart(viewer, user) || shareNow(conversations, viewer.id, user.id))
+          )
           .map((user): UserRow & FoundAt =>
             user.username.startsWith(prefix)
               ? { ...user, byName: 0, name: user.username }

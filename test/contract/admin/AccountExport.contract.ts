@@ -67,7 +67,7 @@ export const accountExportContract = <E>(layer: Layer.Layer<Operators, E>) => {
         const lines = yield* exported(a)
         const of = (id: string) =>
           lines.find((line) => line.kind === "conversation" && line.data.id === id) ?? assert.fail(id)
-        assert.deepStrictEqual(lines[0], { kind: "profile", data: { ...me, disabledAt: null } })
+        assert.deepStrictEqual(lines[0], { kind: "profile", data: { ...me, disabledAt: null, team: null } })
         assert.deepStrictEqual(lines.at(-1), { kind: "end" })
         assert.deepInclude(of(dm), { kind: "conversation" })
         assert.deepStrictEqual(

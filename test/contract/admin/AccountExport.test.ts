@@ -18,7 +18,7 @@ describe("fake", () => {
           Effect.succeed({
             ...{ id, email: "", emailKey: "", username: "", displayName: "", searchName: "", passwordHash: "" },
             ...{ avatarUrl: null, createdAt: new Date(0), deletedAt: null, disabledAt: null },
-            ...{ whoMayAddMe: "everybody", closingAt: null, kind: "person" }
+            ...{ whoMayAddMe: "everybody", closingAt: null, kind: "person", team: null }
           }),
         conversations: () =>
           Effect.succeed([

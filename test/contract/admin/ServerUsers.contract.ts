@@ -1,17 +1,22 @@
 import { assert, layer as withLayer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { ExternalId } from "../../../src/domain/ExternalId.ts"
-import { ServiceTokenId } from "../../../src/domain/Ids.ts"
+import { ExternalId, ExternalKey } from "../../../src/domain/ExternalId.ts"
+import { ServiceTokenId, type UserId } from "../../../src/domain/Ids.ts"
 import { AccountAdmin } from "../../../src/services/admin/AccountAdmin.ts"
 import { Audit } from "../../../src/services/admin/Audit.ts"
 import { PasswordResets } from "../../../src/services/admin/PasswordResets.ts"
 import { Principals } from "../../../src/services/admin/Principals.ts"
+import { ServerConversations } from "../../../src/services/admin/ServerConversations.ts"
 import { ServerUsers } from "../../../src/services/admin/ServerUsers.ts"
 import { ServiceTokens } from "../../../src/services/admin/ServiceTokens.ts"
+import { Conversations } from "../../../src/services/conversations/Conversations.ts"
+import { Guests } from "../../../src/services/conversations/Guests.ts"
+import { Invites } from "../../../src/services/conversations/Invites.ts"
+import { Members } from "../../../src/services/conversations/Members.ts"
 import { Sessions } from "../../../src/services/identity/Sessions.ts"
 import { Users } from "../../../src/services/identity/Users.ts"
-import { outcome, people, refused } from "../../support/Chat.ts"
+import { groupOf, outcome, people, refused } from "../../support/Chat.ts"
 import type { Operators } from "../../support/Operators.ts"
 
 const program = ServiceTokenId.make("00000000-0000-7000-8000-00000000000a")
@@ -168,6 +173,79 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
         const person = newId()
         yield* users.upsert(actor, [{ externalId: person }])
         assert.strictEqual(yield* outcome(users.createBotToken(actor, person, { name: "no bot" })), "not-a-bot")
+      })
+    )
+
+    it.effect("of different teams are not there for each other, unless they share a conversation", () =>
+      Effect.gen(function* () {
+        const users = yield* ServerUsers
+        const all = yield* Users
+        const conversations = yield* Conversations
+        const members = yield* Members
+        const accounts = yield* AccountAdmin
+        const prefix = `team${made}`
+        let named = 0
+        const inTeam = Effect.fnUntraced(function* (team: string | null, externalId = newId()) {
+          const [user = assert.fail()] = yield* users.upsert(actor, [
+            { externalId, username: `${prefix}-${++named}`, displayName: prefix, team }
+          ])
+          return user
+        })
+        const leaving = newId()
+        const me = yield* inTeam("one")
+        const other = yield* inTeam("two", leaving)
+        const colleague = yield* inTeam("one")
+        const helper = yield* inTeam(null)
+        assert.deepStrictEqual([me.team, helper.team], ["one", null])
+        const group = yield* groupOf(me.id)
+        const found = (viewerId: UserId) =>
+          Effect.map(all.search({ query: prefix, viewerId, limit: 10 }), ({ items }) => items.map(({ id }) => id))
+        const asked = (id: UserId) =>
+          Effect.all([
+            outcome(all.look(me.id, id)),
+            outcome(conversations.create(me.id, { kind: "group", title: "Group", memberIds: [id] })),
+            outcome(members.add(me.id, group, [id]))
+          ])
+        const refused = ["NotFound", "NotFound", "NotFound"]
+        assert.deepStrictEqual(yield* asked(other.id), refused)
+        assert.strictEqual(yield* outcome(conversations.create(me.id, { kind: "dm", userId: other.id })), "NotFound")
+        for (const known of [colleague, helper]) assert.deepStrictEqual(yield* asked(known.id), ["ok", "ok", "ok"])
+        assert.deepStrictEqual(yield* found(me.id), [me.id, colleague.id, helper.id])
+        assert.deepStrictEqual(yield* found(other.id), [other.id, helper.id])
+        assert.deepStrictEqual(yield* found(helper.id), [me.id, other.id, colleague.id, helper.id])
+        const page = yield* all.search({ query: prefix, viewerId: me.id, limit: 2 })
+        const rest = yield* all.search({ query: prefix, viewerId: me.id, limit: 2, cursor: page.nextCursor })
+        assert.deepStrictEqual(
+          [...page.items, ...rest.items].map(({ id }) => id),
+          [me.id, colleague.id, helper.id]
+        )
+
+        // Whoever is of no team may bring them together, and so may the application.
+        const shared = yield* groupOf(helper.id, me.id, other.id)
+        assert.deepStrictEqual(yield* found(me.id), [me.id, other.id, colleague.id, helper.id])
+        assert.deepStrictEqual(yield* asked(other.id), ["ok", "ok", "ok"])
+        for (const { conversationId } of (yield* conversations.memberships(other.id)).memberships)
+          if (conversationId !== shared) yield* members.leave(other.id, conversationId)
+        yield* members.leave(other.id, shared)
+        // The messages of who has left are still there, and so is the profile.
+        assert.deepStrictEqual(yield* asked(other.id), ["ok", "NotFound", "NotFound"])
+        assert.deepStrictEqual(yield* found(me.id), [me.id, colleague.id, helper.id])
+        assert.strictEqual((yield* inTeam("one", leaving)).team, "one")
+        assert.deepStrictEqual((yield* asked(other.id)).slice(1), ["ok", "ok"])
+
+        const key = ExternalKey.make(`teams ${made}`)
+        const far = yield* inTeam("three")
+        const put = ServerConversations.use((groups) =>
+          groups.upsert(program, key, { title: "Order", memberIds: [me.id, far.id] })
+        )
+        assert.strictEqual((yield* put).memberCount, 2)
+        assert.strictEqual(yield* outcome(conversations.create(me.id, { kind: "dm", userId: far.id })), "ok")
+
+        const { code } = yield* Invites.use((invites) => invites.create(me.id, group, { guests: true }))
+        const { user: guest } = yield* Guests.use((guests) =>
+          guests.join(code, { displayName: "Gus", userAgent: "test", ip: "10.3.0.1" })
+        )
+        assert.strictEqual((yield* accounts.get(guest.id)).team, "one")
       })
     )
 

@@ -124,6 +124,30 @@ export const externalSessionsContract = <E>(layer: Layer.Layer<AccountServices |
       })
     )
 
+    it.effect("the team follows the claims of newer tokens, also where the profile is taken over once", () =>
+      Effect.gen(function* () {
+        const { once } = yield* Issuers
+        const users = yield* Users
+        const sub = newSubject()
+        yield* TestClock.adjust("1 minute")
+        const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+        const { userId: other } = yield* Effect.flatMap(once.sign({ sub: newSubject(), team: "one" }), authenticate)
+        let tokens = 0
+        /** Whether the user of the other team is there for the user of a token. */
+        const seen = (claims: object) =>
+          once.sign({ sub, jti: `team-${tokens++}`, ...claims }).pipe(
+            Effect.flatMap(authenticate),
+            Effect.flatMap(({ userId }) => outcome(users.look(userId, other)))
+          )
+        assert.strictEqual(yield* seen({}), "ok", "no team")
+        assert.strictEqual(yield* seen({ team: "two" }), "NotFound")
+        assert.strictEqual(yield* seen({}), "NotFound", "no claim")
+        assert.strictEqual(yield* seen({ team: "one", iat: now - 5 }), "NotFound", "an older token")
+        assert.strictEqual(yield* seen({ team: ["one"] }), "NotFound", "no text")
+        assert.strictEqual(yield* seen({ team: "one" }), "ok")
+      })
+    )
+
     it.effect("a subject that may not be made is refused", () =>
       Effect.gen(function* () {
         const { existing } = yield* Issuers

@@ -32,7 +32,7 @@ const provision = ({
   Effect.flatMap(SqlClient.SqlClient, (sql) =>
     Effect.flatMap(
       sql<Provisioned>`SELECT outcome, user_id FROM provision_user(${issuer}::text, ${subject}::text, ${randomUUID()}::uuid,
-        ${usernames}::text[], ${name}::text, ${name.toLowerCase()}::text, NULL, NULL, ${issuedAt}::timestamptz,
+        ${usernames}::text[], ${name}::text, ${name.toLowerCase()}::text, NULL, NULL, NULL, ${issuedAt}::timestamptz,
         ${at(0)}::timestamptz, ${create}::boolean, ${update}::boolean)`,
       ([row]) => (row === undefined ? Effect.die("no row") : Effect.succeed(row))
     )

@@ -135,7 +135,12 @@ export const usersContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
         const all: Array<string> = []
         let cursor: string | undefined
         do {
-          const page = yield* users.search({ query: "FiNd", viewerId: nobody, limit: 2, ...(cursor !== undefined && { cursor }) })
+          const page = yield* users.search({
+            query: "FiNd",
+            viewerId: nobody,
+            limit: 2,
+            ...(cursor !== undefined && { cursor })
+          })
           assert.isAtMost(page.items.length, 2)
           all.push(...page.items.map(({ username }) => username))
           cursor = page.nextCursor
@@ -150,7 +155,9 @@ export const usersContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
         yield* users.register({ ...someone(), username: "wild_card", displayName: "100% Wild" })
         yield* users.register({ ...someone(), username: "wildxcard", displayName: "1000 Wild" })
         const found = (query: string) =>
-          Effect.map(users.search({ query, viewerId: nobody, limit: 10 }), ({ items }) => items.map(({ username }) => username))
+          Effect.map(users.search({ query, viewerId: nobody, limit: 10 }), ({ items }) =>
+            items.map(({ username }) => username)
+          )
         assert.deepStrictEqual(yield* found("wild_"), ["wild_card"])
         assert.deepStrictEqual(yield* found("100%"), ["wild_card"])
         for (const query of ["%wild", "_ild", "\\", "'; --", "wild\u{10FFFF}"]) {

@@ -10,8 +10,6 @@ describe("fake", () => erasuresContract(ErasuresMemory.layerMemory.pipe(Layer.pr
 
 for (const database of databases) {
   describe.skipIf(database.skip)(database.name, () =>
-    erasuresContract(
-      Erasures.layer.pipe(Layer.provideMerge(operators.sql), Layer.provideMerge(database.layer))
-    )
+    erasuresContract(Erasures.layer.pipe(Layer.provideMerge(operators.sql), Layer.provideMerge(database.layer)))
   )
 }

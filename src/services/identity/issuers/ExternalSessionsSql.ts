@@ -17,6 +17,7 @@ const rowOf = ({ profile, ...use }: Use, place: number) => ({
   search_name: profile.searchName,
   avatar_url: profile.avatarUrl,
   email: profile.email,
+  team: profile.team,
   issued_at: new Date(use.issuedAt),
   at: use.now,
   creates: use.creates,
@@ -37,10 +38,10 @@ export const makeUseExternal = Effect.gen(function* () {
       SELECT t.place, u.outcome, u.user_id, u.created
       FROM jsonb_to_recordset(${JSON.stringify(batch.map(({ input }, place) => rowOf(input, place)))}::text::jsonb) AS t (
         place int, issuer text, subject text, new_id uuid, usernames text[], display_name text, search_name text,
-        avatar_url text, email text, issued_at timestamptz, at timestamptz, creates boolean, updates boolean,
+        avatar_url text, email text, team text, issued_at timestamptz, at timestamptz, creates boolean, updates boolean,
         session_id uuid, expires_at timestamptz, begins boolean, user_agent text, ip text)
       CROSS JOIN LATERAL use_external_session(t.issuer, t.subject, t.new_id, t.usernames, t.display_name, t.search_name,
-        t.avatar_url, t.email, t.issued_at, t.at, t.creates, t.updates, t.session_id, t.expires_at, t.begins,
+        t.avatar_url, t.email, t.team, t.issued_at, t.at, t.creates, t.updates, t.session_id, t.expires_at, t.begins,
         t.user_agent, t.ip) u`.pipe(
       retryDeadlocks,
       orUnavailable,

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto"
 import { Option, Schema } from "effect"
 import { Url } from "../../../domain/Url.ts"
-import { DisplayName, Email } from "../../../domain/User.ts"
+import { DisplayName, Email, Team } from "../../../domain/User.ts"
 import type { SettingsShape } from "../../platform/Settings.ts"
 import type { Issuer } from "../../platform/settings/IssuerSettings.ts"
 import { folded, isReservedUsername } from "../Users.ts"
@@ -14,6 +14,7 @@ export interface ExternalProfile {
   readonly searchName: string | null
   readonly avatarUrl: string | null
   readonly email: string | null
+  readonly team: string | null
 }
 
 /** The part of a text that a username can have: of an e-mail address, what stands before the `@`. */
@@ -49,6 +50,7 @@ export const usernamesFor = (
 const readName = Schema.decodeUnknownOption(DisplayName)
 const readUrl = Schema.decodeUnknownOption(Url)
 const readEmail = Schema.decodeUnknownOption(Email)
+const readTeam = Schema.decodeUnknownOption(Team)
 
 /** A name as a profile can have it: one line of at most 100 characters. */
 const nameFrom = (text: string) =>
@@ -75,6 +77,7 @@ export const makeProfileOf =
       displayName,
       searchName: displayName === null ? null : folded(displayName),
       avatarUrl: Option.getOrNull(readUrl(text(claims.picture))),
-      email: Option.getOrNull(readEmail(text(claims.email)))
+      email: Option.getOrNull(readEmail(text(claims.email))),
+      team: Option.getOrNull(readTeam(text(claims.team)))
     }
   }

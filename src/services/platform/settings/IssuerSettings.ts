@@ -26,7 +26,8 @@ const Claims = Schema.Struct({
   username: withDefault(text, "preferred_username"),
   name: withDefault(text, "name"),
   picture: withDefault(text, "picture"),
-  email: withDefault(text, "email")
+  email: withDefault(text, "email"),
+  team: withDefault(text, "team")
 })
 
 /** Ended sessions are remembered for 30 days, and so longer than any of their tokens lives. */
