@@ -105,7 +105,15 @@ describe("documents", () => {
         .sort(),
       [...AllOperations.requests.keys()].filter((name) => !notOverHttp.has(name)).sort()
     )
-    const overRpcAlone = ["auth.reset", "auth.register", "auth.login", "auth.exchange", "auth.refresh", "invite.guest", "events.stream"]
+    const overRpcAlone = [
+      "auth.reset",
+      "auth.register",
+      "auth.login",
+      "auth.exchange",
+      "auth.refresh",
+      "invite.guest",
+      "events.stream"
+    ]
     // Sockets belong to users.
     const ofOperators = [...AllOperations.requests.keys()].filter((name) => /^(token|audit|admin|server)\./.test(name))
     const commands = entries(asyncApi.operations).flatMap(([name, operation]) =>
