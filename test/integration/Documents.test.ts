@@ -129,7 +129,7 @@ describe("documents", () => {
     for (const { id, operation } of described) {
       if (JSON.stringify(operation.tags) === '["system"]') continue
       const statuses = entries(operation.responses).map(([status]) => status)
-      const open = /^(auth\.(register|login|exchange|refresh|reset)|avatar\.get)$/.test(id)
+      const open = /^(auth\.(register|login|exchange|refresh|reset)|avatar\.get|invite\.guest)$/.test(id)
       // A link has a signature in place of a token.
       const ofUsers = open ? [] : [{ bearer: [] }, { cookie: [] }, ...(id === "attachment.get" ? [{}] : [])]
       const ofOperators = /^(token|audit|admin|server)\./.test(id)

@@ -17,9 +17,10 @@ import { Settings } from "../../services/platform/Settings.ts"
 import { makeChangesMemory } from "./Changes.ts"
 import * as FirstContacts from "./FirstContacts.ts"
 import { historyOf, membership, rowOf } from "./Log.ts"
+import { checkMayMeet } from "./Meeting.ts"
 import { currentMembers, deliveredOf, type Mine, membershipsOf, newMembership } from "./Members.ts"
 import { mentionsOf, unreadOf } from "./ReadMarkers.ts"
-import { checkMayMeet, idempotencyWindow, isBlocked, Memory, type StoredConversation, showDirect } from "./State.ts"
+import { idempotencyWindow, isBlocked, Memory, type StoredConversation, showDirect } from "./State.ts"
 
 type Service = Conversations["Service"]
 type Position = { readonly at: number; readonly id: string }

@@ -1,6 +1,7 @@
 import { Effect, Layer } from "effect"
 import { FirstContacts } from "../../services/conversations/FirstContacts.ts"
-import { haveBothWritten, Memory } from "./State.ts"
+import { haveBothWritten } from "./Meeting.ts"
+import { Memory } from "./State.ts"
 
 /** First contacts by the memberships in `Memory`. */
 export const layerMemory = Layer.effect(

@@ -2,9 +2,10 @@ import { Clock, Effect, Layer } from "effect"
 import { notAGuest, noUser } from "../../domain/Refusals.ts"
 import { GuestStorage, Guests } from "../../services/conversations/Guests.ts"
 import { taken } from "../../services/identity/UserStorage.ts"
+import { isClosing } from "./Meeting.ts"
 import { membershipsOf } from "./Members.ts"
 import { closeAccount, makeLiving } from "./Sessions.ts"
-import { isClosing, Memory } from "./State.ts"
+import { Memory } from "./State.ts"
 
 const makeStorage = Effect.map(Memory, (memory) => {
   const { atomically, conversations, users } = memory

@@ -15,7 +15,8 @@ import { pageOf } from "../../services/platform/Paging.ts"
 import { makeChangesMemory } from "./Changes.ts"
 import * as FirstContacts from "./FirstContacts.ts"
 import { membership } from "./Log.ts"
-import { checkMayMeet, Memory, type StoredConversation } from "./State.ts"
+import { checkMayMeet } from "./Meeting.ts"
+import { Memory, type StoredConversation } from "./State.ts"
 
 type Storage = MemberStorage["Service"]
 

@@ -10,8 +10,9 @@ import { addAudit } from "./Audit.ts"
 import { makeChangesMemory } from "./Changes.ts"
 import { differences } from "./ConversationChanges.ts"
 import { makeStart } from "./Conversations.ts"
+import { checkMayAdd } from "./Meeting.ts"
 import { currentMembers, makeGroupsMemory } from "./Members.ts"
-import { checkMayAdd, identityKey, Memory, type StoredConversation } from "./State.ts"
+import { identityKey, Memory, type StoredConversation } from "./State.ts"
 
 /** Makes the parts of `put_conversation` in SQL. */
 const makePut = Effect.gen(function* () {

@@ -1,4 +1,4 @@
-import { Clock, Context, Duration, Effect, Layer, Semaphore } from "effect"
+import { Context, Duration, Effect, Layer, Semaphore } from "effect"
 import type { RegistrationMode } from "../../domain/Account.ts"
 import type { Attachment } from "../../domain/Attachment.ts"
 import { avatarPath } from "../../domain/Avatar.ts"
@@ -15,7 +15,7 @@ import type {
 } from "../../domain/Ids.ts"
 import type { MessageType } from "../../domain/Message.ts"
 import type { SentPayload } from "../../domain/Payload.ts"
-import { blocked, contactsOnly, notForGuests, noUser } from "../../domain/Refusals.ts"
+import { blocked } from "../../domain/Refusals.ts"
 import type { StarChange } from "../../domain/Sync.ts"
 import type { AuditRow } from "../../services/admin/Audit.ts"
 import type { StoredReset } from "../../services/admin/PasswordResets.ts"
@@ -23,7 +23,7 @@ import type { ServiceTokenRow } from "../../services/admin/ServiceTokens.ts"
 import type { MembershipRow } from "../../services/conversations/ConversationRows.ts"
 import type { AvatarRow } from "../../services/files/Avatars.ts"
 import type { Full, StorageLimits } from "../../services/files/StorageLimits.ts"
-import { areApart, type SessionRow, type UserRow } from "../../services/identity/Rows.ts"
+import type { SessionRow, UserRow } from "../../services/identity/Rows.ts"
 import type { ScheduledRow } from "../../services/messages/ScheduledMessages.ts"
 import type { AttachmentRow, UploadRow } from "./FileRows.ts"
 
@@ -262,57 +262,3 @@ export const showDirect = (memory: Memory["Service"], { members }: StoredConvers
   }
   return peer?.userId
 }
-
-/** How long nobody can add a user whose account is being closed, in milliseconds. */
-const closingPeriod = 15 * 60_000
-
-/** Whether both users are members of a conversation now. */
-export const shareNow = (conversations: Memory["Service"]["conversations"], one: UserId, other: UserId) =>
-  [...conversations.values()].some(({ members }) => [one, other].every((id) => members.get(id)?.leftSeq === null))
-
-/** Whether both users are members of a conversation in which both have written. */
-export const haveBothWritten = ({ conversations }: Memory["Service"], one: UserId, other: UserId) =>
-  [...conversations.values()].some(({ log, members }) =>
-    [one, other].every(
-      (id) =>
-        members.get(id)?.leftSeq === null &&
-        log.some((entry) => entry.event === "message.created" && entry.senderId === id)
-    )
-  )
-
-/** Whether the account of a user is being closed. */
-export const isClosing = ({ closingAt }: UserRow, now: number) =>
-  closingAt !== null && closingAt.getTime() >= now - closingPeriod
-
-/** Fails when the user may not bring the others into a conversation. */
-export const checkMayAdd = Effect.fnUntraced(function* (
-  memory: Memory["Service"],
-  userId: UserId,
-  others: ReadonlyArray<UserId>
-) {
-  const now = yield* Clock.currentTimeMillis
-  const found = others.map((id) => memory.users.get(id))
-  const isOpen = (user: UserRow | undefined) => user?.deletedAt === null && !isClosing(user, now)
-  if (!found.every(isOpen)) return yield* noUser
-  if (others.some((id) => memory.blocks.get(id)?.has(userId))) return yield* blocked
-  const isStranger = (user: UserRow | undefined) =>
-    user?.whoMayAddMe === "contacts" && user.id !== userId && !haveBothWritten(memory, userId, user.id)
-  if (found.some(isStranger)) return yield* contactsOnly
-})
-
-/** Fails when the user may not bring the others into a conversation by the own wish: `refusal_to_meet` in SQL. */
-export const checkMayMeet = Effect.fnUntraced(function* (
-  memory: Memory["Service"],
-  userId: UserId,
-  others: ReadonlyArray<UserId>
-) {
-  const { conversations, users } = memory
-  const me = users.get(userId)
-  if (me?.kind === "guest") return yield* notForGuests
-  const isOutside = (id: UserId) => {
-    const user = users.get(id)
-    return user !== undefined && areApart(me, user) && !shareNow(conversations, userId, id)
-  }
-  if (others.some(isOutside)) return yield* noUser
-  yield* checkMayAdd(memory, userId, others)
-})

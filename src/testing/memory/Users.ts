@@ -2,7 +2,8 @@ import { Effect, Layer } from "effect"
 import { areApart, type UserRow } from "../../services/identity/Rows.ts"
 import { type FoundAt, taken, UserStorage } from "../../services/identity/UserStorage.ts"
 import { Users } from "../../services/identity/Users.ts"
-import { Memory, shareNow } from "./State.ts"
+import { shareNow } from "./Meeting.ts"
+import { Memory } from "./State.ts"
 
 const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
