@@ -265,8 +265,7 @@ const asGuest: Readonly<Record<string, Verdict>> = {
   "conversation.create": "forbidden",
   "block.add": "not-found",
   "auth.password": "forbidden",
-  "user.delete": "forbidden",
-  "user.claim": "conflict"
+  "user.delete": "forbidden"
 }
 
 const verdictOf = (answer: Answer): Verdict => {
@@ -515,8 +514,8 @@ layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
       const client = yield* connect(url)
       yield* client.ready(accessToken)
       const withGuest = { ...company, people: { ...company.people, member } }
-      // Signing out would be the end of the guest.
-      const endings = Object.keys(ending).filter((name) => name !== "auth.logout")
+      // Signing out, and an account, would be the end of the guest.
+      const endings = ["auth.password", "user.delete"]
       yield* asMember(withGuest, client, accessToken, undefined, asGuest, endings)
       const elsewhere = yield* http.group(company.people.stranger)
       const path = `/v1/conversations/${elsewhere}/invites`
@@ -534,6 +533,18 @@ layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
           "not-found",
           name
         )
+      const claim = (username: string) => ({ username, email: `${username}@example.com`, password: "correct horse" })
+      const gus = `gus-${randomUUID().slice(0, 8)}`
+      const claims = [
+        yield* overHttp(url, "user.claim", claim(owner.username), accessToken),
+        yield* overRpc(url, "user.claim", claim(gus), accessToken),
+        yield* overSocket(client, "user.claim", claim(`${gus}-2`)),
+        yield* overHttp(url, "user.search", { query: "gus" }, accessToken)
+      ]
+      assert.deepStrictEqual(
+        claims.map((answer) => verdictOf(answer ?? null)),
+        ["conflict", "ok", "conflict", "ok"]
+      )
     })
   )
 
