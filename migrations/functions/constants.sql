@@ -35,6 +35,11 @@ CREATE OR REPLACE FUNCTION max_reactions_of_member() RETURNS int LANGUAGE sql IM
   SELECT 10
 $$;
 
+-- A user whose files may have p_limit bytes can have so many of them: a file takes up room beyond its bytes.
+CREATE OR REPLACE FUNCTION most_files(p_limit bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT GREATEST(100, p_limit / 16384)
+$$;
+
 -- While an account is being closed, nobody can add its user to anything for this long.
 CREATE OR REPLACE FUNCTION closing_period() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT interval '15 minutes'

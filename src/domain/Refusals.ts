@@ -50,10 +50,10 @@ export const attachmentNotReady = new Conflict({
   detail: "An attachment is not uploaded completely yet",
   retryAfterMs: 1000
 })
-/** The files of the user would have more bytes than `limits.storage_bytes`. */
+/** The files of the user would have more bytes than `limits.storage_bytes`, or would be more than `mostFiles`. */
 export const storageFull = new Conflict({
   code: "storage-full",
-  detail: "Your files have as many bytes as they may have: delete messages with files first"
+  detail: "You have as many files, or bytes of files, as you may have: delete messages with files first"
 })
 
 /** The user does not exist, or the account is deleted. */

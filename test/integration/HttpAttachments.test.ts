@@ -44,6 +44,22 @@ const groupWith = Effect.fnUntraced(function* (owner: Person, ...members: Readon
 const service = (settings: SettingsOverrides = {}) => Effect.provide(fakeService(settings))
 
 describe("a download", () => {
+  it.live("counts for what its user reads, also by a link, and the connection is free again", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* HttpService
+      const { token } = yield* newcomer()
+      const { id, url } = yield* upload(token, randomBytes(4000), "x.bin")
+      const link = yield* ask(`/v1/attachments/${id}/link`, { method: "POST", token })
+      // More of them than a user may have at a time.
+      for (let n = 0; n < 20; n++) assert.strictEqual((yield* ask(url, { token })).status, 200)
+      for (const again of [ask(url, { token }), ask(String(link.json.url))]) {
+        const refused = yield* again
+        assert.deepStrictEqual([refused.status, refused.problem.type], [429, "/problems/rate-limited"])
+      }
+      assert.strictEqual((yield* ask(url, { token, method: "HEAD" })).status, 200)
+    }).pipe(service({ limits: { readBytesPerSecond: 1, readBytesBurst: 9999 } }))
+  )
+
   it.live("has the headers that keep a file from doing harm", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService

@@ -1,11 +1,14 @@
+import { randomUUID } from "node:crypto"
 import { readdirSync, readFileSync } from "node:fs"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { assert, layer } from "@effect/vitest"
-import { Effect, Fiber, Layer, Schema } from "effect"
+import { assert, it, layer } from "@effect/vitest"
+import { Effect, Fiber, Layer, Schema, Stream } from "effect"
 import sharp from "sharp"
 import { Attachment } from "../../src/domain/Attachment.ts"
+import { UserId } from "../../src/domain/Ids.ts"
 import { HttpRoutes } from "../../src/http/server/Server.ts"
 import * as ImageProcess from "../../src/layers/images/ImageProcess.ts"
+import { Images } from "../../src/services/files/Images.ts"
 import { fakeServices } from "../../src/testing/FakeServices.ts"
 import * as AttachmentsMemory from "../../src/testing/memory/Attachments.ts"
 import { formOf } from "../support/Files.ts"
@@ -231,3 +234,22 @@ layer(service, { excludeTestServices: true })("a picture", (it) => {
     })
   )
 })
+
+it.live("pictures of a user who uploads many do not keep those of others waiting", () =>
+  Effect.gen(function* () {
+    const images = yield* Images
+    const [many, other] = [UserId.make(randomUUID()), UserId.make(randomUUID())]
+    const [large, small] = yield* Effect.all([
+      Effect.promise(() => picture(3000, 3000).png().toBuffer()),
+      Effect.promise(() => picture(10, 10).png().toBuffer())
+    ])
+    const order: Array<string> = []
+    const examine = (userId: UserId, bytes: Uint8Array, name: string) =>
+      Effect.map(Effect.scoped(images.examine(userId, Stream.make(bytes))), () => void order.push(name))
+    const flood = yield* Effect.forEach([1, 2, 3, 4, 5], (n) => Effect.forkChild(examine(many, large, `large ${n}`)))
+    yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => Effect.sync(() => order.length > 0) })
+    yield* examine(other, small, "small")
+    assert.isBelow(order.indexOf("small"), 5)
+    for (const fiber of flood) yield* Fiber.join(fiber)
+  }).pipe(Effect.provide(ImageProcess.layer.pipe(Layer.provide(NodeServices.layer))))
+)

@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { UserId } from "../../src/domain/Ids.ts"
 import { HeavyReads } from "../../src/services/platform/load/HeavyReads.ts"
@@ -64,6 +64,23 @@ layer(HeavyReads.layer.pipe(Layer.provide(settings)))("heavy reads", (it) => {
       const next = yield* start(user(1), "search")
       assert.isTrue(next.begun())
       yield* next.finish
+    })
+  )
+
+  it.effect("include downloads: eight at a time for a user, which are paid as they are read", () =>
+    Effect.gen(function* () {
+      const reads = yield* HeavyReads
+      const content = Stream.make(new Uint8Array(4000), new Uint8Array(4000))
+      const open = (who: UserId) => reads.download(who, Effect.succeed(content))
+      const scopes = yield* Effect.forEach(Array.from({ length: 8 }), () => Scope.make())
+      for (const scope of scopes) yield* Effect.asVoid(Scope.provide(open(user(7)), scope))
+      const ninth = yield* Effect.forkChild(Effect.scoped(open(user(7))), { startImmediately: true })
+      assert.strictEqual(yield* outcome(Effect.scoped(open(user(8)))), "ok")
+      assert.isUndefined(ninth.pollUnsafe())
+      yield* Scope.close(scopes[0] ?? assert.fail(), Exit.void)
+      yield* Stream.runDrain(yield* Fiber.join(ninth))
+      assert.strictEqual(yield* outcome(Effect.scoped(open(user(7)))), "RateLimited", "1,000 bytes are used up")
+      for (const scope of scopes) yield* Scope.close(scope, Exit.void)
     })
   )
 

@@ -1,13 +1,14 @@
 import { Effect, Layer, Schema, Stream } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Attachment, Waveform } from "../../domain/Attachment.ts"
-import { AttachmentId } from "../../domain/Ids.ts"
+import { AttachmentId, type UserId } from "../../domain/Ids.ts"
 import { type InvalidRequest, invalid, invalidData } from "../../domain/Problem.ts"
 import { noAttachment } from "../../domain/Refusals.ts"
 import { actAsHeader } from "../../operations/Callers.ts"
 import type { StoredAttachment } from "../../services/files/AttachmentStorage.ts"
 import { Attachments } from "../../services/files/Attachments.ts"
 import { type ThumbnailSize, thumbnailSizes } from "../../services/files/Images.ts"
+import { HeavyReads } from "../../services/platform/load/HeavyReads.ts"
 import { bearerOf, makeAdmission } from "../edge/Admission.ts"
 import { isKnown } from "../edge/Conditional.ts"
 import { makeFileForm, oneOfSizes } from "./FileForm.ts"
@@ -61,10 +62,11 @@ const thumbnailOf = ({ name, thumbnails }: Attachment, size: ThumbnailSize) => {
 const makeDownload = Effect.gen(function* () {
   const admit = yield* makeAdmission
   const attachments = yield* Attachments
+  const heavy = yield* HeavyReads
 
   const send = Effect.fnUntraced(function* (
     { headers, method }: HttpServerRequest.HttpServerRequest,
-    stored: StoredAttachment,
+    { stored, userId }: { readonly stored: StoredAttachment; readonly userId: UserId },
     thumbnail: ThumbnailSize | undefined,
     download: boolean
   ) {
@@ -79,16 +81,14 @@ const makeDownload = Effect.gen(function* () {
       return HttpServerResponse.empty({ status: 416, headers: none })
     }
     const { end, start } = range ?? { start: 0, end: file.size - 1 }
-    const body =
-      method === "HEAD"
-        ? Stream.empty
-        : yield* attachments
-            .read(stored, { range, thumbnail })
-            .pipe(
-              Effect.catchTag("NoBlob", ({ key }) =>
-                Effect.andThen(Effect.logError("a file is not in the store", { key }), Effect.fail(noAttachment))
-              )
-            )
+    const opened = attachments
+      .read(stored, { range, thumbnail })
+      .pipe(
+        Effect.catchTag("NoBlob", ({ key }) =>
+          Effect.andThen(Effect.logError("a file is not in the store", { key }), Effect.fail(noAttachment))
+        )
+      )
+    const body = method === "HEAD" ? Stream.empty : yield* heavy.download(userId, opened)
     return HttpServerResponse.stream(body, {
       status: range === undefined ? 200 : 206,
       contentType: file.contentType,
@@ -104,13 +104,13 @@ const makeDownload = Effect.gen(function* () {
       HttpServerRequest.schemaSearchParams(Query),
       invalidData
     )
-    const stored =
+    const seen =
       link === undefined
         ? yield* Effect.flatMap(admit(bearerOf(request.headers), request.headers[actAsHeader]), ({ userId }) =>
-            attachments.get(userId, attachmentId)
+            Effect.map(attachments.get(userId, attachmentId), (stored) => ({ userId, stored }))
           )
         : yield* attachments.followed(attachmentId, link)
-    return yield* send(request, stored, thumbnail, download === "1")
+    return yield* send(request, seen, thumbnail, download === "1")
   })
 })
 

@@ -1,13 +1,18 @@
 import { type ChildProcess, fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { Data, Effect, FileSystem, Layer, Schema, Semaphore, Stream } from "effect"
+import { Data, Effect, FileSystem, Layer, Schema, Stream } from "effect"
 import { avatarSizes } from "../../domain/Avatar.ts"
+import type { UserId } from "../../domain/Ids.ts"
 import { Unavailable } from "../../domain/Problem.ts"
 import { Images, NoPicture, type Picture, thumbnailSizes } from "../../services/files/Images.ts"
+import { FairQueue } from "../../services/platform/load/FairQueue.ts"
 import { decoderStarts } from "../../services/platform/MetricDefinitions.ts"
 import { Metrics } from "../../services/platform/Metrics.ts"
 
 const program = fileURLToPath(new URL("./imageWorker.ts", import.meta.url))
+
+/** How many files may wait for the process, in total and of one user. Each is in a directory of its own until then. */
+const waiting = { all: 100, perUser: 16 }
 
 /** How long a picture may take, before the process is killed. */
 const patience = "15 seconds"
@@ -74,11 +79,17 @@ const ask = (child: ChildProcess, job: object) =>
   })
 
 /**
- * Makes the function that gives jobs to one process, one after the other. It is started with the first job, and again after
+ * Makes the function that gives jobs to one process, one after the other, and the users take turns. It is started with the first job, and again after
  * it has crashed or was killed.
  */
 const makeDecode = Effect.gen(function* () {
-  const turns = yield* Semaphore.make(1)
+  const turns = new FairQueue({
+    atATime: 1,
+    atATimePerKey: 1,
+    waiting: waiting.all,
+    waitingPerKey: waiting.perUser,
+    detail: "Too many files wait to be looked at"
+  })
   let current: ChildProcess | undefined
   const started = (yield* Metrics).counter(decoderStarts)
   const start = () => {
@@ -96,7 +107,7 @@ const makeDecode = Effect.gen(function* () {
   }
   yield* Effect.addFinalizer(() => Effect.sync(() => current?.kill("SIGKILL")))
 
-  return (job: object) =>
+  return (userId: UserId, job: object) =>
     Effect.suspend(() => ask(living(), job)).pipe(
       // It may have ended while it was idle. One that ends again has a fault of its own.
       Effect.catchTag("NotBegun", () => Effect.suspend(() => ask(start(), job))),
@@ -115,7 +126,7 @@ const makeDecode = Effect.gen(function* () {
           ? Effect.logWarning("a picture was not decoded", { reason: error.reason })
           : Effect.void
       ),
-      turns.withPermits(1),
+      (work) => turns.run(userId, work),
       Effect.flatMap((answer) => Effect.orDie(decodeAnswer(answer)))
     )
 })
@@ -128,7 +139,11 @@ export const layer = Layer.effect(
     const decode = yield* makeDecode
 
     /** Keeps a picture in a directory of its own until the scope closes, and returns what the process makes of it. */
-    const process = Effect.fnUntraced(function* <E>(content: Stream.Stream<Uint8Array, E>, job: object) {
+    const process = Effect.fnUntraced(function* <E>(
+      userId: UserId,
+      content: Stream.Stream<Uint8Array, E>,
+      job: object
+    ) {
       const directory = yield* fs
         .makeTempDirectoryScoped({ prefix: "chat-picture-" })
         .pipe(Effect.catch(() => Effect.fail(unavailable)))
@@ -137,7 +152,7 @@ export const layer = Layer.effect(
         .open(file, { flag: "wx", mode: 0o600 })
         .pipe(Effect.catch(() => Effect.fail(unavailable)))
       yield* Stream.runForEach(content, (chunk) => Effect.catch(opened.writeAll(chunk), () => Effect.fail(unavailable)))
-      const answer = yield* decode({ ...job, file, directory })
+      const answer = yield* decode(userId, { ...job, file, directory })
       if ("failure" in answer) return yield* new NoPicture({ reason: answer.failure })
       const withContent = <Made extends { readonly size: number }>(made: Made) => ({
         ...made,
@@ -147,22 +162,22 @@ export const layer = Layer.effect(
     })
 
     return Images.of({
-      examine: Effect.fnUntraced(function* (content) {
-        const { answer, withContent } = yield* process(content, { sizes: thumbnailSizes })
+      examine: Effect.fnUntraced(function* (userId, content) {
+        const { answer, withContent } = yield* process(userId, content, { sizes: thumbnailSizes })
         if (!("picture" in answer)) return yield* Effect.die("the decoder has answered something else")
         const { thumbnails, ...rest } = answer.picture
         const picture: Picture = { ...rest, thumbnails: thumbnails.map(withContent) }
         return picture
       }),
       duration: Effect.fnUntraced(
-        function* (content) {
-          const { answer } = yield* process(content, { duration: true })
+        function* (userId, content) {
+          const { answer } = yield* process(userId, content, { duration: true })
           return "durationMs" in answer ? (answer.durationMs ?? undefined) : undefined
         },
         Effect.catch((error) => (error instanceof NoPicture ? Effect.succeed(undefined) : Effect.fail(error)))
       ),
-      squares: Effect.fnUntraced(function* (content) {
-        const { answer, withContent } = yield* process(content, { squares: avatarSizes })
+      squares: Effect.fnUntraced(function* (userId, content) {
+        const { answer, withContent } = yield* process(userId, content, { squares: avatarSizes })
         if (!("squares" in answer)) return yield* Effect.die("the decoder has answered something else")
         return answer.squares.map(withContent)
       })

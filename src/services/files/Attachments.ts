@@ -64,8 +64,11 @@ export class Attachments extends Context.Service<
     ) => Effect.Effect<Stream.Stream<Uint8Array, Unavailable>, NoBlob | Unavailable>
     /** A link to an attachment that the user may see, for this user alone and for five minutes. */
     readonly link: (userId: UserId, id: AttachmentId) => Effect.Effect<AttachmentLink, NotFound | Unavailable>
-    /** The attachment of a link, if the link is valid and its user may still see it; else `NotFound`. */
-    readonly followed: (id: AttachmentId, token: string) => Effect.Effect<StoredAttachment, NotFound | Unavailable>
+    /** The attachment of a link and its user, if the link is valid and the user may still see it; else `NotFound`. */
+    readonly followed: (
+      id: AttachmentId,
+      token: string
+    ) => Effect.Effect<{ readonly userId: UserId; readonly stored: StoredAttachment }, NotFound | Unavailable>
     /** What the files of the user take up. */
     readonly use: (userId: UserId) => Effect.Effect<StorageUse, Unavailable>
     /** Takes one step: deletes files that belong to nothing any more. True when there are more. It may be repeated. */
@@ -111,7 +114,7 @@ export class Attachments extends Context.Service<
         }),
         followed: Effect.fnUntraced(function* (id, token) {
           const userId = yield* links.userOf(id, token)
-          return userId === undefined ? yield* noAttachment : yield* get(userId, id)
+          return userId === undefined ? yield* noAttachment : { userId, stored: yield* get(userId, id) }
         }),
         use: (userId) => Effect.map(storage.use(userId), (used) => ({ ...used, limit: limits.storageBytes })),
         clean: Effect.gen(function* () {

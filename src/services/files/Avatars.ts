@@ -79,8 +79,8 @@ export class Avatars extends Context.Service<
 
       /** Stores the squares, and returns how many bytes they have. */
       const storeSquares = Effect.fnUntraced(
-        function* <E>(id: string, content: Stream.Stream<Uint8Array, E>) {
-          const squares = yield* images.squares(content)
+        function* <E>(ownerId: UserId, id: string, content: Stream.Stream<Uint8Array, E>) {
+          const squares = yield* images.squares(ownerId, content)
           if (squares === undefined) return yield* new Unavailable({ detail: "Nothing decodes pictures here" })
           yield* Effect.forEach(squares, ({ content, size }) => blobs.write(avatarKey(id, size), content))
           return squares.reduce((sum, { bytes }) => sum + bytes, 0)
@@ -104,7 +104,7 @@ export class Avatars extends Context.Service<
             // When this fails too, the cleaning finds it a day later.
             return yield* Effect.onError(
               Effect.gen(function* () {
-                const size = yield* storeSquares(id, atMost(content, attachmentBytes))
+                const size = yield* storeSquares(ownerId, id, atMost(content, attachmentBytes))
                 const refusal = refusalOf(yield* storage.complete(id, size, limits))
                 return refusal === undefined ? { size } : yield* refusal
               }),

@@ -9,7 +9,10 @@ export interface StorageLimits {
   readonly all: number | null
 }
 
-/** Why there is no room: the files of the user have as many bytes as they may have, or all files together. */
+/** How many files a user may have, since a file takes up room beyond its bytes: `most_files` in SQL. */
+export const mostFiles = ({ user }: StorageLimits) => Math.max(100, Math.floor(user / 16_384))
+
+/** Why there is no room: the user has as many files or bytes of files as are allowed, or all files together have. */
 export type Full = "full" | "store-full"
 
 /** The limits of the settings. */

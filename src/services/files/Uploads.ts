@@ -35,9 +35,9 @@ const makeThumbnails = Effect.gen(function* () {
   const blobs = yield* Blobs
   const images = yield* Images
   return Effect.fnUntraced(
-    function* (blobId: string, id: AttachmentId) {
+    function* (userId: UserId, blobId: string, id: AttachmentId) {
       const content = yield* Effect.catchTag(blobs.read(blobId), "NoBlob", Effect.die)
-      const picture = yield* images.examine(content)
+      const picture = yield* images.examine(userId, content)
       if (picture === undefined) return undefined
       const { height, placeholder, thumbnails, width } = picture
       yield* Effect.forEach(thumbnails, ({ content, size }) => blobs.write(thumbnailKey(blobId, size), content))
@@ -62,8 +62,8 @@ const makeThumbnails = Effect.gen(function* () {
 const makeDurationOf = Effect.gen(function* () {
   const blobs = yield* Blobs
   const images = yield* Images
-  return (blobId: string) =>
-    Effect.scoped(images.duration(Stream.unwrap(Effect.catchTag(blobs.read(blobId), "NoBlob", Effect.die))))
+  return (userId: UserId, blobId: string) =>
+    Effect.scoped(images.duration(userId, Stream.unwrap(Effect.catchTag(blobs.read(blobId), "NoBlob", Effect.die))))
 })
 
 /** Makes the function that uploads a file: see `Attachments`. */
@@ -78,7 +78,7 @@ export const makeUpload = Effect.gen(function* () {
   const limits = yield* storageLimits
 
   const store = Effect.fnUntraced(function* <E>(
-    { blobId, id }: { readonly blobId: string; readonly id: AttachmentId },
+    { blobId, id, userId }: { readonly blobId: string; readonly id: AttachmentId; readonly userId: UserId },
     name: string,
     content: Stream.Stream<Uint8Array, E>,
     waveform: Waveform | undefined
@@ -90,8 +90,8 @@ export const makeUpload = Effect.gen(function* () {
     yield* scan(Stream.unwrap(Effect.catchTag(blobs.read(blobId), "NoBlob", Effect.die)))
     const contentType = yield* contentTypeOf(head)
     if (waveform !== undefined && !hasDuration(contentType)) return yield* invalid("waveform", "is for sounds only")
-    const picture = isPicture(contentType) ? yield* storeThumbnails(blobId, id) : undefined
-    const durationMs = hasDuration(contentType) ? ((yield* durationOf(blobId)) ?? null) : null
+    const picture = isPicture(contentType) ? yield* storeThumbnails(userId, blobId, id) : undefined
+    const durationMs = hasDuration(contentType) ? ((yield* durationOf(userId, blobId)) ?? null) : null
     const attachment: Attachment = {
       id,
       name: safeFileName(name),
@@ -124,7 +124,7 @@ export const makeUpload = Effect.gen(function* () {
     const run = Effect.gen(function* () {
       const refusal = refusalOf(yield* storage.begin(userId, id, blobId, limits))
       if (refusal !== undefined) return yield* refusal
-      return yield* Effect.onError(store({ id, blobId }, name, content, waveform), () =>
+      return yield* Effect.onError(store({ id, blobId, userId }, name, content, waveform), () =>
         // When this fails too, the cleaning finds both a day later.
         Effect.ignore(Effect.andThen(storage.drop(userId, id), blobs.remove(keysOf(blobId))))
       )

@@ -22,7 +22,7 @@ import type { StoredReset } from "../../services/admin/PasswordResets.ts"
 import type { ServiceTokenRow } from "../../services/admin/ServiceTokens.ts"
 import type { MembershipRow } from "../../services/conversations/ConversationRows.ts"
 import type { AvatarRow } from "../../services/files/Avatars.ts"
-import type { Full, StorageLimits } from "../../services/files/StorageLimits.ts"
+import { type Full, mostFiles, type StorageLimits } from "../../services/files/StorageLimits.ts"
 import type { SessionRow, UserRow } from "../../services/identity/Rows.ts"
 import type { ScheduledRow } from "../../services/messages/ScheduledMessages.ts"
 import type { AttachmentRow, UploadRow } from "./FileRows.ts"
@@ -212,7 +212,8 @@ export const fullness = (
   { bytes, stored }: { readonly bytes: number; readonly stored: number },
   limits: StorageLimits
 ): Full | undefined => {
-  if (useOf(memory, userId).bytes + bytes > limits.user) return "full"
+  const used = useOf(memory, userId)
+  if (used.bytes + bytes > limits.user || used.files >= mostFiles(limits)) return "full"
   const all = [...memory.blobs.values()].reduce((sum, each) => sum + each, stored)
   return limits.all !== null && all > limits.all ? "store-full" : undefined
 }

@@ -11,6 +11,7 @@ import { Members } from "../../../src/services/conversations/Members.ts"
 import { AttachmentStorage } from "../../../src/services/files/AttachmentStorage.ts"
 import { Attachments } from "../../../src/services/files/Attachments.ts"
 import { Blobs } from "../../../src/services/files/Blobs.ts"
+import type { StorageLimits } from "../../../src/services/files/StorageLimits.ts"
 import { MessageChanges } from "../../../src/services/messages/MessageChanges.ts"
 import { Messages } from "../../../src/services/messages/Messages.ts"
 import { signedIn } from "../../support/Accounts.ts"
@@ -294,19 +295,19 @@ export const attachmentsContract = <E, R>(
   })
   withLayer(layer)("the limit of all files together", (it) => {
     const limits = { user: 1000, all: 100 }
-    const begin = Effect.fnUntraced(function* (userId: UserId) {
+    const begin = Effect.fnUntraced(function* (userId: UserId, within: StorageLimits = limits) {
       const { begin } = yield* AttachmentStorage
       const id = AttachmentId.make(randomUUID())
-      return { id, outcome: yield* begin(userId, id, randomUUID(), limits) }
+      return { id, outcome: yield* begin(userId, id, randomUUID(), within) }
     })
     /** Completes an upload of 40 bytes, of which the store has 20 more. */
-    const complete = Effect.fnUntraced(function* (id: AttachmentId) {
+    const complete = Effect.fnUntraced(function* (id: AttachmentId, within: StorageLimits = limits) {
       const { complete } = yield* AttachmentStorage
       const attachment = {
         ...{ id, name: "x", contentType: "text/plain", size: 40, width: null, height: null, durationMs: null },
         ...{ placeholder: null, url: "", thumbnails: [] }
       }
-      return yield* complete({ attachment, sha256: "00" }, 60, limits)
+      return yield* complete({ attachment, sha256: "00" }, 60, within)
     })
 
     it.effect("holds for uploads at the same time, until a file is deleted from the store", () =>
@@ -327,6 +328,21 @@ export const attachmentsContract = <E, R>(
         assert.strictEqual(yield* complete(third.id), "store-full", "the store has it still")
         yield* clean
         assert.strictEqual(yield* complete(third.id), "stored")
+      })
+    )
+
+    it.effect("a user has a bounded number of files, however small they are", () =>
+      Effect.gen(function* () {
+        const few = { user: 100_000, all: null }
+        const ann = yield* person
+        for (let n = 0; n < 100; n++) {
+          const { id, outcome } = yield* begin(ann, few)
+          assert.deepStrictEqual([outcome, yield* complete(id, few)], ["begun", "stored"])
+        }
+        const another = yield* begin(ann, { ...few, user: 10_000_000 })
+        assert.strictEqual((yield* begin(ann, few)).outcome, "full")
+        assert.strictEqual(yield* complete(another.id, few), "full")
+        assert.strictEqual(yield* complete(another.id, { ...few, user: 10_000_000 }), "stored")
       })
     )
   })

@@ -22,7 +22,7 @@ export const plainSquares = Layer.succeed(
   Images.of({
     examine: () => Effect.succeed(undefined),
     duration: () => Effect.succeed(undefined),
-    squares: Effect.fnUntraced(function* (content) {
+    squares: Effect.fnUntraced(function* (_userId, content) {
       const bytes = Buffer.concat(yield* Stream.runCollect(content))
       if (bytes.length === 0) return yield* new NoPicture({ reason: "it is empty" })
       const square = (size: AvatarSize) => {

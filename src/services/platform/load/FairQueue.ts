@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { RateLimited, Unavailable } from "../../../domain/Problem.ts"
 
 interface Bounds {
@@ -57,6 +57,19 @@ export class FairQueue {
           Effect.sync(() => this.release(key, lane))
         )
       )
+    )
+  }
+
+  /** Takes a turn of the key until the scope closes. Fails as `run` does. */
+  hold(key: string): Effect.Effect<void, RateLimited | Unavailable, Scope.Scope> {
+    return Effect.suspend(
+      (): Effect.Effect<void, RateLimited | Unavailable, Scope.Scope> =>
+        this.refusal(key) ??
+        Effect.asVoid(
+          Effect.acquireRelease(this.take(key), (lane) => Effect.sync(() => this.release(key, lane)), {
+            interruptible: true
+          })
+        )
     )
   }
 

@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer, type Scope, Stream } from "effect"
 import type { UserId } from "../../../domain/Ids.ts"
 import { RateLimited, type Unavailable } from "../../../domain/Problem.ts"
 import { limitHits } from "../MetricDefinitions.ts"
@@ -14,6 +14,12 @@ const shares = { reads: 0.6, searches: 0.2 }
 
 /** How many of them one user may have at a time, and how many may wait. */
 const perUser = { reads: { atATime: 2, waiting: 64 }, searches: { atATime: 1, waiting: 16 } }
+
+/** How many files one user may download at a time, and how many downloads may wait. */
+const downloadsPerUser = { atATime: 8, waiting: 256 }
+
+/** A byte of a file costs a node less than one of a list, which it reads from the database and encodes. */
+const fileBytesPerByte = 8
 
 /** How many may wait in total. */
 const waiting = 2000
@@ -55,6 +61,14 @@ export class HeavyReads extends Context.Service<
       read: Effect.Effect<A, E, R>,
       bytesOf: (answer: A) => number
     ) => Effect.Effect<A, E, R>
+    /**
+     * Opens a file in the turn of the user, who downloads it until the scope closes, and pays for what is read of it. Fails as
+     * `read` does.
+     */
+    readonly download: <E, R>(
+      userId: UserId,
+      open: Effect.Effect<Stream.Stream<Uint8Array, E>, E, R>
+    ) => Effect.Effect<Stream.Stream<Uint8Array, E>, E | RateLimited | Unavailable, R | Scope.Scope>
   }
 >()("chat/services/HeavyReads") {
   static readonly layer = Layer.effect(
@@ -75,6 +89,13 @@ export class HeavyReads extends Context.Service<
         })
       const reads = queueOf("reads")
       const searches = queueOf("searches")
+      const downloads = new FairQueue({
+        atATime: Number.MAX_SAFE_INTEGER,
+        atATimePerKey: downloadsPerUser.atATime,
+        waiting,
+        waitingPerKey: downloadsPerUser.waiting,
+        detail
+      })
       const bucketOf = makeBuckets(limits.readBytesPerSecond, limits.readBytesBurst)
       const now = () => monotonicMillis(clock)
 
@@ -82,18 +103,18 @@ export class HeavyReads extends Context.Service<
       const paid = <A, E, R>(userId: UserId, read: Effect.Effect<A, E, R>, bytesOf: (answer: A) => number) =>
         Effect.tap(read, (answer) => Effect.sync(() => bucketOf(userId, now()).spend(bytesOf(answer), now())))
 
+      const check = (userId: UserId) =>
+        Effect.suspend((): Effect.Effect<void, RateLimited | Unavailable> => {
+          const retryAfterMs = debtOf(userId)
+          if (retryAfterMs === 0) return shedding.check("reads")
+          limited()
+          return Effect.fail(new RateLimited({ retryAfterMs, detail: "Too much was read in a short time" }))
+        })
+
       const limitedBy =
         (queue: typeof reads): HeavyReads["Service"]["read"] =>
         (userId, read, bytesOf) =>
-          Effect.suspend(() => {
-            const retryAfterMs = debtOf(userId)
-            if (retryAfterMs > 0) {
-              limited()
-              return Effect.fail(new RateLimited({ retryAfterMs, detail: "Too much was read in a short time" }))
-            }
-            const turn = queue.run(userId, paid(userId, read, bytesOf))
-            return Effect.andThen(shedding.check("reads"), turn)
-          })
+          Effect.andThen(check(userId), queue.run(userId, paid(userId, read, bytesOf)))
 
       return HeavyReads.of({
         read: limitedBy(reads),
@@ -103,7 +124,17 @@ export class HeavyReads extends Context.Service<
             const debt = debtOf(userId)
             const turn = reads.patient(userId, paid(userId, read, bytesOf))
             return debt === 0 ? turn : Effect.andThen(Effect.sleep(debt), turn)
-          })
+          }),
+        download: (userId, open) =>
+          check(userId).pipe(
+            Effect.andThen(downloads.hold(userId)),
+            Effect.andThen(open),
+            Effect.map(
+              Stream.tap(({ length }) =>
+                Effect.sync(() => bucketOf(userId, now()).spend(length / fileBytesPerByte, now()))
+              )
+            )
+          )
       })
     })
   )
