@@ -5,6 +5,10 @@ import { Timestamp } from "./Time.ts"
 /** A message can have at most this many attachments. */
 export const maxAttachments = 10
 
+/** The sizes of thumbnails, in pixels of the longer side. A picture has those that are smaller than itself. */
+export const thumbnailSizes = [320, 1280] as const
+export type ThumbnailSize = (typeof thumbnailSizes)[number]
+
 /** A smaller picture of an attachment: a WebP of this width and height in pixels and size in bytes. */
 const Thumbnail = Schema.Struct({
   width: Schema.Int,

@@ -1,5 +1,5 @@
 import type { Schema } from "effect"
-import { Attachment } from "../../domain/Attachment.ts"
+import { Attachment, thumbnailSizes } from "../../domain/Attachment.ts"
 import { avatarSizes } from "../../domain/Avatar.ts"
 import { Conversation } from "../../domain/Conversation.ts"
 import {
@@ -149,7 +149,7 @@ const download = (describe: Describe) => {
         query("download", "With `1`, browsers save the file", { type: "string", enum: ["0", "1"] }),
         query("thumbnail", "A thumbnail that the attachment has, by its size", {
           type: "string",
-          enum: ["320", "1280"]
+          enum: thumbnailSizes.map(String)
         }),
         query("link", "What a link has in place of an access token", { type: "string" })
       ],

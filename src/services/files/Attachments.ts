@@ -4,6 +4,7 @@ import {
   type AttachmentLink,
   attachmentPath,
   type StorageUse,
+  type ThumbnailSize,
   type Waveform
 } from "../../domain/Attachment.ts"
 import type { AttachmentId, UserId } from "../../domain/Ids.ts"
@@ -14,7 +15,6 @@ import { makeAttachmentLinks } from "./AttachmentLinks.ts"
 import { AttachmentStorage, type StoredAttachment } from "./AttachmentStorage.ts"
 import { keysOf, thumbnailKey } from "./BlobKeys.ts"
 import { Blobs, type ByteRange, type NoBlob } from "./Blobs.ts"
-import type { ThumbnailSize } from "./Images.ts"
 import { makeUpload } from "./Uploads.ts"
 
 type UploadError = InvalidRequest | TooLarge | RateLimited | NotFound | Conflict | Unavailable

@@ -1,5 +1,5 @@
+import { type ThumbnailSize, thumbnailSizes } from "../../domain/Attachment.ts"
 import { type AvatarSize, avatarSizes } from "../../domain/Avatar.ts"
-import { type ThumbnailSize, thumbnailSizes } from "./Images.ts"
 
 /** The key of a thumbnail of a blob, or of the blob itself. */
 export const thumbnailKey = (blobId: string, size?: ThumbnailSize): string =>

@@ -1,14 +1,11 @@
 import { Context, Effect, Layer, Schema, type Scope, type Stream } from "effect"
+import type { ThumbnailSize } from "../../domain/Attachment.ts"
 import type { AvatarSize } from "../../domain/Avatar.ts"
 import type { UserId } from "../../domain/Ids.ts"
 import type { RateLimited, Unavailable } from "../../domain/Problem.ts"
 
 /** The content is no picture that can be decoded within the limits. */
 export class NoPicture extends Schema.TaggedError<NoPicture>()("NoPicture", { reason: Schema.String }) {}
-
-/** The sizes of thumbnails, in pixels of the longer side. A picture has those that are smaller than itself. */
-export const thumbnailSizes = [320, 1280] as const
-export type ThumbnailSize = (typeof thumbnailSizes)[number]
 
 /** What a picture looks like, upright. The content of the thumbnails is there until the scope closes. */
 export interface Picture {
