@@ -65,7 +65,6 @@ const bytes = [
   "upload.create",
   "upload.delete",
   "upload.get",
-  "upload.offset",
   "user.setAvatar"
 ]
 

@@ -3,40 +3,18 @@ import { Attachment, thumbnailSizes } from "../../domain/Attachment.ts"
 import { avatarSizes } from "../../domain/Avatar.ts"
 import { Conversation } from "../../domain/Conversation.ts"
 import {
-  ChecksumMismatch,
   Conflict,
-  Forbidden,
   Internal,
   InvalidRequest,
-  LengthRequired,
-  Locked,
   NotFound,
-  PreconditionFailed,
   RateLimited,
   TooLarge,
-  Unauthenticated,
   Unavailable,
   UnsupportedMediaType
 } from "../../domain/Problem.ts"
 import { Me } from "../../domain/User.ts"
-
-/** Returns how a document refers to a Schema. */
-export type Describe = (schema: Schema.Top) => unknown
-
-/** Describes an answer that is a problem. */
-export const problem = (description: string, schema: Schema.Top, describe: Describe) => ({
-  description,
-  content: { "application/problem+json": { schema: describe(schema) } }
-})
-
-const signedIn = [{ bearer: [] }, { cookie: [] }]
-const refusedCaller = (describe: Describe) => ({
-  401: problem("There is no valid access token", Unauthenticated, describe),
-  403: problem("With the cookie, a change must come from a page of an allowed origin", Forbidden, describe),
-  429: problem("There are too many requests or uploads", RateLimited, describe),
-  500: problem("There is a fault in the service", Internal, describe),
-  503: problem("The store of files or the database does not answer", Unavailable, describe)
-})
+import { type Describe, problem, refusedCaller, signedIn } from "./Problems.ts"
+import { uploadPaths } from "./UploadPaths.ts"
 
 const upload = (describe: Describe) => ({
   post: {
@@ -166,118 +144,11 @@ const download = (describe: Describe) => {
   }
 }
 
-const octets = { "application/offset+octet-stream": { schema: { type: "string", format: "binary" } } }
-
-const header = (name: string, required: boolean, description: string) => ({
-  name,
-  in: "header",
-  required,
-  description,
-  schema: { type: "string" }
-})
-const tusResumable = header("Tus-Resumable", true, "`1.0.0`")
-const checksum = header("Upload-Checksum", false, "`sha1`, `sha256` or `md5`, and the digest of the body in Base64")
-
-/** What a request of tus may be answered, besides what it is for. */
-const tusRefusals = (describe: Describe) => ({
-  ...refusedCaller(describe),
-  412: problem("The version of tus is not spoken here", PreconditionFailed, describe)
-})
-const appendRefusals = (describe: Describe) => ({
-  ...tusRefusals(describe),
-  400: problem("A header is not valid, or the file that is now complete is refused", InvalidRequest, describe),
-  404: problem("There is no such upload, or it has ended", NotFound, describe),
-  409: problem("Another number of bytes is stored, or there is no room", Conflict, describe),
-  413: problem("The file is too large, or the body has more than is missing", TooLarge, describe),
-  415: problem("The body has another content type", UnsupportedMediaType, describe),
-  423: problem("Another request adds to the upload", Locked, describe),
-  460: problem("The body has another checksum", ChecksumMismatch, describe)
-})
-
-const uploads = (describe: Describe) => ({
-  post: {
-    tags: ["attachment"],
-    operationId: "upload.create",
-    summary: "Begin a resumable upload",
-    description:
-      "By [tus 1.0](https://tus.io/protocols/resumable-upload), with the extensions creation, creation-with-upload, expiration, termination and checksum. The answer has the path of the upload as `Location`. It ends after a day.",
-    security: signedIn,
-    parameters: [
-      tusResumable,
-      header("Upload-Length", true, "How many bytes the file has"),
-      header("Upload-Metadata", false, "`filename` and its value in Base64; other pairs are kept"),
-      checksum
-    ],
-    requestBody: { required: false, content: octets },
-    responses: {
-      201: { description: "The upload is begun" },
-      ...appendRefusals(describe),
-      411: problem("There is no `Upload-Length`", LengthRequired, describe)
-    }
-  }
-})
-
-const resumable = (describe: Describe) => {
-  const none = { 404: problem("There is no such upload, or it has ended", NotFound, describe) }
-  const parameters = [{ name: "uploadId", in: "path", required: true, schema: { type: "string" } }]
-  const operation = (operationId: string, summary: string, description: string) => ({
-    tags: ["attachment"],
-    operationId,
-    summary,
-    description,
-    security: signedIn
-  })
-  return {
-    get: {
-      ...operation("upload.get", "Get what an upload has become", "This is not part of tus."),
-      parameters,
-      responses: {
-        200: { description: "The attachment", content: { "application/json": { schema: describe(Attachment) } } },
-        ...refusedCaller(describe),
-        ...none,
-        400: problem("The id is not valid", InvalidRequest, describe),
-        409: problem("The upload is not complete", Conflict, describe)
-      }
-    },
-    head: {
-      ...operation("upload.offset", "Ask how far an upload is", "`Upload-Offset` says how many bytes are stored."),
-      parameters: [...parameters, tusResumable],
-      responses: {
-        200: { description: "The upload" },
-        ...tusRefusals(describe),
-        ...none,
-        400: problem("The id is not valid", InvalidRequest, describe)
-      }
-    },
-    patch: {
-      ...operation(
-        "upload.append",
-        "Add to an upload",
-        "What has arrived when the connection is cut is kept. When nothing is missing, the upload becomes an attachment, whose id is the header `Chat-Attachment-Id`."
-      ),
-      parameters: [...parameters, tusResumable, header("Upload-Offset", true, "How many bytes are stored"), checksum],
-      requestBody: { required: true, content: octets },
-      responses: { 204: { description: "The body is stored" }, ...appendRefusals(describe) }
-    },
-    delete: {
-      ...operation("upload.delete", "Delete an upload", "Deletes also what it has become, if that is not sent."),
-      parameters: [...parameters, tusResumable],
-      responses: {
-        204: { description: "The upload is deleted" },
-        ...tusRefusals(describe),
-        ...none,
-        400: problem("The id is not valid", InvalidRequest, describe)
-      }
-    }
-  }
-}
-
 /** Describes the paths of the bytes of files. */
 export const filePaths = (describe: Describe) => ({
   "/v1/attachments": upload(describe),
   "/v1/attachments/{attachmentId}": download(describe),
-  "/v1/uploads": uploads(describe),
-  "/v1/uploads/{uploadId}": resumable(describe),
+  ...uploadPaths(describe),
   "/v1/users/me/avatar": avatarUpload(
     "user.setAvatar",
     "Upload my picture",

@@ -8,8 +8,9 @@ import {
   UnsupportedMediaType,
   UpgradeRequired
 } from "../../domain/Problem.ts"
-import { type Describe, filePaths, problem } from "./FileRoutes.ts"
+import { filePaths } from "./FileRoutes.ts"
 import type { Json } from "./JsonSchemas.ts"
+import { type Describe, problem } from "./Problems.ts"
 
 /** A file that anybody may read, in one of several types. One that browsers keep is `cached`. */
 const file = (operationId: string, summary: string, type: string, cached: boolean, ...contentTypes: Array<string>) => ({
