@@ -127,7 +127,7 @@ describe("the package of the client", () => {
       .filter((entry) => entry.isFile())
       .map(({ name, parentPath }) => join(parentPath, name).slice(installed.length + 1))
     const own =
-      /^dist\/(client|domain|operations)\/((credentials|state|storage|tabs|testing)\/)?\w+\.(js|js\.map|d\.ts)$/
+      /^dist\/(client|domain|operations)\/((credentials|files|state|storage|tabs|testing)\/)?\w+\.(js|js\.map|d\.ts)$/
     assert.deepStrictEqual(names.filter((name) => !own.test(name)).sort(), [
       "LICENSE",
       "README.md",

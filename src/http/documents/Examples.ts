@@ -80,7 +80,7 @@ export const exampleOf = (schema: unknown, components: Json, complete: boolean, 
       )
     }
     case "array":
-      return [of(schema.items)]
+      return Array.from({ length: Math.max(1, Number(schema.minItems ?? 1)) }, () => of(schema.items))
     case "string":
       return text(name, schema)
     case "integer":

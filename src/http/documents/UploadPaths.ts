@@ -41,19 +41,20 @@ const appendRefusals = (describe: Describe) => ({
 })
 
 /** What the service can of tus, which is asked without a token. */
-const capabilities = (operationId: string) => ({
+const capabilities = (operationId: string, parameters: ReadonlyArray<object>) => ({
   options: {
     tags: ["system"],
     operationId,
     summary: "Ask what of tus is spoken",
     description: "Needs no session.",
     security: [],
+    parameters,
     responses: { 204: { description: "The version, the extensions, and how large a file may be, as headers" } }
   }
 })
 
 const uploads = (describe: Describe) => ({
-  ...capabilities("upload.capabilities"),
+  ...capabilities("upload.capabilities", []),
   post: {
     tags: ["attachment"],
     operationId: "upload.create",
@@ -87,7 +88,7 @@ const resumable = (describe: Describe) => {
     security: signedIn
   })
   return {
-    ...capabilities("upload.capabilitiesOfOne"),
+    ...capabilities("upload.capabilitiesOfOne", parameters),
     get: {
       ...operation(
         "upload.get",
