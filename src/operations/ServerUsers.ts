@@ -16,7 +16,7 @@ export const ServerUsers = feature(
     params: user,
     payload: ServerProfile,
     success: ServerUser,
-    problems: [InvalidRequest, Unavailable],
+    problems: [InvalidRequest, NotFound, Unavailable],
     scope: "users",
     summary: "Make or update a user",
     description:

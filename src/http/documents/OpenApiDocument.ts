@@ -66,7 +66,6 @@ const header = (description: string, type: string, example?: string) => ({
 })
 const retryAfter = { "Retry-After": header("In how many seconds to try again", "integer") }
 
-/** What every answer carries that counted on a limit: the answers of every path but the probes, which are never refused. */
 const rateLimits = {
   RateLimit: { $ref: "#/components/headers/RateLimit" },
   "RateLimit-Policy": { $ref: "#/components/headers/RateLimit-Policy" }
@@ -124,8 +123,16 @@ const optionalBody = (body: Json): Json => {
     : body
 }
 
-const operation = (path: string, value: unknown, schemas: Json, problems: Record<string, unknown>): unknown => {
+const operation = (
+  path: string,
+  method: string,
+  value: unknown,
+  schemas: Json,
+  problems: Record<string, unknown>
+): unknown => {
   if (!isRecord(value) || !isRecord(value.responses)) return value
+  // Every answer that counted on a limit carries it. Probes and questions about what is spoken count on none.
+  const counts = !probes.has(path) && method !== "options"
   const { responses } = value
   const requestBody = isRecord(value.requestBody) ? optionalBody(value.requestBody) : undefined
   return {
@@ -137,7 +144,7 @@ const operation = (path: string, value: unknown, schemas: Json, problems: Record
       ...withEntries(everywhere, (status, [name]) => [[status, { $ref: `#/components/responses/${name}` }]]),
       ...withEntries(responses, (status, response) => {
         if (!isRecord(response)) return [[status, response]]
-        const carried = status.startsWith("2") && !probes.has(path) ? rateLimits : headers[status]
+        const carried = status.startsWith("2") && counts ? rateLimits : headers[status]
         const own = isRecord(response.headers) ? response.headers : {}
         const whole = { ...response, ...(carried !== undefined && { headers: { ...own, ...carried } }) }
         if (response.content === undefined) return [[status, whole]]
@@ -199,7 +206,7 @@ export const toOpenApiDocument = (document: Json): Record<string, unknown> => {
       [
         path,
         withEntries({ ...Object(paths[path]), ...Object(others[path]) }, (method, value) => [
-          [method, operation(path, value, schemas, problems)]
+          [method, operation(path, method, value, schemas, problems)]
         ])
       ]
     ]),

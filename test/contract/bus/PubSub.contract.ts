@@ -27,7 +27,8 @@ export const pubSubContract = <E>(
   layer: Layer.Layer<PubSub, E>,
   other: Effect.Effect<PubSub["Service"], never, PubSub> = PubSub
 ) => {
-  withLayer(layer)("PubSub", (it) => {
+  // The time of a message counts, so that all nodes need the same clock.
+  withLayer(layer, { excludeTestServices: true })("PubSub", (it) => {
     const setup = Effect.gen(function* () {
       const id = yield* aConversation
       const publisher = yield* other
