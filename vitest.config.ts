@@ -6,14 +6,19 @@ const suite = (name: string, ...folders: ReadonlyArray<string>) => ({
   test: { name, include: folders.map((folder) => `test/${folder}/**/*.test.ts`) }
 })
 
+/** Their files run in one process after another, since the services of each have all of their state in Layers. */
+const contract = suite("contract", "contract")
+
 /**
- * `main` is `npm test`; `tools` needs programs from apt; `large` fills a database with two million
- * messages; `faults` kills, freezes and cuts, and takes its time.
+ * `npm test` is `main` and `contract`; `drills` tries what operators do on bad days; `tools` needs programs from apt;
+ * `large` fills a database with two million messages; `faults` kills, freezes and cuts, and takes its time.
  */
 export default defineConfig({
   test: {
     projects: [
-      suite("main", "unit", "contract", "integration", "e2e"),
+      suite("main", "unit", "integration", "e2e"),
+      { ...contract, test: { ...contract.test, isolate: false } },
+      suite("drills", "drills"),
       suite("tools", "tools"),
       suite("large", "large"),
       suite("faults", "faults"),
