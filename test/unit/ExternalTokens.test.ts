@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Redacted } from "effect"
+import { Context, Duration, Effect, Layer, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { exportJWK, generateKeyPair, type JWK, type JWTHeaderParameters, SignJWT, UnsecuredJWT } from "jose"
 import { ExternalTokens } from "../../src/services/identity/issuers/ExternalTokens.ts"
@@ -296,6 +296,19 @@ describe("the keys of an issuer", () => {
         assert.strictEqual(yield* verify(yield* forge), "Unavailable", "newer keys cannot be had")
       }).pipe(Effect.provide(trusting(app.settings)))
     }).pipe(Effect.scoped)
+  )
+
+  it.effect("can be asked for again after whole milliseconds", () =>
+    Effect.gen(function* () {
+      const published = yield* Published
+      const [known, unknown] = [yield* makeKey("ES256", "1"), yield* makeKey("ES256", "2")]
+      published.answer = Effect.succeed({ keys: [known.jwk] })
+      assert.strictEqual(yield* verify(yield* tokenOf(known)), "ok")
+      yield* TestClock.adjust(Duration.nanos(9_999_500_000n))
+      const token = yield* tokenOf(unknown)
+      const problem = yield* ExternalTokens.use((tokens) => Effect.flip(tokens.verify(token)))
+      assert.deepInclude(problem, { _tag: "Unavailable", retryAfterMs: 20_001 })
+    }).pipe(Effect.provide(fetching))
   )
 
   it.effect("are asked for again after five seconds when there are none", () =>

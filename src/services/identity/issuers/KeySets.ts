@@ -43,7 +43,7 @@ const noKeys = new Unavailable({ detail: "The keys of the token's issuer cannot 
 const notYet = (waitMs: number) =>
   new Unavailable({
     detail: "The key of the token is not known; the issuer is asked for new keys again after the time in retryAfterMs",
-    retryAfterMs: Math.max(1, waitMs)
+    retryAfterMs: Math.max(1, Math.ceil(waitMs))
   })
 
 const Jwk = Schema.Struct({
