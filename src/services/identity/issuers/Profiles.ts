@@ -1,12 +1,12 @@
 import { hash } from "node:crypto"
 import { Option, Schema } from "effect"
 import { Url } from "../../../domain/Url.ts"
-import { DisplayName, Email, Team } from "../../../domain/User.ts"
+import { DisplayName, Email, type Team } from "../../../domain/User.ts"
 import type { SettingsShape } from "../../platform/Settings.ts"
 import type { Issuer } from "../../platform/settings/IssuerSettings.ts"
 import { folded, isReservedUsername } from "../Users.ts"
 
-/** What an issuer says of a user. Null is what it does not say, or not in a form that a profile can have. */
+/** What an issuer says of a user. Null is what it does not say, or, but for the team, not in a form that a profile can have. */
 export interface ExternalProfile {
   /** The usernames for a new user, the best one first. The last ones are never taken by somebody else. */
   readonly usernames: readonly [string, ...ReadonlyArray<string>]
@@ -50,7 +50,6 @@ export const usernamesFor = (
 const readName = Schema.decodeUnknownOption(DisplayName)
 const readUrl = Schema.decodeUnknownOption(Url)
 const readEmail = Schema.decodeUnknownOption(Email)
-const readTeam = Schema.decodeUnknownOption(Team)
 
 /** A name as a profile can have it: one line of at most 100 characters. */
 const nameFrom = (text: string) =>
@@ -65,7 +64,7 @@ const nameFrom = (text: string) =>
 /** Makes the function that reads the profile from the claims of a verified token. */
 export const makeProfileOf =
   ({ claims, issuer }: Pick<Issuer, "claims" | "issuer">, { usernameLength }: SettingsShape["limits"]) =>
-  (subject: string, payload: Readonly<Record<string, unknown>>): ExternalProfile => {
+  (subject: string, team: typeof Team.Type | null, payload: Readonly<Record<string, unknown>>): ExternalProfile => {
     const text = (claim: string) => {
       const value = payload[claim]
       return typeof value === "string" ? value : ""
@@ -78,6 +77,6 @@ export const makeProfileOf =
       searchName: displayName === null ? null : folded(displayName),
       avatarUrl: Option.getOrNull(readUrl(text(claims.picture))),
       email: Option.getOrNull(readEmail(text(claims.email))),
-      team: Option.getOrNull(readTeam(text(claims.team)))
+      team
     }
   }
