@@ -11,6 +11,9 @@ type S3Settings = NonNullable<SettingsShape["s3"]>
 /** The size of a part of an upload, the least that S3 takes. One part at a time is in memory. */
 const partSize = 5 * 1024 * 1024
 
+/** How many blobs are deleted at a time. */
+const removals = 8
+
 /** How long a request may take to answer, and a connection to be made, in milliseconds. */
 const patience = { requestTimeout: 10_000, connectionTimeout: 2000 }
 
@@ -119,7 +122,7 @@ export const layer = (settings: S3Settings) =>
       const { bucket, endpoint, region } = settings
       const made = yield* makeClient(settings)
       const { client, s3 } = made
-      /** One by one, because stores differ in how many they take at once. */
+      /** A request for each, because stores differ in how many keys they take in one. */
       const remove = (key: string) =>
         ask(() => client.send(new s3.DeleteObjectCommand({ Bucket: bucket, Key: key }))).pipe(
           Effect.catch((cause) => (isMissing(cause) ? Effect.void : unavailable(cause)))
@@ -128,7 +131,7 @@ export const layer = (settings: S3Settings) =>
         place: `s3 ${endpoint ?? region} ${bucket}`,
         write: makeWrite(made, bucket),
         read: makeRead(made, bucket),
-        remove: (keys) => Effect.forEach(keys, remove, { discard: true }),
+        remove: (keys) => Effect.forEach(keys, remove, { discard: true, concurrency: removals }),
         // There is no such object, and who may not list the bucket is not even told that.
         probe: ask((abortSignal) =>
           client.send(new s3.HeadObjectCommand({ Bucket: bucket, Key: "probe" }), { abortSignal })

@@ -1,10 +1,12 @@
 import { spawnSync } from "node:child_process"
+import { once } from "node:events"
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Stream } from "effect"
+import { Effect, Layer, Predicate, Redacted, Stream } from "effect"
 import * as DiskBlobs from "../../../src/layers/blobs/DiskBlobs.ts"
 import * as S3Blobs from "../../../src/layers/blobs/S3Blobs.ts"
 import { Blobs } from "../../../src/services/files/Blobs.ts"
@@ -87,7 +89,39 @@ describe("the local disk", () => {
   )
 })
 
+/** A store that answers when eight requests wait for it; it gives the most that have waited. */
+const answersEight = Effect.gen(function* () {
+  const waiting: Array<() => void> = []
+  let most = 0
+  const server = createServer((_, response) => {
+    waiting.push(() => response.writeHead(204).end())
+    most = Math.max(most, waiting.length)
+    if (waiting.length < 8) return
+    setImmediate(() => {
+      for (const answer of waiting.splice(0)) answer()
+    })
+  })
+  yield* Effect.acquireRelease(
+    Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
+    () => Effect.sync(() => server.close().closeAllConnections())
+  )
+  const address = server.address()
+  return { endpoint: `http://127.0.0.1:${Predicate.isObject(address) ? address.port : 0}`, most: () => most }
+})
+
 describe("an S3", () => {
+  it.live("deletes eight blobs at a time", () =>
+    Effect.gen(function* () {
+      const { endpoint, most } = yield* answersEight
+      const keys = Array.from({ length: 24 }, (_, index) => `key-${index}`)
+      const secretAccessKey = Redacted.make("x")
+      const settings = { bucket: "chat", endpoint, region: "us-east-1", accessKeyId: "x", secretAccessKey }
+      const remove = Blobs.use((blobs) => blobs.remove(keys))
+      yield* Effect.provide(remove, S3Blobs.layer({ ...settings, forcePathStyle: true }))
+      assert.strictEqual(most(), 8)
+    })
+  )
+
   it.live("that does not answer makes everything Unavailable and has a reason", () =>
     Effect.gen(function* () {
       const nobody = {
