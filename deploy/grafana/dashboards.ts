@@ -277,6 +277,17 @@ const database: Dashboard = {
         },
         { title: "Commits by queue (p99)", unit: "s", queries: [quantileBy("queue", "chat_commit_duration_seconds")] }
       ]
+    },
+    {
+      title: "Work that follows the writes",
+      panels: [
+        {
+          title: "Standstill of the change feed",
+          description: "For how long a consumer has not moved although there is something to do",
+          unit: "s",
+          queries: [{ expr: "max by (consumer) (chat_feed_stalled_seconds)", legend: "{{consumer}}" }]
+        }
+      ]
     }
   ]
 }

@@ -123,8 +123,14 @@ BEGIN
     VALUES (p_conversation_id, result.seq, p_id, p_sender_id, p_client_message_id, p_request_hash, p_type, p_body,
       result.reply_seq, result.thread_root_seq, result.created_at, result.seq, result.thread_root_id,
       result.thread_place, result.mentions, payload, result.votes, attachments);
-  UPDATE conversation_heads h SET seq = result.seq, last_activity_at = result.created_at, empty = false
-    WHERE h.conversation_id = p_conversation_id;
+  WITH moved AS (
+    UPDATE conversation_heads h SET seq = result.seq, last_activity_at = result.created_at, empty = false,
+        feed_position = feed_position_after(h.feed_position)
+      WHERE h.conversation_id = p_conversation_id RETURNING h.feed_position
+  )
+  INSERT INTO change_feed (position, conversation_id, first_seq, last_seq)
+    SELECT m.feed_position, p_conversation_id, result.seq, result.seq FROM moved m
+    ON CONFLICT (position, conversation_id) DO UPDATE SET last_seq = EXCLUDED.last_seq;
   IF is_first THEN
     result.shown_to := show_direct(p_conversation_id);
   END IF;
@@ -255,10 +261,15 @@ BEGIN
       p.reply_seq, now, p.seq
     FROM placed p WHERE p.outcome = 'stored'
   ), moved AS (
-    UPDATE conversation_heads h SET seq = f.seq, last_activity_at = now
-    FROM (SELECT p.conversation_id, max(p.seq) AS seq FROM placed p WHERE p.outcome = 'stored'
-      GROUP BY p.conversation_id) f
+    UPDATE conversation_heads h SET seq = f.last_seq, last_activity_at = now,
+      feed_position = feed_position_after(h.feed_position)
+    FROM (SELECT p.conversation_id, min(p.seq) AS first_seq, max(p.seq) AS last_seq FROM placed p
+      WHERE p.outcome = 'stored' GROUP BY p.conversation_id) f
     WHERE h.conversation_id = f.conversation_id
+    RETURNING h.feed_position, h.conversation_id, f.first_seq, f.last_seq
+  ), fed AS (
+    INSERT INTO change_feed (position, conversation_id, first_seq, last_seq) SELECT * FROM moved
+    ON CONFLICT (position, conversation_id) DO UPDATE SET last_seq = EXCLUDED.last_seq
   ), marked AS (
     UPDATE conversation_members m SET read_seq = GREATEST(m.read_seq, s.seq), wrote = true
     FROM (SELECT p.conversation_id, p.sender_id, max(p.seq) AS seq FROM placed p WHERE p.outcome = 'stored'

@@ -103,8 +103,14 @@ DECLARE
   taken bigint;
   changed_id uuid;
 BEGIN
-  UPDATE conversation_heads h SET seq = h.seq + 1 WHERE h.conversation_id = p_conversation_id
-    RETURNING h.seq INTO STRICT taken;
+  WITH moved AS (
+    UPDATE conversation_heads h SET seq = h.seq + 1, feed_position = feed_position_after(h.feed_position)
+      WHERE h.conversation_id = p_conversation_id RETURNING h.feed_position, h.seq
+  )
+  INSERT INTO change_feed AS f (position, conversation_id, first_seq, last_seq)
+    SELECT m.feed_position, p_conversation_id, m.seq, m.seq FROM moved m
+    ON CONFLICT (position, conversation_id) DO UPDATE SET last_seq = EXCLUDED.last_seq
+    RETURNING f.last_seq INTO STRICT taken;
   IF p_message_seq IS NOT NULL THEN
     UPDATE messages m SET changed_seq = taken WHERE m.id = message_at(p_conversation_id, p_message_seq)
       RETURNING m.id INTO STRICT changed_id;

@@ -11,8 +11,12 @@ DECLARE
 BEGIN
   INSERT INTO conversations (id, kind, title, avatar_url, created_by, created_at)
     VALUES (p_id, p_kind, p_title, p_avatar_url, p_creator_id, now);
-  INSERT INTO conversation_heads (conversation_id, seq, last_activity_at, empty)
-    VALUES (p_id, 1, now, p_kind = 'dm' AND cardinality(p_member_ids) > 1);
+  WITH made AS (
+    INSERT INTO conversation_heads (conversation_id, seq, last_activity_at, empty, feed_position)
+      VALUES (p_id, 1, now, p_kind = 'dm' AND cardinality(p_member_ids) > 1, pg_current_xact_id())
+      RETURNING conversation_heads.feed_position
+  )
+  INSERT INTO change_feed (position, conversation_id, first_seq, last_seq) SELECT m.feed_position, p_id, 1, 1 FROM made m;
   INSERT INTO conversation_events (conversation_id, seq, event, actor_id, at, data)
     VALUES (p_id, 1, 'conversation.created', p_creator_id, now, jsonb_build_object('kind', p_kind, 'title', p_title,
       'memberCount', cardinality(p_member_ids)));

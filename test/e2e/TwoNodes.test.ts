@@ -82,7 +82,8 @@ describe.skipIf(!serversAreThere)(title, () => {
             ["postgres", "up"],
             ["nats", "up"],
             ["redis", "up"],
-            ["files", "in-process"]
+            ["files", "in-process"],
+            ["search-feed", "up"]
           ])
         }
       })

@@ -26,6 +26,7 @@ import type { Blobs } from "../../src/services/files/Blobs.ts"
 import { Images } from "../../src/services/files/Images.ts"
 import type { Sessions } from "../../src/services/identity/Sessions.ts"
 import { Users } from "../../src/services/identity/Users.ts"
+import type { ChangeFeed } from "../../src/services/log/ChangeFeed.ts"
 import type { NewEntry } from "../../src/services/log/Entry.ts"
 import { Log } from "../../src/services/log/Log.ts"
 import * as LogSql from "../../src/services/log/LogSql.ts"
@@ -43,6 +44,7 @@ import { Typing } from "../../src/services/presence/Typing.ts"
 import * as AttachmentsMemory from "../../src/testing/memory/Attachments.ts"
 import * as BlobsMemory from "../../src/testing/memory/Blobs.ts"
 import * as BlocksMemory from "../../src/testing/memory/Blocks.ts"
+import * as ChangeFeedMemory from "../../src/testing/memory/ChangeFeed.ts"
 import * as ConversationChangesMemory from "../../src/testing/memory/ConversationChanges.ts"
 import * as ConversationsMemory from "../../src/testing/memory/Conversations.ts"
 import * as InvitesMemory from "../../src/testing/memory/Invites.ts"
@@ -142,6 +144,7 @@ export type Chat =
   | Threads
   | Polls
   | Log
+  | ChangeFeed
   | Attachments
   | Blobs
   | PubSub
@@ -174,7 +177,12 @@ export const chat = {
     Backstage.layerMemory
   ).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(LogMemory.layerMemory, ConversationsMemory.layerMemory, AttachmentsMemory.layerMemory)
+      Layer.mergeAll(
+        LogMemory.layerMemory,
+        ChangeFeedMemory.layerMemory,
+        ConversationsMemory.layerMemory,
+        AttachmentsMemory.layerMemory
+      )
     ),
     Layer.provideMerge(Layer.mergeAll(BlobsMemory.layerMemory, Images.layerNone, accounts.fake))
   ),

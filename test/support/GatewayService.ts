@@ -15,10 +15,10 @@ import * as ConversationsSql from "../../src/services/conversations/Conversation
 import { Images } from "../../src/services/files/Images.ts"
 import { AccessTokens } from "../../src/services/identity/AccessTokens.ts"
 import { ExternalTokens } from "../../src/services/identity/issuers/ExternalTokens.ts"
+import { ChangeFeed } from "../../src/services/log/ChangeFeed.ts"
 import { Log } from "../../src/services/log/Log.ts"
 import * as LogSql from "../../src/services/log/LogSql.ts"
 import { StreamPositions } from "../../src/services/log/StreamPositions.ts"
-import { WrittenLogs } from "../../src/services/log/WrittenLogs.ts"
 import { Limits } from "../../src/services/platform/Limits.ts"
 import { AddressLimit } from "../../src/services/platform/load/AddressLimit.ts"
 import { HeavyReads } from "../../src/services/platform/load/HeavyReads.ts"
@@ -86,7 +86,7 @@ const gated = Layer.mergeAll(
       return Log.of({ ...inner, heads: (ids) => Effect.suspend(() => Effect.andThen(gate.heads, inner.heads(ids))) })
     })
   ).pipe(Layer.provide(LogSql.layer)),
-  Layer.effect(WrittenLogs, WrittenLogs.use(Effect.succeed)).pipe(Layer.provide(LogSql.layer)),
+  Layer.effect(ChangeFeed, ChangeFeed.use(Effect.succeed)).pipe(Layer.provide(LogSql.layer)),
   StreamPositions.layer
 ).pipe(Layer.provideMerge(Gate.layer))
 

@@ -12,6 +12,7 @@ import { Members } from "../../src/services/conversations/Members.ts"
 import { ReadMarkers } from "../../src/services/conversations/ReadMarkers.ts"
 import { Contacts } from "../../src/services/identity/Contacts.ts"
 import { Users } from "../../src/services/identity/Users.ts"
+import { ChangeFeed } from "../../src/services/log/ChangeFeed.ts"
 import { Log } from "../../src/services/log/Log.ts"
 import { DisappearingMessages } from "../../src/services/messages/DisappearingMessages.ts"
 import { Drafts } from "../../src/services/messages/Drafts.ts"
@@ -243,7 +244,15 @@ export const answers: Record<string, Answer> = {
     buffers: 10,
     get: () => DisappearingMessages.use((messages) => messages.expireDue)
   },
-  "a look for due work when there is none": { rows: 0, buffers: 10, get: () => lookForDueWork },
+  // The place of the search index in the change feed, the cluster of the feed, and the next change.
+  "a look for due work when there is none": { rows: 3, buffers: 15, get: () => lookForDueWork },
+  // What was taken, and twice as many that are deleted, which are found by their order and then by their place.
+  "the next changes of a long feed": {
+    rows: 100 + 2 * 200 + 10,
+    buffers: 480,
+    get: () =>
+      ChangeFeed.use((feed) => feed.consume("growth", 100, (changes) => Effect.succeed({ handled: changes.length })))
+  },
   "a purge when nothing is old": { rows: 0, buffers: 30, get: () => Effect.flatten(makePurge) }
 }
 

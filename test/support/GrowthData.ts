@@ -129,6 +129,11 @@ export const fillForGrowth = Effect.fnUntraced(function* (size: number, length =
   yield* conversation("generate_series(2, 3)", `${size} + 1`)
   yield* conversation(one(4), `2 * ${size} + 1`)
   yield* conversation(one(5), "1")
+  // Two consumers of the change feed have come half of the way.
+  yield* run(`INSERT INTO change_feed (position, conversation_id, first_seq, last_seq)
+    SELECT '1', growth_id(2, n), 1, 1 FROM generate_series(1, ${size}) n`)
+  yield* run(`INSERT INTO change_feed_consumers (name, position, conversation_id)
+    SELECT name, '1', growth_id(2, ${size} / 2) FROM unnest('{search,growth}'::text[]) name`)
   yield* members("generate_series(1, 4)", "generate_series(1, 2)")
   yield* conversation(one(6), `${size} + 1`)
   yield* members(one(6), "generate_series(1, 2)")

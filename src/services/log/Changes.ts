@@ -5,8 +5,8 @@ import type { Problem } from "../../domain/Problem.ts"
 import { encodeEvent, PubSub } from "../bus/PubSub.ts"
 import { conversationSubject } from "../bus/Subjects.ts"
 import { orUnavailable, retryDeadlocks } from "../platform/Sql.ts"
+import { ChangeFeed } from "./ChangeFeed.ts"
 import { Log } from "./Log.ts"
-import { WrittenLogs } from "./WrittenLogs.ts"
 
 /** The answer of the SQL function of a change: "changed", "unchanged", or the reason why it did nothing. */
 export interface Changed {
@@ -32,11 +32,11 @@ export const refuse = <P extends Problem>(
 export const makeChanges = Effect.gen(function* () {
   const log = yield* Log
   const pubsub = yield* PubSub
-  const written = yield* WrittenLogs
+  const feed = yield* ChangeFeed
 
   const publish = ({ firstSeq, lastSeq }: Changed, conversationId: ConversationId) => {
     if (firstSeq === null || lastSeq === null) return Effect.void
-    written.add(conversationId)
+    feed.wrote()
     return log.range(conversationId, firstSeq - 1, lastSeq).pipe(
       Effect.flatMap((events) => pubsub.publish(conversationSubject(conversationId), events.map(encodeEvent))),
       // The change is committed, and a hub that misses its events finds them when it compares heads.

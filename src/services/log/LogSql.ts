@@ -1,10 +1,10 @@
 import { Effect, Layer } from "effect"
+import * as ChangeFeedSql from "./ChangeFeedSql.ts"
 import { Log } from "./Log.ts"
 import { makeLogReader } from "./LogReader.ts"
 import { type LogOptions, makeLogWriter } from "./LogWriter.ts"
-import { WrittenLogs } from "./WrittenLogs.ts"
 
-/** The log on PostgreSQL, with the writer's sizes and times as given. */
+/** The log and its change feed on PostgreSQL, with the writer's sizes and times as given. */
 export const layerWith = (options: LogOptions) =>
   Layer.effect(
     Log,
@@ -13,7 +13,7 @@ export const layerWith = (options: LogOptions) =>
       const writer = yield* makeLogWriter(reader, options)
       return Log.of({ ...reader, ...writer })
     })
-  ).pipe(Layer.provideMerge(Layer.sync(WrittenLogs, WrittenLogs.make)))
+  ).pipe(Layer.provideMerge(ChangeFeedSql.layer))
 
-/** The log on PostgreSQL. */
+/** The log and its change feed on PostgreSQL. */
 export const layer = layerWith({})

@@ -15,11 +15,11 @@ import { conversationSubject, type Published } from "../bus/Subjects.ts"
 import type { Pending } from "../platform/load/GroupCommit.ts"
 import { within } from "../platform/Tracing.ts"
 import { type AppendedRow, storedRow } from "./AppendCall.ts"
+import { ChangeFeed } from "./ChangeFeed.ts"
 import type { Appended, NewEntry } from "./Entry.ts"
 import type { Log } from "./Log.ts"
 import { makeMessageCounts } from "./MessageCounts.ts"
 import { messageCreated } from "./MessageRows.ts"
-import { WrittenLogs } from "./WrittenLogs.ts"
 
 /** An entry that waits for its commit. */
 export type PendingEntry = Pending<NewEntry, Appended, NotFound | Forbidden | Conflict>
@@ -59,7 +59,7 @@ export const answerWithDefect = (batch: ReadonlyArray<PendingEntry>, cause: Caus
 /** Makes `settle`, which answers the entries of a committed batch and publishes the messages that it stored. */
 export const makeSettle = Effect.fnUntraced(function* (reader: Pick<Log["Service"], "range">) {
   const pubsub = yield* PubSub
-  const written = yield* WrittenLogs
+  const feed = yield* ChangeFeed
   const countMessages = yield* makeMessageCounts
   const signal = yield* makeMembershipSignals
   const fork = Effect.runForkWith(yield* Effect.context<never>())
@@ -75,7 +75,6 @@ export const makeSettle = Effect.fnUntraced(function* (reader: Pick<Log["Service
     switch (row.outcome) {
       case "stored": {
         const event = messageCreated(storedRow(entry.input, row))
-        written.add(entry.input.conversationId)
         entry.answer(Effect.succeed({ ack: ackOf(row, false), message: event.data.message }))
         return encodeEvent(event)
       }
@@ -104,6 +103,7 @@ export const makeSettle = Effect.fnUntraced(function* (reader: Pick<Log["Service
         events.push(event)
         outgoing.set(conversationId, { events, shownTo, span })
       }
+      if (outgoing.size > 0) feed.wrote()
       for (const [id, { events }] of outgoing) countMessages(id, events.length)
       const traced = batch.some(({ span }) => span !== undefined)
       return Effect.forEach(

@@ -11,7 +11,6 @@ import { Reactions } from "./Reactions.ts"
 import * as ScheduledMessagesSql from "./ScheduledMessagesSql.ts"
 import { Stars } from "./Stars.ts"
 import { Sync } from "./Sync.ts"
-import * as SearchIndex from "./search/SearchIndex.ts"
 import * as SearchSql from "./search/SearchSql.ts"
 import * as ThreadsSql from "./ThreadsSql.ts"
 
@@ -31,5 +30,5 @@ export const layer = Layer.mergeAll(
   Layer.provideMerge(Layer.mergeAll(Messages.layer, DraftsSql.layer, Stars.layer))
 )
 
-/** The jobs that run next to the requests: the search index, the scheduler, and the deletion of messages. */
-export const background = Layer.merge(DueWork.background, SearchIndex.background)
+/** The jobs that run next to the requests: the scheduler, the deletion of messages, and the search index. */
+export const background = DueWork.background

@@ -201,6 +201,11 @@ export const dependencyUp = gauge("chat_dependency_up", "1 while a dependency is
 export const dependencyLatency = gauge("chat_dependency_latency_seconds", "How long the last probe took", {
   dependency: "open"
 })
+export const feedStalled = gauge(
+  "chat_feed_stalled_seconds",
+  "For how long a consumer of the change feed has not moved although there is something to do",
+  { consumer: "open" }
+)
 export const redisKeysDeleted = counter(
   "chat_redis_keys_deleted_total",
   "Keys in Redis that were deleted because they had another type or form than the service writes, or no expiry",

@@ -18,6 +18,7 @@ import * as Audit from "./Audit.ts"
 import * as Avatars from "./Avatars.ts"
 import * as Blobs from "./Blobs.ts"
 import * as Blocks from "./Blocks.ts"
+import * as ChangeFeed from "./ChangeFeed.ts"
 import * as ConversationAdmin from "./ConversationAdmin.ts"
 import * as ConversationChanges from "./ConversationChanges.ts"
 import * as Conversations from "./Conversations.ts"
@@ -75,8 +76,8 @@ export const layerFilesOn = <E, R>(blobs: Layer.Layer<BlobStore, E, R>) =>
 /** Files, all in memory. */
 export const layerFiles = layerFilesOn(Blobs.layerMemory)
 
-/** The log of conversations, and the positions that streams of events have reached in it. */
-export const layerLog = Layer.merge(Log.layerMemory, StreamPositions.layerMemory)
+/** The log of conversations, its change feed, and the positions that streams of events have reached in it. */
+export const layerLog = Layer.mergeAll(Log.layerMemory, ChangeFeed.layerMemory, StreamPositions.layerMemory)
 
 /** Conversations, their members and the changes that these can make. */
 export const layerConversations = Layer.mergeAll(

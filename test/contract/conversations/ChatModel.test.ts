@@ -12,7 +12,6 @@ import { Conversations } from "../../../src/services/conversations/Conversations
 import { Members } from "../../../src/services/conversations/Members.ts"
 import { ReadMarkers } from "../../../src/services/conversations/ReadMarkers.ts"
 import { Users } from "../../../src/services/identity/Users.ts"
-import type { WrittenLogs } from "../../../src/services/log/WrittenLogs.ts"
 import { MessageChanges } from "../../../src/services/messages/MessageChanges.ts"
 import { Messages } from "../../../src/services/messages/Messages.ts"
 import { Pins } from "../../../src/services/messages/Pins.ts"
@@ -360,7 +359,7 @@ const run = Effect.fnUntraced(function* (steps: ReadonlyArray<Step>) {
   }
 })
 
-const contract = <E>(layer: Layer.Layer<Exclude<Layer.Success<typeof chat.sql>, WrittenLogs>, E>) =>
+const contract = <E>(layer: Layer.Layer<Layer.Success<typeof chat.sql>, E>) =>
   withLayer(layer)("the chat agrees with its model", (it) => {
     for (const [index, steps] of fc.sample(plan, { seed, numRuns: runs }).entries()) {
       it.effect(`whatever people do (CHAT_TEST_SEED=${seed}, plan ${index})`, () => run(steps))

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ConversationId, UserId } from "../../../domain/Ids.ts"
-import { int8s, orUnavailable } from "../../platform/Sql.ts"
+import { int8s } from "../../platform/Sql.ts"
 import { conversationLexeme, senderLexeme, weekLexeme, weekOf } from "./SearchLexemes.ts"
 import { tokenize, toTsvector } from "./Tokenizer.ts"
 
@@ -33,14 +33,15 @@ interface Body {
 interface Plan {
   readonly ranges: ReadonlyArray<Range>
   readonly heads: ReadonlyArray<Head>
-  /** The conversations that have more to index. */
-  readonly rest: ReadonlyArray<ConversationId>
 }
 
 const renewedOf = ({ renewedSeq, tokenizer }: Head, version: number) => (tokenizer < version ? 0 : renewedSeq)
 
 /** Whether words are of an older tokenizer. Those of a newer one belong to nodes of a newer release. */
 const isOld = (head: Head, version: number) => head.tokenizer <= version && renewedOf(head, version) < head.seq
+
+/** Whether a step has left messages of a conversation without words, or with those of an older tokenizer. */
+export const isUnfinished = (version: number) => (head: Head) => head.seq < head.head || isOld(head, version)
 
 /** Chooses at most `most` log entries: what is new comes before the words of an older tokenizer. */
 const planOf = (heads: ReadonlyArray<Head>, version: number, most: number): Plan => {
@@ -64,8 +65,7 @@ const planOf = (heads: ReadonlyArray<Head>, version: number, most: number): Plan
     const through = take(head.conversationId, head.renewedSeq, before)
     return { ...head, renewedSeq: through === before ? head.seq : through }
   })
-  const rest = renewed.filter((head) => head.seq < head.head || isOld(head, version))
-  return { ranges, heads: renewed, rest: rest.map(({ conversationId }) => conversationId) }
+  return { ranges, heads: renewed }
 }
 
 const wordsOf = ({ body, conversationId, createdAt, senderId }: Body): string =>
@@ -87,37 +87,86 @@ const charactersIn = (bodies: ReadonlyArray<Body>) => bodies.reduce((sum, { body
 /** The event loop gets a turn after this many bodies. */
 const bodiesPerTurn = 20
 
-/** The result of a step: what is left to index, and whether the step did as much as one may do. */
-interface Step {
-  readonly rest: ReadonlyArray<ConversationId>
-  readonly full: boolean
-}
+/** Ranges as rows of a statement. */
+const rangesOf = (sql: SqlClient.SqlClient) => (ranges: ReadonlyArray<Range>) =>
+  sql`unnest(
+    ${ranges.map(({ conversationId }) => conversationId)}::uuid[], ${int8s(ranges.map(({ after }) => after))}::bigint[],
+    ${int8s(ranges.map(({ through }) => through))}::bigint[]) AS b(id, after, through)`
+
+/** The conversation that the sweep comes to first; null when there is none. */
+const firstOf = (heads: ReadonlyArray<Head>) =>
+  heads.reduce<ConversationId | null>(
+    (least, { conversationId }) => (least === null || conversationId < least ? conversationId : least),
+    null
+  )
+
+/**
+ * Makes the statement that writes the result of a step. It calls the sweep back to what the step has left with words of an
+ * older tokenizer, and when the sweep is for a newer one, to all that the step has indexed.
+ */
+const makeWrite = Effect.fnUntraced(function* (version: number) {
+  const sql = yield* SqlClient.SqlClient
+  const rangesIn = rangesOf(sql)
+  return ({ heads, ranges }: Plan, bodies: ReadonlyArray<Body>, words: ReadonlyArray<string>) => sql`
+    WITH deleted AS (
+      DELETE FROM message_words w USING ${rangesIn(ranges)}
+        JOIN conversation_events e ON e.conversation_id = b.id AND e.seq > b.after AND e.seq <= b.through
+        WHERE e.event = 'message.deleted' AND w.conversation_id = e.conversation_id AND w.seq = e.message_seq
+    ), written AS (
+      INSERT INTO message_words (conversation_id, seq, sender_id, created_at, words)
+        SELECT x.id, x.seq, x.sender_id, x.created_at, x.words::tsvector FROM unnest(
+          ${bodies.map(({ conversationId }) => conversationId)}::uuid[], ${int8s(bodies.map(({ seq }) => seq))}::bigint[],
+          ${bodies.map(({ senderId }) => senderId)}::uuid[], ${bodies.map(({ createdAt }) => createdAt)}::timestamptz[],
+          ${words}::text[]) AS x(id, seq, sender_id, created_at, words)
+        ON CONFLICT (conversation_id, seq) DO UPDATE SET words = EXCLUDED.words
+    ), called_back AS (
+      UPDATE search_sweep w SET next_id = LEAST(w.next_id, x.id) FROM (
+        SELECT CASE WHEN tokenizer > ${version}::int THEN ${firstOf(heads)}::uuid
+          ELSE ${firstOf(heads.filter((head) => isOld(head, version)))}::uuid END AS id FROM search_sweep
+      ) x WHERE x.id IS NOT NULL AND (w.next_id IS NULL OR x.id < w.next_id)
+    )
+    INSERT INTO search_heads AS s (conversation_id, seq, tokenizer, renewed_seq)
+      SELECT * FROM unnest(${heads.map(({ conversationId }) => conversationId)}::uuid[],
+        ${int8s(heads.map(({ seq }) => seq))}::bigint[], ${heads.map(({ tokenizer }) => tokenizer)}::int[],
+        ${int8s(heads.map(({ renewedSeq }) => renewedSeq))}::bigint[])
+      ON CONFLICT (conversation_id) DO UPDATE
+        SET seq = EXCLUDED.seq, tokenizer = EXCLUDED.tokenizer, renewed_seq = EXCLUDED.renewed_seq`
+})
+
+/** The parts of a step. They belong into one transaction, which begins with `lock`. */
+export type IndexStep = Effect.Success<ReturnType<typeof makeIndexStep>>
 
 /**
  * Makes the step that brings the index of some conversations up to date: it reads the log after what is indexed, and
  * writes the words of new and edited messages and removes those of deleted ones. It also writes the words again that a
- * tokenizer of an older version has made. One step of all nodes runs at a time; otherwise everything is left.
- * Repeating a step is safe.
+ * tokenizer of an older version has made. Repeating a step is safe.
  */
 export const makeIndexStep = Effect.fnUntraced(function* (version: number, eventsPerStep: number) {
   const sql = yield* SqlClient.SqlClient
+  const write = yield* makeWrite(version)
 
-  const rangesIn = (ranges: ReadonlyArray<Range>) => sql`unnest(
-    ${ranges.map(({ conversationId }) => conversationId)}::uuid[], ${int8s(ranges.map(({ after }) => after))}::bigint[],
-    ${int8s(ranges.map(({ through }) => through))}::bigint[]) AS b(id, after, through)`
+  const rangesIn = rangesOf(sql)
 
-  // The lock is taken by a statement of its own, because a statement that waited or raced sees what was before it.
-  const lock = sql<{ locked: boolean }>`
-    SELECT pg_try_advisory_xact_lock(hashtext('index_messages')) AS locked, set_config('enable_seqscan', 'off', true),
-      set_config('plan_cache_mode', 'force_custom_plan', true)`
+  // One step of all nodes runs at a time, also of those of release 0.1.0. The lock is taken by a statement of its own,
+  // because a statement that waited or raced sees what was before it; so `sweeping` is a hint.
+  const lock = sql<{ locked: boolean; sweeping: boolean }>`
+    SELECT pg_try_advisory_xact_lock(hashtext('index_messages')) AS locked,
+      (SELECT tokenizer < ${version}::int OR tokenizer = ${version}::int AND next_id IS NOT NULL FROM search_sweep)
+        AS sweeping,
+      set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)`.pipe(
+    Effect.map(([row]) => row ?? { locked: false, sweeping: false })
+  )
+
+  /** Whether a conversation `h` with the state `s` of its index has something to index. */
+  const isBehind = sql`(h.seq > COALESCE(s.seq, 0) OR s.tokenizer < ${version}::int
+      OR s.tokenizer = ${version}::int AND s.renewed_seq < s.seq)`
 
   const headsOf = (ids: ReadonlyArray<ConversationId>) => sql<Head>`
     SELECT h.conversation_id, h.seq AS head, COALESCE(s.seq, 0) AS seq, COALESCE(s.tokenizer, 0) AS tokenizer,
       COALESCE(s.renewed_seq, 0) AS renewed_seq
     FROM unnest(${ids}::uuid[]) AS i(id) JOIN conversation_heads h ON h.conversation_id = i.id
     LEFT JOIN search_heads s ON s.conversation_id = i.id
-    WHERE h.seq > COALESCE(s.seq, 0) OR s.tokenizer < ${version}::int
-      OR s.tokenizer = ${version}::int AND s.renewed_seq < s.seq`
+    WHERE ${isBehind}`
 
   const bodiesOf = (ranges: ReadonlyArray<Range>) => sql<Body>`
     SELECT m.conversation_id, m.seq, m.sender_id, m.created_at, m.body FROM (
@@ -130,51 +179,25 @@ export const makeIndexStep = Effect.fnUntraced(function* (version: number, event
     ) touched JOIN messages m ON m.conversation_id = touched.id AND m.seq = touched.seq
     WHERE m.deleted_at IS NULL`
 
-  const write = ({ heads, ranges }: Plan, bodies: ReadonlyArray<Body>, words: ReadonlyArray<string>) => sql`
-    WITH deleted AS (
-      DELETE FROM message_words w USING ${rangesIn(ranges)}
-        JOIN conversation_events e ON e.conversation_id = b.id AND e.seq > b.after AND e.seq <= b.through
-        WHERE e.event = 'message.deleted' AND w.conversation_id = e.conversation_id AND w.seq = e.message_seq
-    ), written AS (
-      INSERT INTO message_words (conversation_id, seq, sender_id, created_at, words)
-        SELECT x.id, x.seq, x.sender_id, x.created_at, x.words::tsvector FROM unnest(
-          ${bodies.map(({ conversationId }) => conversationId)}::uuid[], ${int8s(bodies.map(({ seq }) => seq))}::bigint[],
-          ${bodies.map(({ senderId }) => senderId)}::uuid[], ${bodies.map(({ createdAt }) => createdAt)}::timestamptz[],
-          ${words}::text[]) AS x(id, seq, sender_id, created_at, words)
-        ON CONFLICT (conversation_id, seq) DO UPDATE SET words = EXCLUDED.words
-    )
-    INSERT INTO search_heads AS s (conversation_id, seq, tokenizer, renewed_seq)
-      SELECT * FROM unnest(${heads.map(({ conversationId }) => conversationId)}::uuid[],
-        ${int8s(heads.map(({ seq }) => seq))}::bigint[], ${heads.map(({ tokenizer }) => tokenizer)}::int[],
-        ${int8s(heads.map(({ renewedSeq }) => renewedSeq))}::bigint[])
-      ON CONFLICT (conversation_id) DO UPDATE
-        SET seq = EXCLUDED.seq, tokenizer = EXCLUDED.tokenizer, renewed_seq = EXCLUDED.renewed_seq`
+  /** Indexes conversations, and returns those of them that were behind, with the state of their index after it. */
+  const index = Effect.fn("SearchIndex.index")(function* (ids: ReadonlyArray<ConversationId>) {
+    const heads = ids.length === 0 ? [] : yield* headsOf(ids)
+    if (heads.length === 0) return heads
+    let most = eventsPerStep
+    let plan = planOf(heads, version, most)
+    let bodies = yield* bodiesOf(plan.ranges)
+    while (most > 1 && charactersIn(bodies) > mostCharacters) {
+      most = Math.ceil(most / 4)
+      plan = planOf(heads, version, most)
+      bodies = yield* bodiesOf(plan.ranges)
+    }
+    const words: Array<string> = []
+    for (const body of bodies) {
+      if (words.push(wordsOf(body)) % bodiesPerTurn === 0) yield* Effect.yieldNow
+    }
+    yield* write(plan, bodies, words)
+    return plan.heads
+  })
 
-  return Effect.fn("SearchIndex.step")(
-    function* (ids: ReadonlyArray<ConversationId>) {
-      const [held] = yield* lock
-      if (held?.locked !== true) return { rest: ids, full: false } satisfies Step
-      const heads = yield* headsOf(ids)
-      if (heads.length === 0) return { rest: [], full: false } satisfies Step
-      let most = eventsPerStep
-      let plan = planOf(heads, version, most)
-      let bodies = yield* bodiesOf(plan.ranges)
-      while (most > 1 && charactersIn(bodies) > mostCharacters) {
-        most = Math.ceil(most / 4)
-        plan = planOf(heads, version, most)
-        bodies = yield* bodiesOf(plan.ranges)
-      }
-      const words: Array<string> = []
-      for (const body of bodies) {
-        if (words.push(wordsOf(body)) % bodiesPerTurn === 0) yield* Effect.yieldNow
-      }
-      yield* write(plan, bodies, words)
-      return {
-        rest: plan.rest,
-        full: plan.rest.length > 0 && plan.heads.some(({ head, seq }) => seq < head)
-      } satisfies Step
-    },
-    sql.withTransaction,
-    orUnavailable
-  )
+  return { lock, isBehind, index }
 })

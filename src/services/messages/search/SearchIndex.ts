@@ -1,19 +1,19 @@
 import { performance } from "node:perf_hooks"
-import { Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
-import { beforeEveryId, type ConversationId } from "../../../domain/Ids.ts"
+import { Effect } from "effect"
 import type { Unavailable } from "../../../domain/Problem.ts"
-import { WrittenLogs } from "../../log/WrittenLogs.ts"
+import { type Change, ChangeFeed } from "../../log/ChangeFeed.ts"
 import { every } from "../../platform/Background.ts"
+import { monotonicNow } from "../../platform/Monotonic.ts"
 import { orUnavailable } from "../../platform/Sql.ts"
 import { makeIndexStep } from "./IndexStep.ts"
+import { makeIndexSweep } from "./IndexSweep.ts"
 import { tokenizerVersion } from "./Tokenizer.ts"
 
-/** At most this many conversations are indexed in one step. */
-const conversationsPerStep = 200
+/** The name of the search index among the consumers of the change feed. */
+export const searchConsumer = "search"
 
-/** A page of the sweep looks at this many conversations. */
-const conversationsPerPage = 2000
+/** At most this many changes are taken from the feed in one step. */
+const changesPerStep = 500
 
 /** The version and the sizes of the index; tests change them. */
 interface SearchIndexOptions {
@@ -27,56 +27,42 @@ interface SearchIndexOptions {
 type Progress = "idle" | "more" | "behind"
 
 /**
- * Makes the search index of this node. `work` does the next piece of work: a step for the conversations to whose logs
- * this node has written, or else a page of the sweep that `sweep` begins. The sweep goes through all conversations and
- * finds what nodes have left that have ended, and words of an older tokenizer.
+ * Makes the search index of this node. `work` does the next piece of work: a step for what the change feed has, or else one
+ * of the sweep. A step may index more of a log than the feed has told of, so that a later change finds nothing to do.
  */
 export const makeSearchIndex = Effect.fnUntraced(function* ({
   eventsPerStep = 1000,
   version = tokenizerVersion
 }: SearchIndexOptions = {}) {
-  const sql = yield* SqlClient.SqlClient
-  const written = yield* WrittenLogs
+  const feed = yield* ChangeFeed
   const step = yield* makeIndexStep(version, eventsPerStep)
-  let after: string | null = null
+  const sweep = yield* makeIndexSweep(version, step)
+  let sweeping = true
 
-  const remember = (ids: ReadonlyArray<ConversationId>) => {
-    for (const id of ids) written.add(id)
-  }
-
-  const pageAfter = (id: string) =>
-    sql<{ looked: number; last: string; behind: ReadonlyArray<ConversationId> | null }>`
-      SELECT count(*) AS looked, max(h.conversation_id::text) AS last, array_agg(h.conversation_id) FILTER (
-        WHERE h.seq > COALESCE(s.seq, 0) OR s.tokenizer < ${version}::int
-          OR s.tokenizer = ${version}::int AND s.renewed_seq < s.seq) AS behind
-      FROM (
-        SELECT conversation_id, seq FROM conversation_heads WHERE conversation_id > ${id}::uuid
-        ORDER BY conversation_id LIMIT ${conversationsPerPage}
-      ) h LEFT JOIN LATERAL (
-        SELECT * FROM search_heads x WHERE x.conversation_id = h.conversation_id LIMIT 1
-      ) s ON true`.pipe(orUnavailable)
+  const follow = Effect.fn("SearchIndex.step")(function* (changes: ReadonlyArray<Change>) {
+    const { locked, sweeping } = yield* step.lock
+    if (!locked) return { handled: 0, sweeping, behind: false }
+    const heads = yield* step.index(Array.from(new Set(changes.map(({ conversationId }) => conversationId))))
+    const seqs = new Map(heads.map(({ conversationId, seq }) => [conversationId, seq]))
+    // What was not behind, or is deleted, is done.
+    const open = changes.findIndex(({ conversationId, lastSeq }) => (seqs.get(conversationId) ?? lastSeq) < lastSeq)
+    const handled = open === -1 ? changes.length : open
+    return { handled, sweeping, behind: open !== -1 || changes.length === changesPerStep }
+  }, orUnavailable)
 
   const work: Effect.Effect<Progress, Unavailable> = Effect.gen(function* () {
-    const ids = written.take(conversationsPerStep)
-    if (ids.length > 0) {
-      // A fault of ours is not repeated before the next sweep.
-      const { full, rest } = yield* Effect.tapError(step(ids), () => Effect.sync(() => remember(ids)))
-      remember(rest)
-      return full ? "behind" : "more"
+    const followed = yield* feed.consume(searchConsumer, changesPerStep, follow)
+    if (followed !== undefined) {
+      sweeping ||= followed.sweeping
+      if (followed.behind) return "behind"
+      return sweeping ? "more" : "idle"
     }
-    if (after === null) return "idle"
-    const [page] = yield* pageAfter(after)
-    after = page === undefined || page.looked < conversationsPerPage ? null : page.last
-    remember(page?.behind ?? [])
+    if (!sweeping) return "idle"
+    sweeping = yield* sweep()
     return "more"
   })
 
-  /** Begins a sweep, unless one is under way. */
-  const sweep = Effect.sync(() => {
-    after ??= beforeEveryId
-  })
-
-  return { work, sweep }
+  return { work }
 })
 
 /** A node whose event loop is busy for more than this share of the time postpones its work … */
@@ -88,30 +74,51 @@ const postponedTurns = 10
 /** A turn has at most this many steps. */
 const stepsPerTurn = 10
 
-/** A sweep begins when the node starts, and after each ten minutes of turns. */
-const turnsPerSweep = 1200
+/** After a fault of ours the work rests for this long, in milliseconds. */
+const restAfterFault = 10_000
 
 /**
- * The job that indexes messages for Search after they were appended. It has two turns a second, and one every five
- * seconds while this node is busy, so that a burst of sends is not slowed by its indexing. Messages that are not indexed
- * yet are found as well, only more slowly.
+ * Starts the job that indexes messages for Search after they were appended, and returns a function that says that the
+ * change feed has something for it. It has two turns a second, and one every five seconds while this node is busy, so that
+ * a burst of sends is not slowed by its indexing. Messages that are not indexed yet are found as well, only more slowly.
  */
-export const background = Layer.effectDiscard(
-  Effect.gen(function* () {
-    const { sweep, work } = yield* makeSearchIndex()
-    let turns = 0
-    let postponed = 0
-    let measured = performance.eventLoopUtilization()
-    const steps = work.pipe(Effect.repeat({ times: stepsPerTurn - 1, while: (progress) => progress === "behind" }))
-    const turn = Effect.suspend(() => {
-      const now = performance.eventLoopUtilization()
-      const { utilization } = performance.eventLoopUtilization(now, measured)
-      measured = now
-      if (utilization > busyShare && ++postponed < postponedTurns) return Effect.void
-      postponed = 0
-      const begin = turns++ % turnsPerSweep === 0 ? sweep : Effect.void
-      return Effect.asVoid(Effect.andThen(begin, steps))
-    })
-    yield* every("500 millis", "the search index", turn)
+export const startSearchIndex = Effect.gen(function* () {
+  const feed = yield* ChangeFeed
+  const { work } = yield* makeSearchIndex()
+  let awake = true
+  let postponed = 0
+  let restsUntil = Number.NEGATIVE_INFINITY
+  let measured = performance.eventLoopUtilization()
+  const wake = () => {
+    awake = true
+  }
+  yield* feed.onWrite(wake)
+
+  const steps = work.pipe(
+    Effect.repeat({ times: stepsPerTurn - 1, while: (progress) => progress === "behind" }),
+    Effect.tap((progress) =>
+      Effect.sync(() => {
+        if (progress !== "idle") wake()
+      })
+    ),
+    Effect.tapError(() => Effect.sync(wake)),
+    Effect.tapDefect(() =>
+      Effect.map(monotonicNow, (now) => {
+        restsUntil = now + restAfterFault
+        wake()
+      })
+    )
+  )
+  const turn = Effect.gen(function* () {
+    const now = performance.eventLoopUtilization()
+    const { utilization } = performance.eventLoopUtilization(now, measured)
+    measured = now
+    if (!awake || (yield* monotonicNow) < restsUntil) return
+    if (utilization > busyShare && ++postponed < postponedTurns) return
+    postponed = 0
+    awake = false
+    yield* steps
   })
-)
+  yield* every("500 millis", "the search index", turn)
+  return wake
+})

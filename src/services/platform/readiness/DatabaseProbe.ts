@@ -27,7 +27,7 @@ const commit = lookAnd("PERFORM pg_logical_emit_message(true, 'chat-service', 'p
  * on the disk.
  */
 const write = `DO $$ BEGIN
-  LOCK TABLE conversation_heads, conversation_events, messages IN ROW EXCLUSIVE MODE NOWAIT;
+  LOCK TABLE conversation_heads, conversation_events, messages, change_feed IN ROW EXCLUSIVE MODE NOWAIT;
   INSERT INTO nodes (id, bus)
     SELECT gen_random_uuid(), string_agg(md5(random()::text), '') FROM generate_series(1, 8192);
   RAISE EXCEPTION 'done' USING ERRCODE = 'CH000';
