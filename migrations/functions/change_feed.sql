@@ -18,9 +18,12 @@ BEGIN
   RETURN (SELECT s.system_identifier::text FROM pg_control_system() s);
 END $$;
 
--- True when the positions are ids of another cluster's transactions, because a dump was restored into this one.
+-- True when the positions are ids of another cluster's transactions, because a dump was restored into this one. Where the id
+-- of the cluster is not known, a consumer shows it that is ahead of all transactions; one that is behind misses nothing.
 CREATE OR REPLACE FUNCTION feed_is_foreign() RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT s.cluster NOT IN ('', cluster_id()) FROM change_feed_state s
+  SELECT s.cluster NOT IN ('', cluster_id())
+    OR EXISTS (SELECT FROM change_feed_consumers c WHERE c.position > pg_snapshot_xmax(pg_current_snapshot()))
+  FROM change_feed_state s
 $$;
 
 -- Numbers the feed anew after a dump was restored. Every row that is there goes before all later ones, merged with the others

@@ -56,6 +56,28 @@ for (const database of databases) {
         })
       )
 
+      it.effect("tell the change feed of every event that they write", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const [a = assert.fail(), b = assert.fail()] = yield* people(2)
+          const [made] = yield* sql<{ id: string }>`SELECT conversation_id AS id
+            FROM create_direct(gen_random_uuid(), ${a}::uuid, ${b}::uuid)`
+          const id = made?.id ?? assert.fail()
+          const one = "append_message(true, $1, $2, gen_random_uuid(), $3, '\\x00', 'text', 'hello', NULL)"
+          const batch = `append_messages(true, ARRAY[$1::uuid], ARRAY[$2::uuid], ARRAY[gen_random_uuid()], ARRAY[$3::text],
+            ARRAY['\\x00'::bytea], ARRAY['text'], ARRAY['hello'], ARRAY[NULL]::uuid[])`
+          assert.strictEqual(yield* outcomeOf(one, [id, a, "first"]), "stored")
+          assert.strictEqual(yield* outcomeOf(batch, [id, a, "second"]), "stored")
+          const react = "add_reaction($1::uuid, $2::uuid, (SELECT id FROM messages WHERE conversation_id = $1 LIMIT 1), $3, 20)"
+          assert.strictEqual(yield* outcomeOf(react, [id, b, "👍"]), "changed")
+          const fed = yield* sql`SELECT first_seq, last_seq FROM change_feed WHERE conversation_id = ${id}::uuid ORDER BY 1`
+          assert.deepStrictEqual(
+            fed,
+            [1, 2, 3, 4].map((seq) => ({ firstSeq: seq, lastSeq: seq }))
+          )
+        })
+      )
+
       it.effect("store a draft", () =>
         Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient

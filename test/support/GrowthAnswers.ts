@@ -244,8 +244,8 @@ export const answers: Record<string, Answer> = {
     buffers: 10,
     get: () => DisappearingMessages.use((messages) => messages.expireDue)
   },
-  // The place of the search index in the change feed, the cluster of the feed, and the next change.
-  "a look for due work when there is none": { rows: 3, buffers: 15, get: () => lookForDueWork },
+  // The place of the search index in the change feed, those of its two consumers, the cluster of the feed, and the next change.
+  "a look for due work when there is none": { rows: 5, buffers: 15, get: () => lookForDueWork },
   // What was taken, and twice as many that are deleted, which are found by their order and then by their place.
   "the next changes of a long feed": {
     rows: 100 + 2 * 200 + 10,

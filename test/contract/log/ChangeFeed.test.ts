@@ -122,7 +122,10 @@ for (const database of databases) {
         })
       )
 
-      it.effect("is numbered anew after a dump was restored, and misses nothing", () =>
+      it.effect.each([
+        ["", "another"],
+        [", also where the id of the cluster is not known", ""]
+      ])("is numbered anew after a dump was restored, and misses nothing%s", ([, cluster]) =>
         Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient
           const { a, id } = yield* twoOfUs
@@ -133,7 +136,7 @@ for (const database of databases) {
           yield* sql`UPDATE change_feed SET position = (position::text::bigint + 1000000000)::text::xid8`
           yield* sql`UPDATE change_feed_consumers SET position = (position::text::bigint + 999999999)::text::xid8`
           yield* sql`UPDATE conversation_heads SET feed_position = (feed_position::text::bigint + 1000000000)::text::xid8`
-          yield* sql`UPDATE change_feed_state SET cluster = 'another'`
+          yield* sql`UPDATE change_feed_state SET cluster = ${cluster}`
           yield* store(entryOf(id, a))
           const holds = yield* holding(append(sql, id, a))
           const looking = yield* Effect.forkChild(drain(consumer))
