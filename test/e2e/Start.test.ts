@@ -11,10 +11,10 @@ describe("a start", () => {
       const node = yield* startNode({ "data.dir": yield* dataDirectory, "shutdown.lame_duck": 0, "timers.drain": 0 })
       const last = yield* node.logged(({ message }) => String(message).startsWith("open http"))
       assert.strictEqual(node.log.at(-1), last)
-      assert.isAtMost(node.log.length, 6)
+      assert.isAtMost(node.log.length, 7)
       node.kill("SIGTERM")
       assert.strictEqual(yield* node.exit, 0)
-      assert.isAtMost(node.log.length, 10)
+      assert.isAtMost(node.log.length, 11)
       assert.deepStrictEqual(
         node.log.filter(
           ({ level, message }) => level !== "INFO" || /fail|error|abort|terminat|exit/i.test(String(message))

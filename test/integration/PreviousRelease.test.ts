@@ -68,9 +68,11 @@ for (const database of databases) {
             ARRAY['\\x00'::bytea], ARRAY['text'], ARRAY['hello'], ARRAY[NULL]::uuid[])`
           assert.strictEqual(yield* outcomeOf(one, [id, a, "first"]), "stored")
           assert.strictEqual(yield* outcomeOf(batch, [id, a, "second"]), "stored")
-          const react = "add_reaction($1::uuid, $2::uuid, (SELECT id FROM messages WHERE conversation_id = $1 LIMIT 1), $3, 20)"
+          const react =
+            "add_reaction($1::uuid, $2::uuid, (SELECT id FROM messages WHERE conversation_id = $1 LIMIT 1), $3, 20)"
           assert.strictEqual(yield* outcomeOf(react, [id, b, "👍"]), "changed")
-          const fed = yield* sql`SELECT first_seq, last_seq FROM change_feed WHERE conversation_id = ${id}::uuid ORDER BY 1`
+          const fed =
+            yield* sql`SELECT first_seq, last_seq FROM change_feed WHERE conversation_id = ${id}::uuid ORDER BY 1`
           assert.deepStrictEqual(
             fed,
             [1, 2, 3, 4].map((seq) => ({ firstSeq: seq, lastSeq: seq }))
