@@ -39,10 +39,14 @@ export class GuestStorage extends Context.Service<
     readonly leaving: (limit: number) => Effect.Effect<ReadonlyArray<Actor>, Unavailable>
     /**
      * Guests who are over: members of no group, or without a living session that was used after `idleSince`. At most `limit`
-     * guests are looked at, and each of them once an hour, or after leaving a conversation. Those who are over can no longer
-     * become accounts, nor be added to anything for a while.
+     * guests are looked at, and each of them once an hour, or after leaving a conversation; `more` says that there may be
+     * others to look at. Those who are over can no longer become accounts, nor be added to anything for a while.
      */
-    readonly over: (now: Date, idleSince: Date, limit: number) => Effect.Effect<ReadonlyArray<UserId>, Unavailable>
+    readonly over: (
+      now: Date,
+      idleSince: Date,
+      limit: number
+    ) => Effect.Effect<{ readonly over: ReadonlyArray<UserId>; readonly more: boolean }, Unavailable>
     /**
      * Closes the account of a guest who is in no group, and ends the sessions. The name stays. It changes nothing for users
      * who are no guests, or in a group.
@@ -187,11 +191,11 @@ const makeEndDue = Effect.gen(function* () {
       })
     const now = yield* DateTime.nowAsDate
     const idleSince = new Date(now.getTime() - Duration.toMillis(idlePeriod))
-    const over = yield* storage.over(now, idleSince, guestsPerStep)
+    const { more, over } = yield* storage.over(now, idleSince, guestsPerStep)
     for (const userId of over) {
       yield* members.leaveAll(userId)
       yield* sessions.ending(storage.close(userId, now), true)
     }
-    return leaving.length === guestsPerStep || over.length === guestsPerStep
+    return leaving.length === guestsPerStep || more
   }).pipe(Effect.withSpan("Guests.endDue"))
 })

@@ -22,9 +22,12 @@ const makeStorage = Effect.map(SqlClient.SqlClient, (sql) =>
         WHERE guest_until <= (SELECT clock_timestamp()) AND left_seq IS NULL
         ORDER BY guest_until LIMIT ${limit}`.pipe(orUnavailable),
     over: (now, idleSince, limit) =>
-      sql<{ readonly userId: UserId }>`SELECT user_id FROM guests_over(${now}::timestamptz, ${idleSince}::timestamptz,
-        ${limit}::int)`.pipe(
-        Effect.map((rows) => rows.map(({ userId }) => userId)),
+      sql<{ readonly userId: UserId; readonly isOver: boolean }>`SELECT user_id, is_over FROM look_at_guests(
+        ${now}::timestamptz, ${idleSince}::timestamptz, ${limit}::int)`.pipe(
+        Effect.map((rows) => ({
+          over: rows.filter(({ isOver }) => isOver).map(({ userId }) => userId),
+          more: rows.length === limit
+        })),
         orUnavailable
       ),
     close: (userId, now) =>

@@ -5,10 +5,10 @@ import { taken } from "../../services/identity/UserStorage.ts"
 import { isClosing } from "./Meeting.ts"
 import { membershipsOf } from "./Members.ts"
 import { closeAccount, makeLiving } from "./Sessions.ts"
-import { Memory } from "./State.ts"
+import { checkInterval, Memory } from "./State.ts"
 
 const makeStorage = Effect.map(Memory, (memory) => {
-  const { atomically, conversations, users } = memory
+  const { atomically, conversations, guestChecks, users } = memory
   const living = makeLiving(memory)
   const guests = () => [...users.values()].filter(({ deletedAt, kind }) => kind === "guest" && deletedAt === null)
 
@@ -22,6 +22,7 @@ const makeStorage = Effect.map(Memory, (memory) => {
       if (others.some(({ username }) => username === account.username)) return yield* taken("username-taken")
       const names = { displayName: displayName ?? guest.displayName, searchName: searchName ?? guest.searchName }
       users.set(userId, { ...guest, ...account, ...names, kind: "person" })
+      guestChecks.delete(userId)
       for (const { conversation, me } of membershipsOf(conversations, userId))
         conversation.members.set(userId, { ...me, guestUntil: null })
     }, atomically),
@@ -33,18 +34,18 @@ const makeStorage = Effect.map(Memory, (memory) => {
           .slice(0, limit)
           .map(({ conversation, me }) => ({ conversationId: conversation.id, userId: me.userId }))
       ),
-    // One process looks at all of them each time.
     over: (now, idleSince, limit) =>
-      Effect.sync(() => {
-        const over = guests()
-          .filter(
-            ({ id }) =>
-              membershipsOf(conversations, id).every(({ conversation }) => conversation.kind === "dm") ||
-              living.livingOf(id, now).every(({ lastUsedAt }) => lastUsedAt <= idleSince)
-          )
-          .slice(0, limit)
+      Effect.map(Clock.currentTimeMillis, (millis) => {
+        const due = [...guestChecks].filter(([, at]) => at <= millis).sort(([, one], [, other]) => one - other)
+        const looked = due.slice(0, limit).flatMap(([id]) => users.get(id) ?? [])
+        const over = looked.filter(
+          ({ id }) =>
+            membershipsOf(conversations, id).every(({ conversation }) => conversation.kind === "dm") ||
+            living.livingOf(id, now).every(({ lastUsedAt }) => lastUsedAt <= idleSince)
+        )
+        for (const { id } of looked) guestChecks.set(id, millis + checkInterval)
         for (const guest of over) users.set(guest.id, { ...guest, closingAt: now })
-        return over.map(({ id }) => id)
+        return { over: over.map(({ id }) => id), more: looked.length === limit }
       }),
     close: (userId, now) =>
       Effect.sync(() => {
@@ -54,6 +55,7 @@ const makeStorage = Effect.map(Memory, (memory) => {
         const closed = users.get(userId)
         if (closing.outcome !== "closed" || closed === undefined) return []
         users.set(userId, { ...closed, displayName: guest.displayName })
+        guestChecks.delete(userId)
         return closing.ended
       })
   })

@@ -13,7 +13,7 @@ import { Invites } from "../../services/conversations/Invites.ts"
 import type { Actor } from "../../services/conversations/MemberStorage.ts"
 import { makeChangesMemory } from "./Changes.ts"
 import { currentMembers, makeGroupsMemory } from "./Members.ts"
-import { idempotencyWindow, Memory } from "./State.ts"
+import { checkInterval, idempotencyWindow, Memory } from "./State.ts"
 import { insertUser } from "./Users.ts"
 
 interface Row extends InviteRow {
@@ -23,6 +23,8 @@ interface Row extends InviteRow {
 
 const isOpen = ({ expiresAt, maxUses, revoked, uses }: Row, now: number) =>
   !revoked && (expiresAt === null || expiresAt.getTime() > now) && (maxUses === null || uses < maxUses)
+
+const checkAfter = (at: Date) => at.getTime() + checkInterval
 
 /** Makes the function that uses an invite, for a user who may be a member already. */
 const makeAccept = Effect.fnUntraced(function* (invites: Map<InviteCode, Row>) {
@@ -55,7 +57,7 @@ const teamOf = (users: Memory["Service"]["users"], row: Row | undefined) =>
   (row === undefined ? undefined : users.get(row.createdBy)?.team) ?? null
 
 const makeStorage = Effect.gen(function* () {
-  const { users } = yield* Memory
+  const { guestChecks, users } = yield* Memory
   const { atomically } = yield* makeChangesMemory
   const { group } = yield* makeGroupsMemory
   const invites = new Map<InviteCode, Row>()
@@ -123,6 +125,7 @@ const makeStorage = Effect.gen(function* () {
       // A guest has the team of the user who has made the invite.
       insertUser(users, user.kind === "guest" ? { ...user, team: teamOf(users, invites.get(request[1])) } : user).pipe(
         Effect.andThen(accept(user.id, ...request)),
+        Effect.tap(Effect.sync(() => user.kind === "guest" && guestChecks.set(user.id, checkAfter(user.createdAt)))),
         Effect.onError(() =>
           Effect.sync(() => users.get(user.id)?.createdAt === user.createdAt && users.delete(user.id))
         ),

@@ -79,7 +79,7 @@ const heirOf = (users: Memory["Service"]["users"], conversation: StoredConversat
 
 /** The parts of changes of a group in memory. Each change is to be run `atomically`, as a transaction is. */
 export const makeGroupsMemory = Effect.gen(function* () {
-  const { conversations, users } = yield* Memory
+  const { conversations, guestChecks, users } = yield* Memory
   const { addEvent, nextUserSeq } = yield* makeChangesMemory
   const signal = yield* makeMembershipSignals
 
@@ -102,6 +102,7 @@ export const makeGroupsMemory = Effect.gen(function* () {
     const data = { userId, removed: actorId !== userId }
     const { seq: leftSeq } = yield* addEvent(conversation, { event: "member.left", actorId, data })
     conversation.members.set(userId, { ...member, ...data, leftSeq, userSeq: nextUserSeq(userId) })
+    if (guestChecks.has(userId)) guestChecks.set(userId, yield* Clock.currentTimeMillis)
     yield* signal(conversation.id, [userId])
   })
 

@@ -33,6 +33,9 @@ import type { AttachmentRow, UploadRow } from "./FileRows.ts"
  */
 export const idempotencyWindow = Duration.toMillis("24 hours")
 
+/** A guest is looked at again after this long, in milliseconds: `guest_check_interval` in SQL. */
+export const checkInterval = Duration.toMillis("1 hour")
+
 /** A row of `messages`, with what its other tables keep of it. Reactions are in the order of their first user. */
 export interface LoggedMessage {
   readonly event: "message.created"
@@ -131,6 +134,8 @@ export class Memory extends Context.Service<
   Memory,
   {
     readonly users: Map<UserId, UserRow>
+    /** When to look whether a guest is still there: `guest_check_at` in SQL. */
+    readonly guestChecks: Map<UserId, number>
     readonly sessions: Map<SessionId, SessionRow>
     /** The external identities, by `identityKey`. */
     readonly identities: Map<string, ExternalIdentity>
@@ -163,6 +168,7 @@ export class Memory extends Context.Service<
     Memory,
     Effect.map(atomically, (atomically) => ({
       users: new Map(),
+      guestChecks: new Map(),
       sessions: new Map(),
       identities: new Map(),
       conversations: new Map(),

@@ -260,6 +260,20 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
       })
     )
 
+    it.effect("are looked at, however many live", () =>
+      Effect.gen(function* () {
+        const full = yield* guestIn()
+        for (let more = 0; more < 60; more++) yield* join(full.code)
+        const signedOut = yield* guestIn()
+        yield* Sessions.use((sessions) => sessions.logout(signedOut.principal))
+        yield* Time.use(({ pass }) => pass(61))
+        yield* endDue
+        const countOf = ({ id, owner }: typeof full) =>
+          Conversations.use((all) => Effect.map(all.get(owner, id), ({ memberCount }) => memberCount))
+        assert.deepStrictEqual([yield* countOf(full), yield* countOf(signedOut)], [62, 1])
+      })
+    )
+
     it.effect("are over when nothing is left for them, or nobody comes", () =>
       Effect.gen(function* () {
         const removed = yield* guestIn()
