@@ -191,6 +191,11 @@ export const answers: Record<string, Answer> = {
     buffers: 20,
     get: () => Users.use((users) => users.search({ query: "zzz", viewerId: me, limit: 20 }))
   },
+  "users by the beginning of the names of guests": {
+    rows: 10,
+    buffers: 20,
+    get: () => Users.use((users) => users.search({ query: "guest", viewerId: me, limit: 20 }))
+  },
   "the first blocks": {
     rows: 110,
     buffers: 250,

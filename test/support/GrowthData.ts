@@ -125,6 +125,9 @@ export const fillForGrowth = Effect.fnUntraced(function* (size: number, length =
   yield* run(`INSERT INTO users (id, email, email_key, username, display_name, search_name, password_hash)
     SELECT growth_id(1, n), 'u' || n, 'u' || n, 'anna' || n, 'Anna ' || n, 'anna ' || n, ''
     FROM generate_series(1, ${size} + 2000) n`)
+  yield* run(`INSERT INTO users (id, email, email_key, username, display_name, search_name, password_hash, kind)
+    SELECT growth_id(8, n), '', 'guest-' || n, 'guest-' || n, 'Guest ' || n, 'guest ' || n, '', 'guest'
+    FROM generate_series(1, ${size}) n`)
   yield* conversation(one(1), `${length} + 1`)
   yield* conversation("generate_series(2, 3)", `${size} + 1`)
   yield* conversation(one(4), `2 * ${size} + 1`)

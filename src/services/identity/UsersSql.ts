@@ -23,6 +23,10 @@ export const orTaken = <A, E, R>(self: Effect.Effect<A, E | SqlError, R>) =>
 
 type Fragment = ReturnType<SqlClient.SqlClient["literal"]>
 
+/** A name of a user who can be found, as the indexes of migration 0032 have it: null for guests and deleted users. */
+const ofFindable = (sql: SqlClient.SqlClient, name: "username" | "search_name") =>
+  sql`(CASE WHEN deleted_at IS NULL AND kind <> 'guest' THEN ${sql.literal(name)} END)`
+
 /**
  * The users whom the viewer may find, by a condition and in an order that an index has. For a viewer with a team these are
  * three ranges of such an index, so that nobody reads the users of all other teams.
@@ -34,8 +38,8 @@ const findable = (
   order: Fragment,
   limit: Fragment
 ) => {
-  const those = (where: Fragment) => sql`(SELECT * FROM users WHERE ${where} AND deleted_at IS NULL AND kind <> 'guest'
-    AND ${condition} ORDER BY ${order} LIMIT ${limit})`
+  const those = (where: Fragment) =>
+    sql`(SELECT * FROM users WHERE ${where} AND ${condition} ORDER BY ${order} LIMIT ${limit})`
   if (team === null) return sql`${those(sql`true`)} found`
   const shared = sql`SELECT other.user_id FROM conversation_members me
     JOIN conversation_members other ON other.conversation_id = me.conversation_id AND other.left_seq IS NULL
@@ -75,20 +79,22 @@ const makeStorage = Effect.gen(function* () {
     // only read for what the first one leaves of the page.
     search: (prefix, after, limit, viewer) => {
       const from = after.byName === 1 ? after : { name: prefix, username: "" }
-      const isNamed = sql`username >= ${prefix} AND username < ${endOf(prefix)}`
-      const isShown = sql`search_name >= ${prefix} AND search_name < ${endOf(prefix)}
-        AND (search_name, username) > (${from.name}, ${from.username}) AND NOT (${isNamed})`
+      const [username, name] = [ofFindable(sql, "username"), ofFindable(sql, "search_name")]
+      const isNamed = sql`${username} >= ${prefix} AND ${username} < ${endOf(prefix)}`
+      const isNext = sql`${after.byName === 0} AND ${isNamed} AND ${username} > ${after.username}`
+      const isShown = sql`${name} >= ${prefix} AND ${name} < ${endOf(prefix)}
+        AND (${name}, username) > (${from.name}, ${from.username}) AND NOT (${isNamed})`
       const rest = sql`${limit}::bigint - (SELECT count(*) FROM named)`
       return sql<UserRow & FoundAt>`
         WITH named AS MATERIALIZED (
           SELECT 0 AS by_name, username AS name, found.*
-          FROM ${findable(sql, viewer, sql`${after.byName === 0} AND ${isNamed} AND username > ${after.username}`, sql`username`, sql`${limit}`)}
+          FROM ${findable(sql, viewer, isNext, username, sql`${limit}`)}
           ORDER BY username LIMIT ${limit}
         )
         SELECT * FROM named
         UNION ALL
         (SELECT 1 AS by_name, search_name AS name, found.*
-          FROM ${findable(sql, viewer, isShown, sql`search_name, username`, rest)}
+          FROM ${findable(sql, viewer, isShown, sql`${name}, username`, rest)}
           ORDER BY search_name, username LIMIT ${rest})
         ORDER BY by_name, name, username LIMIT ${limit}`.pipe(orUnavailable)
     }
