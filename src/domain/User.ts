@@ -81,8 +81,10 @@ export const GuestClaim = Schema.Struct({
 }).annotate({ identifier: "GuestClaim" })
 export type GuestClaim = typeof GuestClaim.Type
 
-/** Deleting an account requires the password again, so that somebody with a lost device cannot do it. */
-export const AccountDeletion = Schema.Struct({ password: Password }).annotate({ identifier: "AccountDeletion" })
+/** Deleting an account requires the password again, so that somebody with a lost device cannot do it. Guests have none. */
+export const AccountDeletion = Schema.Struct({ password: Schema.optionalKey(Password) }).annotate({
+  identifier: "AccountDeletion"
+})
 
 /** The fields of my profile to change. */
 export const ProfileChange = Schema.Struct({

@@ -37,7 +37,7 @@ export const Users = feature(
     problems: [InvalidRequest, Forbidden, RateLimited, Unavailable],
     summary: "Delete my account",
     description:
-      "This cannot be undone. I leave all groups (if I am the last owner of one, the ownership passes on as when I leave), my sessions end and my sockets are closed with 4504. My messages stay, under a user of whom nothing else is left; my e-mail address and username become free again. 403 when the password is wrong. After a 503 I may have left some of the groups already: ask again."
+      "This cannot be undone. I leave all groups (if I am the last owner of one, the ownership passes on as when I leave), my sessions end and my sockets are closed with 4504. My messages stay, under a user of whom nothing else is left; my e-mail address and username become free again. 403 when the password is wrong. A guest has none and leaves it out. After a 503 I may have left some of the groups already: ask again."
   }),
   operation("user.unread", {
     http: "GET /v1/users/me/unread",

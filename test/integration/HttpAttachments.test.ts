@@ -240,6 +240,28 @@ describe("an upload", () => {
     }).pipe(service({ limits: { storageBytes: 150 } }))
   )
 
+  it.live("of a guest has less room, and guests delete themselves without a password", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* HttpService
+      const person = yield* newcomer()
+      const { id } = yield* groupWith(person)
+      const json = { guests: true }
+      const { code } = (yield* ask(`/v1/conversations/${id}/invites`, { token: person.token, json })).json
+      const joined = yield* ask(`/v1/invites/${code}/guest`, { json: { displayName: "Gus" } })
+      const token = String(joined.json.accessToken)
+      yield* upload(token, randomBytes(100))
+      const headers = { "tus-resumable": "1.0.0", "upload-length": "51" }
+      const begun = ask("/v1/uploads", { method: "POST", token, headers })
+      for (const full of [yield* post(token, randomBytes(51)), yield* begun])
+        assert.deepStrictEqual([full.status, full.problem.code], [409, "storage-full"], full.text)
+      yield* upload(person.token, randomBytes(200))
+      const remove = (of: string) => ask("/v1/users/me", { method: "DELETE", token: of, json: {} })
+      assert.strictEqual((yield* remove(person.token)).status, 400)
+      assert.strictEqual((yield* remove(token)).status, 204)
+      assert.strictEqual((yield* ask("/v1/users/me", { token })).status, 401)
+    }).pipe(service({ limits: { guestStorageBytes: 150 } }))
+  )
+
   it.live("may take longer than other requests", () =>
     Effect.gen(function* () {
       const { url } = yield* HttpService

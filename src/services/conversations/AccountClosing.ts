@@ -1,5 +1,5 @@
 import { Context, Effect, Layer } from "effect"
-import type { Forbidden, RateLimited, Unavailable } from "../../domain/Problem.ts"
+import type { Forbidden, InvalidRequest, RateLimited, Unavailable } from "../../domain/Problem.ts"
 import type { Principal } from "../../domain/Session.ts"
 import { Sessions } from "../identity/Sessions.ts"
 import { Members } from "./Members.ts"
@@ -12,12 +12,12 @@ export class AccountClosing extends Context.Service<
      * Lets nobody add the user to anything, leaves all groups of the user, then deletes the account and ends its sessions
      * in one transaction. Its messages stay under a user without any personal data, and its DMs stay for their peers.
      * E-mail address and username can be used again. After a failure some groups may be left already, and repeating it is
-     * safe. `Forbidden` for a wrong password.
+     * safe. `Forbidden` for a wrong password, and `InvalidRequest` for none, which only guests may leave out.
      */
     readonly delete: (
       principal: Principal,
-      password: string
-    ) => Effect.Effect<void, Forbidden | RateLimited | Unavailable>
+      password?: string
+    ) => Effect.Effect<void, InvalidRequest | Forbidden | RateLimited | Unavailable>
   }
 >()("chat/services/AccountClosing") {
   static readonly layer = Layer.effect(

@@ -10,11 +10,11 @@ import {
 import type { AttachmentId, UserId } from "../../domain/Ids.ts"
 import type { Conflict, InvalidRequest, NotFound, RateLimited, TooLarge, Unavailable } from "../../domain/Problem.ts"
 import { attachmentNotReady, noAttachment } from "../../domain/Refusals.ts"
-import { Settings } from "../platform/Settings.ts"
 import { makeAttachmentLinks } from "./AttachmentLinks.ts"
 import { AttachmentStorage, type StoredAttachment } from "./AttachmentStorage.ts"
 import { keysOf, thumbnailKey } from "./BlobKeys.ts"
 import { Blobs, type ByteRange, type NoBlob } from "./Blobs.ts"
+import { makeLimitsOf } from "./StorageLimits.ts"
 import { makeUpload } from "./Uploads.ts"
 
 type UploadError = InvalidRequest | TooLarge | RateLimited | NotFound | Conflict | Unavailable
@@ -82,7 +82,7 @@ export class Attachments extends Context.Service<
       const storage = yield* AttachmentStorage
       const blobs = yield* Blobs
       const links = yield* makeAttachmentLinks
-      const { limits } = yield* Settings
+      const limitsOf = yield* makeLimitsOf
       const upload = yield* makeUpload
 
       const get = Effect.fnUntraced(function* (userId: UserId, id: AttachmentId) {
@@ -116,7 +116,8 @@ export class Attachments extends Context.Service<
           const userId = yield* links.userOf(id, token)
           return userId === undefined ? yield* noAttachment : { userId, stored: yield* get(userId, id) }
         }),
-        use: (userId) => Effect.map(storage.use(userId), (used) => ({ ...used, limit: limits.storageBytes })),
+        use: (userId) =>
+          Effect.zipWith(storage.use(userId), limitsOf(userId), (used, { user: limit }) => ({ ...used, limit })),
         clean: Effect.gen(function* () {
           const unused = yield* storage.unused(blobsPerStep)
           yield* blobs.remove(unused.flatMap(keysOf))

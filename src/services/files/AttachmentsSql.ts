@@ -6,6 +6,7 @@ import { orUnavailable, retryDeadlocks } from "../platform/Sql.ts"
 import { AttachmentStorage, type StoredAttachment } from "./AttachmentStorage.ts"
 import { Attachments } from "./Attachments.ts"
 import type { Full } from "./StorageLimits.ts"
+import * as Uploaders from "./UploadersSql.ts"
 import { UploadTurns } from "./UploadTurns.ts"
 
 /** The rows of attachments on PostgreSQL. */
@@ -73,4 +74,4 @@ export const storage = Layer.effect(
 )
 
 /** Attachments on PostgreSQL and any `Blobs`. */
-export const layer = Attachments.layerNoDeps.pipe(Layer.provide([storage, UploadTurns.layer]))
+export const layer = Attachments.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layer, UploadTurns.layer]))

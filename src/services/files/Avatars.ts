@@ -16,7 +16,7 @@ import { Settings } from "../platform/Settings.ts"
 import { avatarKey } from "./BlobKeys.ts"
 import { Blobs } from "./Blobs.ts"
 import { Images, NoPicture } from "./Images.ts"
-import { type Full, refusalOf, type StorageLimits, storageLimits } from "./StorageLimits.ts"
+import { type Full, makeLimitsOf, refusalOf, type StorageLimits } from "./StorageLimits.ts"
 import { atMost, UploadTurns } from "./UploadTurns.ts"
 
 /** An avatar that a user has uploaded: of the user, or of the conversation if it names one. */
@@ -74,7 +74,7 @@ export class Avatars extends Context.Service<
       const blobs = yield* Blobs
       const images = yield* Images
       const turns = yield* UploadTurns
-      const limits = yield* storageLimits
+      const limitsOf = yield* makeLimitsOf
       const { attachmentBytes } = (yield* Settings).limits
 
       /** Stores the squares, and returns how many bytes they have. */
@@ -99,6 +99,7 @@ export class Avatars extends Context.Service<
         ) {
           const id = randomUUID()
           const upload = Effect.gen(function* () {
+            const limits = yield* limitsOf(ownerId)
             const refusal = refusalOf(yield* storage.begin({ id, ownerId, conversationId }, limits))
             if (refusal !== undefined) return yield* refusal
             // When this fails too, the cleaning finds it a day later.

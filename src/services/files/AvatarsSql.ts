@@ -3,6 +3,7 @@ import { SqlClient } from "effect/sql"
 import { orUnavailable, retryDeadlocks } from "../platform/Sql.ts"
 import { AvatarStorage, Avatars } from "./Avatars.ts"
 import type { Full } from "./StorageLimits.ts"
+import * as Uploaders from "./UploadersSql.ts"
 import { UploadTurns } from "./UploadTurns.ts"
 
 const storage = Layer.effect(
@@ -28,4 +29,4 @@ const storage = Layer.effect(
 )
 
 /** Avatars on PostgreSQL and any `Blobs`. */
-export const layer = Avatars.layerNoDeps.pipe(Layer.provide([storage, UploadTurns.layer]))
+export const layer = Avatars.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layer, UploadTurns.layer]))

@@ -19,6 +19,7 @@ import { Attachments } from "./Attachments.ts"
 import { Blobs } from "./Blobs.ts"
 import { makeParts, type Part } from "./Parts.ts"
 import { type ResumableUpload, ResumableUploadStorage } from "./ResumableUploadStorage.ts"
+import { makeLimitsOf } from "./StorageLimits.ts"
 import { UploadTurns } from "./UploadTurns.ts"
 
 /** How far an upload is; `attachment` is there once it is complete. */
@@ -91,7 +92,8 @@ export class ResumableUploads extends Context.Service<
     Effect.gen(function* () {
       const attachments = yield* Attachments
       const storage = yield* ResumableUploadStorage
-      const { attachmentBytes, storageBytes } = (yield* Settings).limits
+      const { attachmentBytes } = (yield* Settings).limits
+      const limitsOf = yield* makeLimitsOf
       const sweep = yield* makeSweep
       const append = yield* makeAppend
       const tooLarge = new TooLarge({ detail: `the file must have at most ${attachmentBytes} bytes` })
@@ -101,7 +103,7 @@ export class ResumableUploads extends Context.Service<
           if (file.size > attachmentBytes) return yield* tooLarge
           if (file.size === 0) return yield* invalid("file", "must not be empty")
           const id = AttachmentId.make(randomUUIDv7())
-          const created = yield* storage.create(userId, { id, ...file }, storageBytes)
+          const created = yield* storage.create(userId, { id, ...file }, (yield* limitsOf(userId)).user)
           return created === undefined ? yield* storageFull : progressOf(created)
         }),
         get: Effect.fn("ResumableUploads.get")(function* (userId, id) {

@@ -4,6 +4,7 @@ import type { AttachmentId } from "../../domain/Ids.ts"
 import { orUnavailable } from "../platform/Sql.ts"
 import { type ResumableUpload, ResumableUploadStorage } from "./ResumableUploadStorage.ts"
 import { ResumableUploads } from "./ResumableUploads.ts"
+import * as Uploaders from "./UploadersSql.ts"
 import { UploadTurns } from "./UploadTurns.ts"
 
 type Storage = ResumableUploadStorage["Service"]
@@ -117,4 +118,4 @@ export const storage = Layer.effect(
 )
 
 /** Uploads that are under way on PostgreSQL, and any `Blobs`. */
-export const layer = ResumableUploads.layerNoDeps.pipe(Layer.provide([storage, UploadTurns.layer]))
+export const layer = ResumableUploads.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layer, UploadTurns.layer]))

@@ -1,5 +1,6 @@
-import { Effect } from "effect"
-import type { Conflict } from "../../domain/Problem.ts"
+import { Context, Effect } from "effect"
+import type { UserId } from "../../domain/Ids.ts"
+import type { Conflict, Unavailable } from "../../domain/Problem.ts"
 import { storageFull, storeFull } from "../../domain/Refusals.ts"
 import { Settings } from "../platform/Settings.ts"
 
@@ -15,11 +16,23 @@ export const mostFiles = ({ user }: StorageLimits) => Math.max(100, Math.floor(u
 /** Why there is no room: the user has as many files or bytes of files as are allowed, or all files together have. */
 export type Full = "full" | "store-full"
 
-/** The limits of the settings. */
-export const storageLimits = Effect.map(
-  Settings,
-  ({ limits }): StorageLimits => ({ user: limits.storageBytes, all: limits.totalStorageBytes ?? null })
-)
+/** Who uploads files. */
+export class Uploaders extends Context.Service<
+  Uploaders,
+  {
+    /** Whether the user is a guest. */
+    readonly isGuest: (userId: UserId) => Effect.Effect<boolean, Unavailable>
+  }
+>()("chat/services/Uploaders") {}
+
+/** Makes the function that gives the limits of a user by the settings. A guest never has more room than others. */
+export const makeLimitsOf = Effect.gen(function* () {
+  const { guestStorageBytes, storageBytes, totalStorageBytes: all = null } = (yield* Settings).limits
+  const uploaders = yield* Uploaders
+  const ofGuests = Math.min(guestStorageBytes, storageBytes)
+  return (userId: UserId) =>
+    Effect.map(uploaders.isGuest(userId), (guest): StorageLimits => ({ user: guest ? ofGuests : storageBytes, all }))
+})
 
 const refusals = { full: storageFull, "store-full": storeFull }
 

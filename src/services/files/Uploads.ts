@@ -11,7 +11,7 @@ import { Blobs } from "./Blobs.ts"
 import { contentTypeOf, hasDuration, headLength, isPicture } from "./ContentTypes.ts"
 import { Images } from "./Images.ts"
 import { makeScan } from "./Scanner.ts"
-import { refusalOf, storageLimits } from "./StorageLimits.ts"
+import { makeLimitsOf, refusalOf, type StorageLimits } from "./StorageLimits.ts"
 import { atMost, UploadTurns } from "./UploadTurns.ts"
 
 /** Counts and hashes content as it passes, and keeps its beginning. */
@@ -75,10 +75,20 @@ export const makeUpload = Effect.gen(function* () {
   const storeThumbnails = yield* makeThumbnails
   const turns = yield* UploadTurns
   const { attachmentBytes } = (yield* Settings).limits
-  const limits = yield* storageLimits
+  const limitsOf = yield* makeLimitsOf
 
   const store = Effect.fnUntraced(function* <E>(
-    { blobId, id, userId }: { readonly blobId: string; readonly id: AttachmentId; readonly userId: UserId },
+    {
+      blobId,
+      id,
+      limits,
+      userId
+    }: {
+      readonly blobId: string
+      readonly id: AttachmentId
+      readonly limits: StorageLimits
+      readonly userId: UserId
+    },
     name: string,
     content: Stream.Stream<Uint8Array, E>,
     waveform: Waveform | undefined
@@ -122,9 +132,10 @@ export const makeUpload = Effect.gen(function* () {
     const id = continued ?? AttachmentId.make(randomUUIDv7())
     const blobId = randomUUID()
     const run = Effect.gen(function* () {
+      const limits = yield* limitsOf(userId)
       const refusal = refusalOf(yield* storage.begin(userId, id, blobId, limits))
       if (refusal !== undefined) return yield* refusal
-      return yield* Effect.onError(store({ id, blobId, userId }, name, content, waveform), () =>
+      return yield* Effect.onError(store({ id, blobId, limits, userId }, name, content, waveform), () =>
         // When this fails too, the cleaning finds both a day later.
         Effect.ignore(Effect.andThen(storage.drop(userId, id), blobs.remove(keysOf(blobId))))
       )

@@ -45,12 +45,20 @@ export const makeAccountSecurity = Effect.fnUntraced(function* (
       return yield* endedSessions.publish(Effect.succeed(closing.ended), true)
     }).pipe(Effect.uninterruptible)
 
+  /** Confirms that a user wants it. A guest has no password, only the session. */
+  const confirm = Effect.fnUntraced(function* (userId: UserId, password: string | undefined) {
+    const user = yield* storage.user(userId)
+    if (user?.kind === "guest") return user.passwordHash
+    if (password === undefined) return yield* invalid("password", "is required")
+    return yield* passwordChecks.confirm(userId, password)
+  })
+
   const closeAccount = Effect.fn("Sessions.closeAccount")(function* (
     { userId }: Principal,
-    password: string,
+    password: string | undefined,
     leaveGroups: Effect.Effect<void, Unavailable>
   ) {
-    const passwordHash = yield* passwordChecks.confirm(userId, password)
+    const passwordHash = yield* confirm(userId, password)
     // Whoever goes on adding the user would otherwise keep this from ending.
     yield* storage.beginClosing(userId)
     yield* leaveGroups.pipe(

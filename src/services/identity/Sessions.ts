@@ -115,13 +115,14 @@ export class Sessions extends Context.Service<
     readonly end: (principal: Principal, id: SessionId) => Effect.Effect<void, NotFound | Unavailable>
     /**
      * Ends the caller's account and all its sessions, once `leaveGroups` has left every group. `leaveGroups` runs again
-     * when the user was added to a group in the meantime. A wrong password is `Forbidden` and counts as a failure.
+     * when the user was added to a group in the meantime. A wrong password is `Forbidden` and counts as a failure; no
+     * password is `InvalidRequest`, except for guests, who have none.
      */
     readonly closeAccount: (
       principal: Principal,
-      password: string,
+      password: string | undefined,
       leaveGroups: Effect.Effect<void, Unavailable>
-    ) => Effect.Effect<void, Forbidden | RateLimited | Unavailable>
+    ) => Effect.Effect<void, InvalidRequest | Forbidden | RateLimited | Unavailable>
     /**
      * Runs `end` and makes the ends of the sessions that it gives known to all nodes. `closed` says that their account was
      * deleted or disabled.

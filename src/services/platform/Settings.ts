@@ -148,6 +148,7 @@ export const sections = {
     requestBytes: count(1_048_576),
     attachmentBytes: count(26_214_400),
     storageBytes: count(1_073_741_824),
+    guestStorageBytes: count(104_857_600),
     totalStorageBytes: Schema.optionalKey(whole(1)),
     uploadsPerUser: count(4),
     frameBytes: count(65_536),

@@ -7,6 +7,7 @@ import { Attachments } from "../../services/files/Attachments.ts"
 import { UploadTurns } from "../../services/files/UploadTurns.ts"
 import type { AttachmentRow } from "./FileRows.ts"
 import { fullness, isShown, Memory, oneByte, useOf } from "./State.ts"
+import * as Uploaders from "./Uploaders.ts"
 
 /** An attachment that belongs to no message is deleted after this long: `unbound_period` in SQL. */
 const unboundPeriod = Duration.toMillis("24 hours")
@@ -114,4 +115,6 @@ export const storage = Layer.effect(
 )
 
 /** Attachments in `Memory`, on any `Blobs`. */
-export const layerMemory = Attachments.layerNoDeps.pipe(Layer.provide([storage, UploadTurns.layer]))
+export const layerMemory = Attachments.layerNoDeps.pipe(
+  Layer.provide([storage, Uploaders.layerMemory, UploadTurns.layer])
+)

@@ -2,6 +2,7 @@ import { Clock, Effect, Layer } from "effect"
 import { AvatarStorage, Avatars } from "../../services/files/Avatars.ts"
 import { UploadTurns } from "../../services/files/UploadTurns.ts"
 import { fullness, Memory, oneByte } from "./State.ts"
+import * as Uploaders from "./Uploaders.ts"
 
 const storage = Layer.effect(
   AvatarStorage,
@@ -31,4 +32,4 @@ const storage = Layer.effect(
 )
 
 /** Avatars in `Memory`, on any `Blobs`. */
-export const layerMemory = Avatars.layerNoDeps.pipe(Layer.provide([storage, UploadTurns.layer]))
+export const layerMemory = Avatars.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layerMemory, UploadTurns.layer]))

@@ -6,6 +6,7 @@ import { ResumableUploads } from "../../services/files/ResumableUploads.ts"
 import { UploadTurns } from "../../services/files/UploadTurns.ts"
 import type { UploadRow } from "./FileRows.ts"
 import { Memory, useOf } from "./State.ts"
+import * as Uploaders from "./Uploaders.ts"
 
 /** An upload ends by itself after this long: `unbound_period` in SQL. */
 const period = Duration.toMillis("24 hours")
@@ -104,4 +105,6 @@ export const storage = Layer.effect(
 )
 
 /** Uploads that are under way in `Memory`, on any `Blobs`. */
-export const layerMemory = ResumableUploads.layerNoDeps.pipe(Layer.provide([storage, UploadTurns.layer]))
+export const layerMemory = ResumableUploads.layerNoDeps.pipe(
+  Layer.provide([storage, Uploaders.layerMemory, UploadTurns.layer])
+)

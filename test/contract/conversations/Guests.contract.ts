@@ -4,11 +4,13 @@ import { type ConversationId, InviteCode, type UserId } from "../../../src/domai
 import type { NewInvite } from "../../../src/domain/Invite.ts"
 import { ConversationAdmin } from "../../../src/services/admin/ConversationAdmin.ts"
 import { RegistrationAdmin } from "../../../src/services/admin/RegistrationAdmin.ts"
+import { AccountClosing } from "../../../src/services/conversations/AccountClosing.ts"
 import { Blocks } from "../../../src/services/conversations/Blocks.ts"
 import { Conversations } from "../../../src/services/conversations/Conversations.ts"
 import { Guests } from "../../../src/services/conversations/Guests.ts"
 import { Invites } from "../../../src/services/conversations/Invites.ts"
 import { Members } from "../../../src/services/conversations/Members.ts"
+import { Attachments } from "../../../src/services/files/Attachments.ts"
 import { Sessions } from "../../../src/services/identity/Sessions.ts"
 import { Users } from "../../../src/services/identity/Users.ts"
 import { someone } from "../../support/Accounts.ts"
@@ -42,7 +44,7 @@ const account = () => {
 }
 
 /** The name, the kind, and whether the session lives, of a guest. */
-const stateOf = ({ guest, principal }: Effect.Success<ReturnType<typeof guestIn>>) =>
+const stateOf = ({ guest, principal }: Pick<Effect.Success<ReturnType<typeof guestIn>>, "guest" | "principal">) =>
   Effect.all([
     Users.use((users) => Effect.map(users.get(guest), ({ displayName }) => displayName)),
     Sessions.use((sessions) => outcome(sessions.check(principal)))
@@ -257,6 +259,34 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
         const claim = Guests.use((guests) => guests.claim(brief.principal, account()))
         assert.strictEqual(yield* outcome(claim), "NotFound")
         yield* endDue
+      })
+    )
+
+    it.effect("delete themselves without a password, which accounts need", () =>
+      Effect.gen(function* () {
+        const accounts = yield* AccountClosing
+        const { guest, id, owner, principal } = yield* guestIn()
+        yield* store(entryOf(id, guest))
+        yield* accounts.delete(principal)
+        assert.deepStrictEqual(yield* stateOf({ guest, principal }), ["Deleted user", "session-ended"])
+        assert.strictEqual((yield* Conversations.use((all) => all.get(owner, id))).memberCount, 1)
+        const claimed = yield* guestIn()
+        yield* Guests.use((guests) => guests.claim(claimed.principal, account()))
+        assert.strictEqual(yield* outcome(accounts.delete(claimed.principal)), "InvalidRequest")
+        assert.strictEqual(yield* outcome(accounts.delete(claimed.principal, "wrong horse")), "Forbidden")
+        yield* Sessions.use((sessions) => sessions.check(claimed.principal))
+      })
+    )
+
+    it.effect("have less room for files", () =>
+      Effect.gen(function* () {
+        const { guest, owner, principal } = yield* guestIn()
+        const limitOf = (userId: UserId) =>
+          Attachments.use((attachments) => Effect.map(attachments.use(userId), ({ limit }) => limit))
+        assert.strictEqual(yield* limitOf(owner), 1_073_741_824)
+        assert.strictEqual(yield* limitOf(guest), 104_857_600)
+        yield* Guests.use((guests) => guests.claim(principal, account()))
+        assert.strictEqual(yield* limitOf(guest), 1_073_741_824)
       })
     )
 
