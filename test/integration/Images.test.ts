@@ -47,6 +47,23 @@ const wavOf = (seconds: number) => {
   return Buffer.concat([header, Buffer.alloc(size, 128)])
 }
 
+/** An element of EBML: its id in hexadecimal, its length, and its content. */
+const element = (id: string, ...content: ReadonlyArray<Uint8Array>) => {
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64BE((1n << 56n) | BigInt(content.reduce((sum, each) => sum + each.length, 0)))
+  return Buffer.concat([Buffer.from(id, "hex"), length, ...content])
+}
+
+/** A WebM without sound or picture, which says that it lasts so many milliseconds. */
+const webmOf = (milliseconds: number) => {
+  const duration = Buffer.alloc(8)
+  duration.writeDoubleBE(milliseconds)
+  return Buffer.concat([
+    element("1a45dfa3", element("4282", Buffer.from("webm"))),
+    element("18538067", element("1549a966", element("2ad7b1", Buffer.from("0f4240", "hex")), element("4489", duration)))
+  ])
+}
+
 const upload = Effect.fnUntraced(function* (token: string, bytes: Uint8Array) {
   const { ask } = yield* HttpService
   return yield* ask("/v1/attachments", { method: "POST", token, body: formOf(bytes, "photo.jpg") })
@@ -156,6 +173,22 @@ layer(service, { excludeTestServices: true })("a picture", (it) => {
       const damaged = Buffer.concat([wav.subarray(0, 12), Buffer.alloc(5000, 0xff)])
       assert.deepInclude(decode((yield* upload(token, damaged)).json), { contentType: "audio/wav", durationMs: null })
       assert.isNull(decode((yield* upload(token, Buffer.from("no sound"))).json).durationMs)
+    })
+  )
+
+  it.effect("that is none, but a video, has no duration if what it says is none", () =>
+    Effect.gen(function* () {
+      const { token } = yield* newcomer()
+      const durationOf = (milliseconds: number) =>
+        Effect.map(upload(token, webmOf(milliseconds)), ({ json, status, text }) => {
+          assert.strictEqual(status, 201, text)
+          const { contentType, durationMs } = decode(json)
+          assert.strictEqual(contentType, "video/webm")
+          return durationMs
+        })
+      assert.strictEqual(yield* durationOf(2500), 2500)
+      for (const lie of [-2500, 1e300, Number.POSITIVE_INFINITY, Number.NaN])
+        assert.isNull(yield* durationOf(lie), String(lie))
     })
   )
 

@@ -75,7 +75,8 @@ const shrink = async (file: string, to: string, size: number, frames: number): P
 const durationOf = async ({ file }: Job) => {
   const { parseFile } = await import("music-metadata")
   const { format } = await parseFile(file, { duration: true, skipCovers: true })
-  return format.duration === undefined ? null : Math.round(format.duration * 1000)
+  const durationMs = Math.round((format.duration ?? Number.NaN) * 1000)
+  return Number.isSafeInteger(durationMs) && durationMs >= 0 ? durationMs : null
 }
 
 const examine = async ({ directory, file, sizes = [] }: Job) => {
