@@ -1,35 +1,36 @@
 -- Attachments: their upload, their binding to a message, and what is left of them. Rows are locked in the order head of a
 -- conversation, attachments by id, user_storage, blobs.
 
--- Begins an upload. Outcomes: begun · those of refusal_to_store. An upload that is never completed is found after
--- unbound_period().
+-- Begins an upload. Outcomes: those of begin_blob.
 CREATE OR REPLACE FUNCTION begin_attachment(
   p_id uuid, p_blob_id uuid, p_owner_id uuid, p_limit bigint, p_total_limit bigint
 ) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-  refusal text := refusal_to_store(p_owner_id, p_limit, p_total_limit);
+  outcome text := begin_blob(p_blob_id, p_id, p_owner_id, p_limit, p_total_limit);
 BEGIN
-  IF refusal IS NOT NULL THEN RETURN refusal; END IF;
-  INSERT INTO blobs (id, check_at) VALUES (p_blob_id, clock_timestamp() + unbound_period());
-  INSERT INTO attachments (id, blob_id, owner_id) VALUES (p_id, p_blob_id, p_owner_id);
-  RETURN 'begun';
+  IF outcome = 'begun' THEN
+    INSERT INTO attachments (id, blob_id, owner_id) VALUES (p_id, p_blob_id, p_owner_id);
+  END IF;
+  RETURN outcome;
 END $$;
 
 -- Completes an upload of p_size bytes, of which the store has p_stored with the thumbnails. Outcomes: those of count_stored ·
--- gone (the account has been closed meanwhile).
+-- gone (the account has been closed meanwhile, or another request completes the upload into a blob of its own).
 CREATE OR REPLACE FUNCTION complete_attachment(
-  p_id uuid, p_size bigint, p_stored bigint, p_sha256 bytea, p_data json, p_limit bigint, p_total_limit bigint
+  p_id uuid, p_blob_id uuid, p_size bigint, p_stored bigint, p_sha256 bytea, p_data json, p_limit bigint,
+  p_total_limit bigint
 ) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-  uploaded record;
+  owner uuid;
   outcome text;
 BEGIN
-  SELECT a.owner_id, a.blob_id INTO uploaded FROM attachments a WHERE a.id = p_id AND a.data IS NULL FOR UPDATE;
+  SELECT a.owner_id INTO owner FROM attachments a
+    WHERE a.id = p_id AND a.blob_id = p_blob_id AND a.data IS NULL FOR UPDATE;
   IF NOT FOUND THEN RETURN 'gone'; END IF;
-  outcome := count_stored(uploaded.owner_id, p_size, p_stored, p_limit, p_total_limit);
+  outcome := count_stored(owner, p_id, p_size, p_stored, p_limit, p_total_limit);
   IF outcome <> 'stored' THEN RETURN outcome; END IF;
   UPDATE attachments a SET data = p_data, bytes = p_size WHERE a.id = p_id;
-  UPDATE blobs b SET size = p_stored, sha256 = p_sha256 WHERE b.id = uploaded.blob_id;
+  UPDATE blobs b SET size = p_stored, sha256 = p_sha256 WHERE b.id = p_blob_id;
   RETURN outcome;
 END $$;
 

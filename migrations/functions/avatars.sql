@@ -1,18 +1,17 @@
 -- Pictures of users and groups. Which one is shown is avatar_url of users and conversations. Rows are locked in the order
 -- user or conversation, avatar, user_storage, blob.
 
--- Begins an upload. Outcomes: begun · those of refusal_to_store. One that nothing ever shows is found after
--- unbound_period().
+-- Begins an upload. Outcomes: those of begin_blob.
 CREATE OR REPLACE FUNCTION begin_avatar(
   p_id uuid, p_owner_id uuid, p_conversation_id uuid, p_limit bigint, p_total_limit bigint
 ) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-  refusal text := refusal_to_store(p_owner_id, p_limit, p_total_limit);
+  outcome text := begin_blob(p_id, p_id, p_owner_id, p_limit, p_total_limit);
 BEGIN
-  IF refusal IS NOT NULL THEN RETURN refusal; END IF;
-  INSERT INTO blobs (id, check_at) VALUES (p_id, clock_timestamp() + unbound_period());
-  INSERT INTO avatars (blob_id, owner_id, conversation_id) VALUES (p_id, p_owner_id, p_conversation_id);
-  RETURN 'begun';
+  IF outcome = 'begun' THEN
+    INSERT INTO avatars (blob_id, owner_id, conversation_id) VALUES (p_id, p_owner_id, p_conversation_id);
+  END IF;
+  RETURN outcome;
 END $$;
 
 -- Completes an upload of p_bytes. Outcomes: those of count_stored.
@@ -23,7 +22,7 @@ DECLARE
   outcome text;
 BEGIN
   SELECT a.owner_id INTO STRICT owner FROM avatars a WHERE a.blob_id = p_id FOR UPDATE;
-  outcome := count_stored(owner, p_bytes, p_bytes, p_limit, p_total_limit);
+  outcome := count_stored(owner, p_id, p_bytes, p_bytes, p_limit, p_total_limit);
   IF outcome <> 'stored' THEN RETURN outcome; END IF;
   UPDATE avatars a SET bytes = p_bytes WHERE a.blob_id = p_id;
   UPDATE blobs b SET size = p_bytes WHERE b.id = p_id;

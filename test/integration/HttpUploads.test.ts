@@ -9,9 +9,11 @@ import { Blobs } from "../../src/services/files/Blobs.ts"
 import { fakeServices } from "../../src/testing/FakeServices.ts"
 import * as BlobsMemory from "../../src/testing/memory/Blobs.ts"
 import { layerFilesOn } from "../../src/testing/memory/layer.ts"
+import * as ScannerMemory from "../../src/testing/memory/Scanner.ts"
 import type { SettingsOverrides } from "../../src/testing/memory/Settings.ts"
-import { png } from "../support/Files.ts"
+import { formOf, png } from "../support/Files.ts"
 import { type Ask, fakeService, HttpService, httpService, newcomer } from "../support/HttpService.ts"
+import { virus } from "../support/Scanners.ts"
 
 const service = (settings: SettingsOverrides = {}) => Effect.provide(fakeService(settings))
 
@@ -167,17 +169,35 @@ describe("tus", () => {
       const full = yield* create(token, 51)
       assert.strictEqual(full.problem.code, "storage-full")
       yield* patch(token, other, 0, randomBytes(50))
-      const small = yield* create(token, 1, { "upload-metadata": `filename ${btoa("x")}` })
-      assert.strictEqual(small.problem.code, "storage-full")
       const http = yield* HttpService
-      const form = new FormData()
-      form.append("file", new Blob(["x"]), "x")
-      const filled = yield* http.ask("/v1/attachments", { method: "POST", token, body: form })
-      assert.strictEqual(filled.status, 201)
-      const refused = yield* patch(token, path, 0, randomBytes(100))
-      assert.strictEqual(refused.problem.code, "storage-full")
+      const one = yield* http.ask("/v1/attachments", { method: "POST", token, body: formOf(Buffer.from("x"), "x") })
+      assert.strictEqual(one.problem.code, "storage-full", "the open upload counts")
+      const refused = yield* patch(token, path, 0, Buffer.concat([virus.bytes, randomBytes(100)]).subarray(0, 100))
+      assert.strictEqual(refused.status, 400)
       assert.strictEqual((yield* ask(token, "HEAD", path)).status, 404)
-    }).pipe(service({ limits: { storageBytes: 150 } }))
+      assert.strictEqual((yield* create(token, 100)).status, 201)
+    }).pipe(
+      Effect.provide(fakeService({ limits: { storageBytes: 150 } })),
+      Effect.provide(ScannerMemory.layerMemory(virus))
+    )
+  )
+
+  it.live("takes any name, and makes it safe", () =>
+    Effect.gen(function* () {
+      const { token } = yield* newcomer()
+      const http = yield* HttpService
+      for (const [name, safe] of [
+        ["../a\0b.txt", "ab.txt"],
+        ["x".repeat(3000), "x".repeat(200)]
+      ] as const) {
+        const metadata = `filename ${Buffer.from(name).toString("base64")}`
+        const created = yield* create(token, 1, { "upload-metadata": metadata })
+        assert.strictEqual(created.status, 201, created.text)
+        const path = created.headers.get("location") ?? ""
+        yield* patch(token, path, 0, Buffer.from("x"))
+        assert.strictEqual((yield* http.ask(path, { token })).json.name, safe)
+      }
+    }).pipe(service())
   )
 
   it.live("is a 503 while the store is down, messages go on, and the upload does later", () => {

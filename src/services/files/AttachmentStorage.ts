@@ -24,15 +24,15 @@ export class AttachmentStorage extends Context.Service<
     ) => Effect.Effect<"begun" | Full, Unavailable>
     /**
      * Completes an upload, of which the store has `storedBytes` with the thumbnails. The outcome is `Full` when there is no
-     * room for it, and `gone` when the account was closed meanwhile.
+     * room for it, and `gone` when the account was closed meanwhile, or the upload was begun again with another blob.
      */
     readonly complete: (
-      upload: Omit<StoredAttachment, "blobId">,
+      upload: StoredAttachment,
       storedBytes: number,
       limits: StorageLimits
     ) => Effect.Effect<"stored" | "gone" | Full, Unavailable>
-    /** Deletes an attachment of the user that is bound to no message. False when there is none. */
-    readonly drop: (userId: UserId, id: AttachmentId) => Effect.Effect<boolean, Unavailable>
+    /** Deletes an attachment of the user that is bound to no message, if its blob is this one. False when there is none. */
+    readonly drop: (userId: UserId, id: AttachmentId, blobId?: string) => Effect.Effect<boolean, Unavailable>
     /** The attachments that the user has uploaded and not sent; null for those that are not uploaded completely. */
     readonly unsent: (
       userId: UserId,

@@ -20,16 +20,17 @@ export const storage = Layer.effect(
           Effect.map(([row]) => row?.outcome ?? "full"),
           orUnavailable
         ),
-      complete: ({ attachment, sha256 }, storedBytes, limits) =>
+      complete: ({ attachment, blobId, sha256 }, storedBytes, limits) =>
         sql<{ outcome: "stored" | "gone" | Full }>`SELECT complete_attachment(${attachment.id}::uuid,
-          ${attachment.size}::bigint, ${storedBytes}::bigint, ${Buffer.from(sha256, "hex")}::bytea,
+          ${blobId}::uuid, ${attachment.size}::bigint, ${storedBytes}::bigint, ${Buffer.from(sha256, "hex")}::bytea,
           ${JSON.stringify(attachment)}::json, ${limits.user}::bigint, ${limits.all}::bigint) AS outcome`.pipe(
           Effect.map(([row]) => row?.outcome ?? "gone"),
           orUnavailable
         ),
-      drop: (userId, id) =>
+      drop: (userId, id, blobId) =>
         sql<{ dropped: number }>`SELECT drop_attachments(ARRAY(SELECT a.id FROM attachments a
-          WHERE a.id = ${id}::uuid AND a.owner_id = ${userId}::uuid AND a.message_seq IS NULL FOR UPDATE)) AS dropped`.pipe(
+          WHERE a.id = ${id}::uuid AND a.owner_id = ${userId}::uuid AND a.message_seq IS NULL
+            AND a.blob_id = COALESCE(${blobId ?? null}::uuid, a.blob_id) FOR UPDATE)) AS dropped`.pipe(
           retryDeadlocks,
           Effect.map(([row]) => row?.dropped === 1),
           orUnavailable

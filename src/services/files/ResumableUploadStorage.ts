@@ -2,6 +2,7 @@ import { Context, type Effect } from "effect"
 import type { AttachmentId, UserId } from "../../domain/Ids.ts"
 import type { Unavailable } from "../../domain/Problem.ts"
 import type { Part } from "./Parts.ts"
+import type { Full, StorageLimits } from "./StorageLimits.ts"
 
 /** An upload that was begun. `id` is also that of the attachment that it becomes. */
 export interface ResumableUpload {
@@ -23,12 +24,12 @@ export interface ResumableUpload {
 export class ResumableUploadStorage extends Context.Service<
   ResumableUploadStorage,
   {
-    /** Begins an upload; undefined when the files of the user and those under way would have more than `limit` bytes. */
+    /** Begins an upload, which counts by its whole size until it is forgotten, unless there is no room for it. */
     readonly create: (
       userId: UserId,
       upload: Pick<ResumableUpload, "id" | "size" | "name" | "metadata">,
-      limit: number
-    ) => Effect.Effect<ResumableUpload | undefined, Unavailable>
+      limits: StorageLimits
+    ) => Effect.Effect<ResumableUpload | Full, Unavailable>
     /** An upload of the user that has not ended. */
     readonly get: (userId: UserId, id: AttachmentId) => Effect.Effect<ResumableUpload | undefined, Unavailable>
     /** Does the same and holds it. `locked` while another writer does. */
@@ -41,14 +42,16 @@ export class ResumableUploadStorage extends Context.Service<
     readonly keep: (id: AttachmentId, writer: string, blobId?: string) => Effect.Effect<boolean, Unavailable>
     /** Adds parts that are written. False when the upload was lost. */
     readonly add: (id: AttachmentId, writer: string, parts: ReadonlyArray<Part>) => Effect.Effect<boolean, Unavailable>
-    /** The blobs of the parts that were added, in order. */
-    readonly parts: (id: AttachmentId) => Effect.Effect<ReadonlyArray<string>, Unavailable>
+    /** The parts that were added, in order. */
+    readonly parts: (id: AttachmentId) => Effect.Effect<ReadonlyArray<Part>, Unavailable>
+    /** Forgets blobs that were noted for parts, and that the store has deleted. Parts that were added stay. */
+    readonly drop: (id: AttachmentId, blobIds: ReadonlyArray<string>) => Effect.Effect<void, Unavailable>
     /** Lets the next writer hold it. */
     readonly release: (id: AttachmentId, writer: string) => Effect.Effect<void, Unavailable>
-    /** Ends an upload of the user. False when there is none. */
-    readonly end: (userId: UserId, id: AttachmentId) => Effect.Effect<boolean, Unavailable>
-    /** At most so many uploads that have ended or expired and that no writer holds. */
-    readonly ended: (limit: number) => Effect.Effect<ReadonlyArray<AttachmentId>, Unavailable>
+    /** Ends an upload of the user, if this writer holds it. False when there is none. */
+    readonly end: (userId: UserId, id: AttachmentId, writer?: string) => Effect.Effect<boolean, Unavailable>
+    /** At most so many uploads that have ended or expired and that no writer holds: of all of them, or of this one. */
+    readonly ended: (limit: number, id?: AttachmentId) => Effect.Effect<ReadonlyArray<AttachmentId>, Unavailable>
     /** The blobs of all parts of an upload, also of those that were never added. */
     readonly blobs: (id: AttachmentId) => Effect.Effect<ReadonlyArray<string>, Unavailable>
     /** Forgets an upload, whose blobs are deleted from the store. */

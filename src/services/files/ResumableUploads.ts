@@ -1,25 +1,26 @@
-import { createHash, randomUUID, randomUUIDv7 } from "node:crypto"
+import { randomUUID, randomUUIDv7 } from "node:crypto"
 import { Context, Effect, Layer, Stream } from "effect"
-import type { Attachment } from "../../domain/Attachment.ts"
+import { type Attachment, safeFileName } from "../../domain/Attachment.ts"
 import { AttachmentId, type UserId } from "../../domain/Ids.ts"
 import {
-  ChecksumMismatch,
+  type ChecksumMismatch,
   type Conflict,
   type InvalidRequest,
   invalid,
-  Locked,
+  type Locked,
   type NotFound,
   type RateLimited,
   TooLarge,
   type Unavailable
 } from "../../domain/Problem.ts"
-import { noUpload, otherOffset, storageFull } from "../../domain/Refusals.ts"
+import { noUpload, otherOffset } from "../../domain/Refusals.ts"
 import { Settings } from "../platform/Settings.ts"
 import { Attachments } from "./Attachments.ts"
 import { Blobs } from "./Blobs.ts"
-import { makeParts, type Part } from "./Parts.ts"
+import type { Part } from "./Parts.ts"
+import { type Checksum, locked, makeReceive } from "./ReceivedParts.ts"
 import { type ResumableUpload, ResumableUploadStorage } from "./ResumableUploadStorage.ts"
-import { makeLimitsOf } from "./StorageLimits.ts"
+import { makeLimitsOf, refusals } from "./StorageLimits.ts"
 import { UploadTurns } from "./UploadTurns.ts"
 
 /** How far an upload is; `attachment` is there once it is complete. */
@@ -28,22 +29,10 @@ export interface UploadProgress extends Pick<ResumableUpload, "id" | "size" | "o
   readonly attachment: Attachment | null
 }
 
-/** A checksum of what one request adds to an upload. */
-export interface Checksum {
-  readonly algorithm: "md5" | "sha1" | "sha256"
-  readonly digest: Uint8Array
-}
-
 type CompleteError = InvalidRequest | TooLarge | RateLimited | NotFound | Conflict | Unavailable
-
-/** The size of a part, of which a node that is killed loses at most one. S3 takes as many bytes at once. */
-const partSize = 5 * 1024 * 1024
 
 /** How many ended uploads one step of the cleaning deletes. */
 const uploadsPerStep = 20
-
-/** How long a client may send nothing before what it has sent is taken as all that comes, in milliseconds. */
-export const idleMs = 20_000
 
 /** How often a writer prolongs its lease, in milliseconds: `upload_lease` in SQL is three times as long. */
 const keepMs = 2000
@@ -94,7 +83,7 @@ export class ResumableUploads extends Context.Service<
       const storage = yield* ResumableUploadStorage
       const { attachmentBytes } = (yield* Settings).limits
       const limitsOf = yield* makeLimitsOf
-      const sweep = yield* makeSweep
+      const clear = yield* makeClear
       const append = yield* makeAppend
       const tooLarge = new TooLarge({ detail: `the file must have at most ${attachmentBytes} bytes` })
 
@@ -103,8 +92,9 @@ export class ResumableUploads extends Context.Service<
           if (file.size > attachmentBytes) return yield* tooLarge
           if (file.size === 0) return yield* invalid("file", "must not be empty")
           const id = AttachmentId.make(randomUUIDv7())
-          const created = yield* storage.create(userId, { id, ...file }, (yield* limitsOf(userId)).user)
-          return created === undefined ? yield* storageFull : progressOf(created)
+          const limits = yield* limitsOf(userId)
+          const created = yield* storage.create(userId, { ...file, id, name: safeFileName(file.name) }, limits)
+          return typeof created === "string" ? yield* refusals[created] : progressOf(created)
         }),
         get: Effect.fn("ResumableUploads.get")(function* (userId, id) {
           const upload = yield* storage.get(userId, id)
@@ -115,9 +105,9 @@ export class ResumableUploads extends Context.Service<
         append,
         remove: Effect.fn("ResumableUploads.remove")(function* (userId, id) {
           if (!(yield* storage.end(userId, id))) return yield* attachments.discard(userId, id)
-          yield* Effect.ignore(sweep)
+          yield* Effect.ignore(clear(1, id))
         }),
-        clean: sweep
+        clean: Effect.withSpan(clear(uploadsPerStep), "ResumableUploads.clean")
       })
     })
   )
@@ -137,72 +127,17 @@ const uploaded = ({ get }: Attachments["Service"], userId: UserId, id: Attachmen
     Effect.catchTag("NotFound", () => Effect.undefined)
   )
 
-/** Deletes what ended uploads have left. True when there may be more. */
-const makeSweep = Effect.gen(function* () {
+/** Makes the function that deletes what ended uploads have left: so many, or only this one. True when there may be more. */
+const makeClear = Effect.gen(function* () {
   const blobs = yield* Blobs
   const storage = yield* ResumableUploadStorage
-  return Effect.gen(function* () {
-    const ended = yield* storage.ended(uploadsPerStep)
+  return Effect.fnUntraced(function* (limit: number, only?: AttachmentId) {
+    const ended = yield* storage.ended(limit, only)
     for (const id of ended) {
       yield* blobs.remove(yield* storage.blobs(id))
       yield* storage.forget(id)
     }
-    return ended.length === uploadsPerStep
-  }).pipe(Effect.withSpan("ResumableUploads.clean"))
-})
-
-/** Makes the function that writes content into parts, of which it adds all but the last one of the file. */
-const makeReceive = Effect.gen(function* () {
-  const blobs = yield* Blobs
-  const storage = yield* ResumableUploadStorage
-
-  const writePart = Effect.fnUntraced(function* (
-    id: AttachmentId,
-    writer: string,
-    start: number,
-    content: Stream.Stream<Uint8Array>
-  ) {
-    const blobId = randomUUID()
-    if (!(yield* storage.keep(id, writer, blobId))) return yield* locked
-    let size = 0
-    const counted = Stream.map(content, (chunk) => {
-      size += chunk.length
-      return chunk
-    })
-    yield* blobs.write(blobId, counted)
-    return { blobId, start, size }
-  })
-
-  return Effect.fnUntraced(function* <E>(
-    { id, offset, size }: ResumableUpload,
-    writer: string,
-    content: Stream.Stream<Uint8Array, E>,
-    checksum: Checksum | undefined
-  ) {
-    const hash = checksum && createHash(checksum.algorithm)
-    const observed = Stream.map(content, (chunk) => {
-      hash?.update(chunk)
-      return chunk
-    })
-    const parts = yield* makeParts(observed, idleMs)
-    const written: Array<Part> = []
-    let at = offset
-    while (at < size && (yield* parts.more)) {
-      const part = yield* writePart(id, writer, at, parts.next(Math.min(partSize, size - at)))
-      at += part.size
-      written.push(part)
-      // With a checksum, nothing counts before all of it has come.
-      if (hash === undefined && at < size && !(yield* storage.add(id, writer, [part]))) return yield* locked
-    }
-    const failure = (yield* parts.more)
-      ? new TooLarge({ detail: `the file has ${size} bytes, as was said when the upload was begun` })
-      : hash !== undefined && (!parts.isWhole() || !hash.digest().equals(checksum?.digest ?? Buffer.of()))
-        ? new ChecksumMismatch({ detail: "the content is not that of Upload-Checksum, or not all of it has come" })
-        : undefined
-    if (failure !== undefined) return yield* failure
-    const last = at === size ? written.pop() : undefined
-    if (hash !== undefined && !(yield* storage.add(id, writer, written))) return yield* locked
-    return { offset: at, last }
+    return ended.length === limit
   })
 })
 
@@ -212,18 +147,34 @@ const makeAppend = Effect.gen(function* () {
   const blobs = yield* Blobs
   const storage = yield* ResumableUploadStorage
   const turns = yield* UploadTurns
-  const sweep = yield* makeSweep
+  const clear = yield* makeClear
   const receive = yield* makeReceive
 
+  /** Deletes blobs that count for nothing. When this fails, they are deleted when the upload has ended. */
+  const drop = (id: AttachmentId, loose: ReadonlySet<string>) =>
+    Effect.ignore(
+      loose.size === 0 ? Effect.void : Effect.andThen(blobs.remove([...loose]), storage.drop(id, [...loose]))
+    )
+
   /** Makes the attachment of all parts. The last one is added by this alone, so that nobody takes the upload for complete. */
-  const complete = Effect.fnUntraced(function* (userId: UserId, { id, name }: ResumableUpload, last: Part) {
+  const complete = Effect.fnUntraced(function* (
+    userId: UserId,
+    { id, name, size }: ResumableUpload,
+    writer: string,
+    last: Part
+  ) {
+    if (!(yield* storage.keep(id, writer))) return yield* locked
     const known = yield* uploaded(attachments, userId, id)
     if (known !== undefined) return known
     // A node that was killed may have left half of it.
     yield* Effect.catchTag(attachments.discard(userId, id), "NotFound", () => Effect.void)
-    const keys = [...(yield* storage.parts(id)), last.blobId]
-    const content = Stream.flatMap(Stream.fromIterable(keys), (key) =>
-      Stream.unwrap(Effect.catchTag(blobs.read(key), "NoBlob", Effect.die))
+    const parts = [...(yield* storage.parts(id)), last]
+    if (!isWhole(parts, size)) {
+      yield* Effect.logError("an upload has not all of its parts", { id })
+      return yield* noUpload
+    }
+    const content = Stream.flatMap(Stream.fromIterable(parts), ({ blobId }) =>
+      Stream.unwrap(Effect.catchTag(blobs.read(blobId), "NoBlob", Effect.die))
     )
     return yield* attachments.upload(userId, name, content, undefined, id)
   })
@@ -236,6 +187,7 @@ const makeAppend = Effect.gen(function* () {
     checksum: Checksum | undefined
   ) {
     const writer = randomUUID()
+    const loose = new Set<string>()
     const held = yield* Effect.acquireRelease(storage.hold(userId, id, writer), () =>
       // When this fails, the lease ends by itself.
       Effect.ignore(storage.release(id, writer))
@@ -244,15 +196,17 @@ const makeAppend = Effect.gen(function* () {
     if (held === "locked") return yield* locked
     if (held.offset !== offset) return yield* otherOffset
     yield* Effect.forkScoped(Effect.forever(Effect.delay(Effect.ignore(storage.keep(id, writer)), keepMs)))
-    const received = yield* receive(held, writer, content, checksum)
-    const { last } = received
-    if (last === undefined) return progressOf({ ...held, offset: received.offset })
-    const attachment = yield* Effect.tapError(complete(userId, held, last), (error) =>
-      // The client can send the last part again when that passes, and nothing again when it does not.
-      isPassing(error) ? Effect.ignore(blobs.remove([last.blobId])) : storage.end(userId, id)
-    )
-    yield* storage.end(userId, id)
-    return completed(attachment)
+    return yield* Effect.gen(function* () {
+      const received = yield* receive(held, writer, content, checksum, loose)
+      const { last } = received
+      if (last === undefined) return progressOf({ ...held, offset: received.offset })
+      const attachment = yield* Effect.tapError(complete(userId, held, writer, last), (error) =>
+        // The client can send the last part again when that passes, and nothing again when it does not.
+        isPassing(error) ? Effect.void : storage.end(userId, id, writer)
+      )
+      yield* storage.end(userId, id, writer)
+      return completed(attachment)
+    }).pipe(Effect.onError(() => drop(id, loose)))
   }, Effect.scoped)
 
   return Effect.fn("ResumableUploads.append")(function* <E>(
@@ -264,10 +218,18 @@ const makeAppend = Effect.gen(function* () {
   ) {
     return yield* turns
       .limited(userId, add(userId, id, offset, content, checksum))
-      .pipe(Effect.ensuring(Effect.ignore(sweep)), Effect.uninterruptible)
+      .pipe(Effect.ensuring(Effect.ignore(clear(1, id))), Effect.uninterruptible)
   })
 })
 
-const isPassing = ({ _tag }: { readonly _tag: string }) => _tag === "Unavailable" || _tag === "RateLimited"
+/** Whether parts follow each other from the first to the last byte of a file. */
+const isWhole = (parts: ReadonlyArray<Part>, size: number) => {
+  let at = 0
+  for (const part of parts) {
+    if (part.start !== at) return false
+    at += part.size
+  }
+  return at === size
+}
 
-const locked = new Locked({ detail: "Another request adds to this upload" })
+const isPassing = ({ _tag }: { readonly _tag: string }) => ["Unavailable", "RateLimited", "Locked"].includes(_tag)

@@ -2,8 +2,10 @@ import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { AttachmentId } from "../../domain/Ids.ts"
 import { orUnavailable } from "../platform/Sql.ts"
+import type { Part } from "./Parts.ts"
 import { type ResumableUpload, ResumableUploadStorage } from "./ResumableUploadStorage.ts"
 import { ResumableUploads } from "./ResumableUploads.ts"
+import type { Full } from "./StorageLimits.ts"
 import * as Uploaders from "./UploadersSql.ts"
 import { UploadTurns } from "./UploadTurns.ts"
 
@@ -50,7 +52,7 @@ const writing = (
               writer_until = clock_timestamp() + upload_lease()
             WHERE id = ${id}::uuid AND writer = ${writer}::uuid AND expires_at > clock_timestamp() RETURNING id
         ), part AS (
-          UPDATE upload_parts p SET start = new.start FROM new, held WHERE p.blob_id = new.blob_id
+          UPDATE upload_parts p SET start = new.start, size = new.size FROM new, held WHERE p.blob_id = new.blob_id
         )
         SELECT EXISTS (SELECT FROM held) AS added`.pipe(
       Effect.map(([row]) => row?.added === true),
@@ -77,33 +79,33 @@ export const storage = Layer.effect(
       )
 
     return ResumableUploadStorage.of({
-      create: (userId, { id, metadata, name, size }, limit) =>
-        sql<ResumableUpload>`INSERT INTO uploads (id, owner_id, size, name, metadata, expires_at)
-          SELECT ${id}::uuid, ${userId}::uuid, ${size}::bigint, ${name}, ${metadata}, clock_timestamp() + unbound_period()
-          WHERE ${size}::bigint + coalesce((SELECT bytes FROM user_storage WHERE user_id = ${userId}::uuid), 0)
-            + coalesce((SELECT sum(size) FROM uploads WHERE owner_id = ${userId}::uuid
-              AND expires_at > clock_timestamp()), 0) <= ${limit}::bigint
-          RETURNING ${columns}`.pipe(
-          Effect.map(([row]) => row),
+      create: (userId, { id, metadata, name, size }, limits) =>
+        sql<{ outcome: "begun" | Full; expiresAt: Date }>`SELECT outcome, expires_at FROM begin_upload(${id}::uuid,
+          ${userId}::uuid, ${size}::bigint, ${name}, ${metadata}, ${limits.user}::bigint, ${limits.all}::bigint)`.pipe(
+          Effect.map(([row]) => {
+            if (row?.outcome !== "begun") return row?.outcome ?? "full"
+            return { id, size, offset: 0, name, metadata, expiresAt: row.expiresAt }
+          }),
           orUnavailable
         ),
       get,
       ...writing(sql, get),
       parts: (id) =>
-        sql<{ blobId: string }>`SELECT blob_id FROM upload_parts WHERE upload_id = ${id}::uuid AND start IS NOT NULL
-          ORDER BY start`.pipe(
-          Effect.map((rows) => rows.map(({ blobId }) => blobId)),
-          orUnavailable
-        ),
-      end: (userId, id) =>
-        sql`UPDATE uploads SET expires_at = date_trunc('milliseconds', clock_timestamp()) WHERE id = ${id}::uuid AND owner_id = ${userId}::uuid
-          AND expires_at > clock_timestamp() RETURNING id`.pipe(
+        orUnavailable(sql<Part>`SELECT blob_id, start, size FROM upload_parts
+          WHERE upload_id = ${id}::uuid AND start IS NOT NULL ORDER BY start`),
+      drop: (id, blobIds) =>
+        sql`DELETE FROM upload_parts WHERE upload_id = ${id}::uuid AND blob_id = ANY (${blobIds}::uuid[])
+          AND start IS NULL`.pipe(Effect.asVoid, orUnavailable),
+      end: (userId, id, writer) =>
+        sql`UPDATE uploads SET expires_at = date_trunc('milliseconds', clock_timestamp())
+          WHERE id = ${id}::uuid AND owner_id = ${userId}::uuid AND expires_at > clock_timestamp()
+            AND (${writer ?? null}::uuid IS NULL OR writer = ${writer ?? null}::uuid) RETURNING id`.pipe(
           Effect.map((rows) => rows.length > 0),
           orUnavailable
         ),
-      ended: (limit) =>
+      ended: (limit, id) =>
         sql<{ id: AttachmentId }>`SELECT id FROM uploads WHERE expires_at <= (SELECT clock_timestamp())
-          AND (writer IS NULL OR writer_until <= clock_timestamp()) ORDER BY expires_at LIMIT ${limit}`.pipe(
+          AND ${id === undefined ? sql`true` : sql`id = ${id}::uuid`} AND (writer IS NULL OR writer_until <= clock_timestamp()) ORDER BY expires_at LIMIT ${limit}`.pipe(
           Effect.map((rows) => rows.map(({ id }) => id)),
           orUnavailable
         ),

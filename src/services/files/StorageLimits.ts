@@ -34,7 +34,8 @@ export const makeLimitsOf = Effect.gen(function* () {
     Effect.map(uploaders.isGuest(userId), (guest): StorageLimits => ({ user: guest ? ofGuests : storageBytes, all }))
 })
 
-const refusals = { full: storageFull, "store-full": storeFull }
+/** What the user is told when there is no room. */
+export const refusals = { full: storageFull, "store-full": storeFull }
 
 /** The refusal of an outcome that says that there is no room; undefined for any other outcome. */
 export const refusalOf = (outcome: string): Conflict | undefined =>

@@ -117,7 +117,7 @@ export const makeUpload = Effect.gen(function* () {
       ...picture
     }
     const storedBytes = attachment.thumbnails.reduce((sum, thumbnail) => sum + thumbnail.size, size)
-    const outcome = yield* storage.complete({ attachment, sha256 }, storedBytes, limits)
+    const outcome = yield* storage.complete({ attachment, blobId, sha256 }, storedBytes, limits)
     const refusal = outcome === "gone" ? noAttachment : refusalOf(outcome)
     return refusal === undefined ? attachment : yield* refusal
   })
@@ -137,7 +137,7 @@ export const makeUpload = Effect.gen(function* () {
       if (refusal !== undefined) return yield* refusal
       return yield* Effect.onError(store({ id, blobId, limits, userId }, name, content, waveform), () =>
         // When this fails too, the cleaning finds both a day later.
-        Effect.ignore(Effect.andThen(storage.drop(userId, id), blobs.remove(keysOf(blobId))))
+        Effect.ignore(Effect.andThen(storage.drop(userId, id, blobId), blobs.remove(keysOf(blobId))))
       )
     })
     return yield* continued === undefined ? turns.run("attachment", userId, run) : turns.counted("attachment", run)

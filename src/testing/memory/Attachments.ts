@@ -56,27 +56,28 @@ export const storage = Layer.effect(
     }
     return AttachmentStorage.of({
       begin: Effect.fnUntraced(function* (userId, id, blobId, limits) {
-        const full = fullness(memory, userId, oneByte, limits)
+        const full = fullness(memory, userId, id, oneByte, limits)
         if (full !== undefined) return full
         blobs.set(blobId, 0)
         const createdAt = yield* Clock.currentTimeMillis
         attachments.set(id, { blobId, ownerId: userId, createdAt, attachment: null, sha256: "", bytes: 0, bound: null })
         return "begun"
       }, memory.atomically),
-      complete: ({ attachment, sha256 }, stored, limits) =>
+      complete: ({ attachment, blobId, sha256 }, stored, limits) =>
         Effect.sync(() => {
           const row = attachments.get(attachment.id)
-          if (row === undefined) return "gone"
-          const full = fullness(memory, row.ownerId, { bytes: attachment.size, stored }, limits)
+          if (row?.blobId !== blobId || row.attachment !== null) return "gone"
+          const full = fullness(memory, row.ownerId, attachment.id, { bytes: attachment.size, stored }, limits)
           if (full !== undefined) return full
           blobs.set(row.blobId, stored)
           attachments.set(attachment.id, { ...row, attachment, sha256, bytes: attachment.size })
           return "stored"
         }).pipe(memory.atomically),
-      drop: (userId, id) =>
+      drop: (userId, id, blobId) =>
         Effect.sync(() => {
           const row = attachments.get(id)
-          return row?.ownerId === userId && row.bound === null && attachments.delete(id)
+          const isIt = row?.ownerId === userId && row.bound === null && row.blobId === (blobId ?? row.blobId)
+          return isIt && attachments.delete(id)
         }),
       unsent: (userId, ids) =>
         Effect.sync(

@@ -10,7 +10,7 @@ const storage = Layer.effect(
     const { atomically, avatars, blobs } = memory
     return AvatarStorage.of({
       begin: Effect.fnUntraced(function* (avatar, limits) {
-        const full = fullness(memory, avatar.ownerId, oneByte, limits)
+        const full = fullness(memory, avatar.ownerId, avatar.id, oneByte, limits)
         if (full !== undefined) return full
         blobs.set(avatar.id, 0)
         avatars.set(avatar.id, { ...avatar, createdAt: yield* Clock.currentTimeMillis, bytes: 0 })
@@ -19,7 +19,7 @@ const storage = Layer.effect(
       complete: (id, bytes, limits) =>
         Effect.sync(() => {
           const row = avatars.get(id)
-          const full = row && fullness(memory, row.ownerId, { bytes, stored: bytes }, limits)
+          const full = row && fullness(memory, row.ownerId, id, { bytes, stored: bytes }, limits)
           if (row === undefined || full !== undefined) return full ?? "full"
           blobs.set(id, bytes)
           avatars.set(id, { ...row, bytes })

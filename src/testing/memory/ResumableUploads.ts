@@ -5,7 +5,7 @@ import { type ResumableUpload, ResumableUploadStorage } from "../../services/fil
 import { ResumableUploads } from "../../services/files/ResumableUploads.ts"
 import { UploadTurns } from "../../services/files/UploadTurns.ts"
 import type { UploadRow } from "./FileRows.ts"
-import { Memory, useOf } from "./State.ts"
+import { fullness, Memory } from "./State.ts"
 import * as Uploaders from "./Uploaders.ts"
 
 /** An upload ends by itself after this long: `unbound_period` in SQL. */
@@ -24,6 +24,10 @@ const shown = (id: AttachmentId, { expiresAt, metadata, name, parts, size }: Upl
   metadata,
   expiresAt: new Date(expiresAt)
 })
+
+/** Whether an upload has ended, and no writer holds it. */
+const isOver = ({ expiresAt, writer, writerUntil }: UploadRow, now: number) =>
+  expiresAt <= now && (writer === null || writerUntil <= now)
 
 /** Uploads that are under way, in `Memory`. */
 export const storage = Layer.effect(
@@ -48,15 +52,14 @@ export const storage = Layer.effect(
       })
 
     return ResumableUploadStorage.of({
-      create: Effect.fnUntraced(function* (userId, { id, metadata, name, size }, limit) {
+      create: Effect.fnUntraced(function* (userId, { id, metadata, name, size }, limits) {
         const now = yield* Clock.currentTimeMillis
-        const own = [...uploads.values()].filter((row) => row.ownerId === userId && row.expiresAt > now)
-        const begun = own.reduce((sum, row) => sum + row.size, 0)
-        if (useOf(memory, userId).bytes + begun + size > limit) return undefined
+        const full = fullness(memory, userId, id, { bytes: size, stored: size }, limits)
+        if (full !== undefined) return full
         const row = { ...newRow, ownerId: userId, size, name, metadata, expiresAt: now + period }
         uploads.set(id, row)
         return shown(id, row)
-      }),
+      }, memory.atomically),
       get: (userId, id) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
           const row = find(id, now, isOf(userId))
@@ -76,25 +79,30 @@ export const storage = Layer.effect(
       parts: (id) =>
         Effect.sync(() => {
           const parts: ReadonlyArray<Part> = uploads.get(id)?.parts ?? []
-          return parts.toSorted((one, other) => one.start - other.start).map(({ blobId }) => blobId)
+          return parts.toSorted((one, other) => one.start - other.start)
+        }),
+      drop: (id, blobIds) =>
+        Effect.sync(() => {
+          const row = uploads.get(id)
+          const added = new Set(row?.parts.map(({ blobId }) => blobId))
+          const isDropped = (blobId: string) => blobIds.includes(blobId) && !added.has(blobId)
+          if (row !== undefined) uploads.set(id, { ...row, blobs: row.blobs.filter((blobId) => !isDropped(blobId)) })
         }),
       release: (id, writer) =>
         Effect.sync(() => {
           const row = uploads.get(id)
           if (row?.writer === writer) uploads.set(id, { ...row, writer: null })
         }),
-      end: (userId, id) =>
+      end: (userId, id, writer) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
-          const row = find(id, now, isOf(userId))
+          const row = find(id, now, (row) => isOf(userId)(row) && row.writer === (writer ?? row.writer))
           if (row !== undefined) uploads.set(id, { ...row, expiresAt: now })
           return row !== undefined
         }),
-      ended: (limit) =>
+      ended: (limit, only) =>
         Effect.map(Clock.currentTimeMillis, (now) =>
           [...uploads]
-            .filter(
-              ([, { expiresAt, writer, writerUntil }]) => expiresAt <= now && (writer === null || writerUntil <= now)
-            )
+            .filter(([id, row]) => id === (only ?? id) && isOver(row, now))
             .map(([id]) => id)
             .slice(0, limit)
         ),

@@ -211,16 +211,23 @@ export const useOf = (memory: Memory["Service"], userId: UserId) => {
   return { files: own.length, bytes: own.reduce((sum, { bytes }) => sum + bytes, 0) }
 }
 
-/** Why there is no room for so many more bytes, of the user and in the store: `refusal_to_store` and `count_stored`. */
+/**
+ * Why there is no room for so many more bytes, of the user and in the store: `refusal_to_store` in SQL. Uploads that are
+ * under way count by their whole size, except the one with this id.
+ */
 export const fullness = (
   memory: Memory["Service"],
   userId: UserId,
+  id: string,
   { bytes, stored }: { readonly bytes: number; readonly stored: number },
   limits: StorageLimits
 ): Full | undefined => {
   const used = useOf(memory, userId)
-  if (used.bytes + bytes > limits.user || used.files >= mostFiles(limits)) return "full"
-  const all = [...memory.blobs.values()].reduce((sum, each) => sum + each, stored)
+  const begun = [...memory.uploads].flatMap(([uploadId, row]) => (uploadId === id ? [] : [row]))
+  const sizeOf = (rows: ReadonlyArray<UploadRow>) => rows.reduce((sum, { size }) => sum + size, 0)
+  const own = begun.filter(({ ownerId }) => ownerId === userId)
+  if (used.bytes + sizeOf(own) + bytes > limits.user || used.files + own.length >= mostFiles(limits)) return "full"
+  const all = [...memory.blobs.values()].reduce((sum, each) => sum + each, stored + sizeOf(begun))
   return limits.all !== null && all > limits.all ? "store-full" : undefined
 }
 

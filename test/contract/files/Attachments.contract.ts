@@ -297,17 +297,20 @@ export const attachmentsContract = <E, R>(
     const limits = { user: 1000, all: 100 }
     const begin = Effect.fnUntraced(function* (userId: UserId, within: StorageLimits = limits) {
       const { begin } = yield* AttachmentStorage
-      const id = AttachmentId.make(randomUUID())
-      return { id, outcome: yield* begin(userId, id, randomUUID(), within) }
+      const [id, blobId] = [AttachmentId.make(randomUUID()), randomUUID()]
+      return { id, blobId, outcome: yield* begin(userId, id, blobId, within) }
     })
     /** Completes an upload of 40 bytes, of which the store has 20 more. */
-    const complete = Effect.fnUntraced(function* (id: AttachmentId, within: StorageLimits = limits) {
+    const complete = Effect.fnUntraced(function* (
+      { blobId, id }: { readonly id: AttachmentId; readonly blobId: string },
+      within: StorageLimits = limits
+    ) {
       const { complete } = yield* AttachmentStorage
       const attachment = {
         ...{ id, name: "x", contentType: "text/plain", size: 40, width: null, height: null, durationMs: null },
         ...{ placeholder: null, url: "", thumbnails: [] }
       }
-      return yield* complete({ attachment, sha256: "00" }, 60, within)
+      return yield* complete({ attachment, blobId, sha256: "00" }, 60, within)
     })
 
     it.effect("holds for uploads at the same time, until a file is deleted from the store", () =>
@@ -316,18 +319,18 @@ export const attachmentsContract = <E, R>(
         const [ann, bob] = [yield* person, yield* person]
         const [first, second] = [yield* begin(ann), yield* begin(bob)]
         assert.deepStrictEqual([first.outcome, second.outcome], ["begun", "begun"])
-        const outcomes = yield* Effect.all([complete(first.id), complete(second.id)], { concurrency: "unbounded" })
+        const outcomes = yield* Effect.all([complete(first), complete(second)], { concurrency: "unbounded" })
         assert.deepStrictEqual(outcomes.toSorted(), ["store-full", "stored"])
         const [stored, refused] = outcomes[0] === "stored" ? [ann, bob] : [bob, ann]
         assert.deepStrictEqual(yield* usedBy(stored), { files: 1, bytes: 40 })
         assert.deepStrictEqual(yield* usedBy(refused), { files: 0, bytes: 0 })
         const kept = stored === ann ? first : second
         const third = yield* begin(refused)
-        assert.strictEqual(yield* complete(third.id), "store-full")
+        assert.strictEqual(yield* complete(third), "store-full")
         assert.isTrue(yield* drop(stored, kept.id))
-        assert.strictEqual(yield* complete(third.id), "store-full", "the store has it still")
+        assert.strictEqual(yield* complete(third), "store-full", "the store has it still")
         yield* clean
-        assert.strictEqual(yield* complete(third.id), "stored")
+        assert.strictEqual(yield* complete(third), "stored")
       })
     )
 
@@ -336,13 +339,29 @@ export const attachmentsContract = <E, R>(
         const few = { user: 100_000, all: null }
         const ann = yield* person
         for (let n = 0; n < 100; n++) {
-          const { id, outcome } = yield* begin(ann, few)
-          assert.deepStrictEqual([outcome, yield* complete(id, few)], ["begun", "stored"])
+          const begun = yield* begin(ann, few)
+          assert.deepStrictEqual([begun.outcome, yield* complete(begun, few)], ["begun", "stored"])
         }
         const another = yield* begin(ann, { ...few, user: 10_000_000 })
         assert.strictEqual((yield* begin(ann, few)).outcome, "full")
-        assert.strictEqual(yield* complete(another.id, few), "full")
-        assert.strictEqual(yield* complete(another.id, { ...few, user: 10_000_000 }), "stored")
+        assert.strictEqual(yield* complete(another, few), "full")
+        assert.strictEqual(yield* complete(another, { ...few, user: 10_000_000 }), "stored")
+      })
+    )
+
+    it.effect("an upload that was begun again with another blob is not that of the first one any more", () =>
+      Effect.gen(function* () {
+        const storage = yield* AttachmentStorage
+        const roomy = { user: 1000, all: null }
+        const ann = yield* person
+        const first = yield* begin(ann, roomy)
+        assert.isTrue(yield* storage.drop(ann, first.id))
+        const again = { id: first.id, blobId: randomUUID() }
+        yield* storage.begin(ann, again.id, again.blobId, roomy)
+        assert.isFalse(yield* storage.drop(ann, first.id, first.blobId))
+        assert.strictEqual(yield* complete(first, roomy), "gone")
+        assert.strictEqual(yield* complete(again, roomy), "stored")
+        assert.isTrue(yield* storage.drop(ann, again.id, again.blobId))
       })
     )
   })

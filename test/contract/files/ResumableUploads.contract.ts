@@ -1,26 +1,38 @@
-import { createHash, randomBytes } from "node:crypto"
+import { createHash, randomBytes, randomUUID } from "node:crypto"
 import { assert, layer as withLayer } from "@effect/vitest"
 import { Deferred, Effect, Fiber, type Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import type { AttachmentId, UserId } from "../../../src/domain/Ids.ts"
+import { safeFileName } from "../../../src/domain/Attachment.ts"
+import { AttachmentId, type UserId } from "../../../src/domain/Ids.ts"
+import { AttachmentStorage } from "../../../src/services/files/AttachmentStorage.ts"
 import { Attachments } from "../../../src/services/files/Attachments.ts"
 import { Blobs } from "../../../src/services/files/Blobs.ts"
+import type { Checksum } from "../../../src/services/files/ReceivedParts.ts"
 import { ResumableUploadStorage } from "../../../src/services/files/ResumableUploadStorage.ts"
-import { type Checksum, ResumableUploads } from "../../../src/services/files/ResumableUploads.ts"
+import { ResumableUploads } from "../../../src/services/files/ResumableUploads.ts"
+import type { StorageLimits } from "../../../src/services/files/StorageLimits.ts"
 import { type Chat, outcome, person, refused } from "../../support/Chat.ts"
 
-const create = (userId: UserId, size: number) =>
-  ResumableUploads.use((uploads) => uploads.create(userId, { size, name: "a file.bin", metadata: "k dg==" }))
+const create = (userId: UserId, size: number, name = "a file.bin") =>
+  ResumableUploads.use((uploads) => uploads.create(userId, { size, name, metadata: "k dg==" }))
 
-const append = <E>(
+const append = <E, R = never>(
   userId: UserId,
   id: AttachmentId,
   offset: number,
-  content: Uint8Array | Stream.Stream<Uint8Array, E>,
+  content: Uint8Array | Stream.Stream<Uint8Array, E, R>,
   checksum?: Checksum
 ) =>
-  ResumableUploads.use((uploads) =>
-    uploads.append(userId, id, offset, content instanceof Uint8Array ? Stream.make(content) : content, checksum)
+  Effect.flatMap(Effect.context<R>(), (context) =>
+    ResumableUploads.use((uploads) =>
+      uploads.append(
+        userId,
+        id,
+        offset,
+        content instanceof Uint8Array ? Stream.make(content) : Stream.provideContext(content, context),
+        checksum
+      )
+    )
   )
 
 const progress = (userId: UserId, id: AttachmentId) => ResumableUploads.use(({ get }) => get(userId, id))
@@ -31,6 +43,14 @@ const clean = ResumableUploads.use((uploads) => Effect.repeat(uploads.clean, { w
 const blobsOf = (id: AttachmentId) => ResumableUploadStorage.use(({ blobs }) => blobs(id))
 const stored = (key: string) => outcome(Blobs.use(({ read }) => read(key)))
 
+/** Content that does something after its first bytes, when their blob is noted, and the blobs that were noted then. */
+const interrupted = <E, R>(id: AttachmentId, bytes: Uint8Array, then: Effect.Effect<unknown, E, R>) => {
+  const keys: Array<string> = []
+  const noted = Effect.map(blobsOf(id), (all) => keys.push(...all))
+  const rest = Stream.fromEffect(Effect.as(Effect.andThen(noted, then), bytes.subarray(1)))
+  return { keys, content: Stream.concat(Stream.make(bytes.subarray(0, 1)), rest) }
+}
+
 const contentOf = Effect.fnUntraced(function* (userId: UserId, id: AttachmentId) {
   const attachments = yield* Attachments
   const chunks = yield* Stream.runCollect(yield* attachments.read(yield* attachments.get(userId, id), {}))
@@ -39,7 +59,7 @@ const contentOf = Effect.fnUntraced(function* (userId: UserId, id: AttachmentId)
 
 /** The contract of ResumableUploads. `aDayPasses` and `aLeasePasses` make everything so much older. */
 export const resumableUploadsContract = <E, R>(
-  layer: Layer.Layer<Chat | ResumableUploads | ResumableUploadStorage | R, E>,
+  layer: Layer.Layer<Chat | AttachmentStorage | ResumableUploads | ResumableUploadStorage | R, E>,
   aDayPasses: Effect.Effect<unknown, never, R>,
   aLeasePasses: Effect.Effect<unknown, never, R>
 ) => {
@@ -198,6 +218,7 @@ export const resumableUploadsContract = <E, R>(
         for (const key of keys) assert.strictEqual(yield* stored(key), "ok")
         yield* uploads.remove(ann, one.id)
         assert.strictEqual(yield* outcome(progress(ann, one.id)), "NotFound")
+        assert.deepStrictEqual(yield* Effect.forEach(keys, stored), ["NoBlob", "ok"])
         yield* aDayPasses
         assert.strictEqual(yield* outcome(progress(ann, other.id)), "NotFound")
         assert.strictEqual(yield* outcome(append(ann, other.id, 10, randomBytes(90))), "NotFound")
@@ -208,6 +229,167 @@ export const resumableUploadsContract = <E, R>(
         yield* append(ann, done.id, 0, Buffer.from("abc"))
         yield* uploads.remove(ann, done.id)
         assert.strictEqual(yield* outcome(progress(ann, done.id)), "NotFound")
+      })
+    )
+
+    it.effect("a request cleans up after its own upload only", () =>
+      Effect.gen(function* () {
+        const storage = yield* ResumableUploadStorage
+        const ann = yield* person
+        yield* clean
+        const [ended, own] = [yield* create(ann, 10), yield* create(ann, 10)]
+        yield* append(ann, ended.id, 0, randomBytes(5))
+        const keys = yield* blobsOf(ended.id)
+        yield* storage.end(ann, ended.id)
+        yield* append(ann, own.id, 0, randomBytes(10))
+        assert.deepStrictEqual(yield* Effect.forEach(keys, stored), ["ok"])
+        yield* clean
+        assert.deepStrictEqual(yield* Effect.forEach(keys, stored), ["NoBlob"])
+      })
+    )
+
+    it.effect("leaves neither a blob nor its row of content that is refused", () =>
+      Effect.gen(function* () {
+        const ann = yield* person
+        const ten = Buffer.from("0123456789")
+        const wrong = { algorithm: "sha1" as const, digest: createHash("sha1").update("other").digest() }
+        const refusals = [
+          { bytes: ten.subarray(0, 9), checksum: wrong, refusal: "ChecksumMismatch" },
+          { bytes: ten, checksum: wrong, refusal: "ChecksumMismatch" },
+          { bytes: Buffer.concat([ten, ten]), checksum: undefined, refusal: "TooLarge" }
+        ]
+        const { id } = yield* create(ann, ten.length)
+        for (const { bytes, checksum, refusal } of refusals) {
+          const { content, keys } = interrupted(id, bytes, Effect.void)
+          assert.strictEqual(yield* outcome(append(ann, id, 0, content, checksum)), refusal)
+          assert.lengthOf(keys, 1)
+          assert.deepStrictEqual(yield* Effect.forEach(keys, stored), ["NoBlob"])
+          assert.deepStrictEqual(yield* blobsOf(id), [])
+        }
+        yield* append(ann, id, 0, ten)
+        assert.strictEqual((yield* contentOf(ann, id)).toString(), "0123456789")
+      })
+    )
+
+    it.effect("content of an upload that ends or is forgotten while it comes is refused, and leaves no blob", () =>
+      Effect.gen(function* () {
+        const storage = yield* ResumableUploadStorage
+        const uploads = yield* ResumableUploads
+        const ann = yield* person
+        const ends = [
+          uploads.remove,
+          (userId: UserId, id: AttachmentId) => Effect.andThen(storage.end(userId, id), storage.forget(id))
+        ]
+        for (const end of ends)
+          for (const size of [10, 20]) {
+            const { id } = yield* create(ann, size)
+            const { content, keys } = interrupted(id, randomBytes(10), end(ann, id))
+            assert.strictEqual(yield* outcome(append(ann, id, 0, content)), "Locked")
+            assert.strictEqual(yield* outcome(progress(ann, id)), "NotFound")
+            assert.lengthOf(keys, 1)
+            assert.deepStrictEqual(yield* Effect.forEach(keys, stored), ["NoBlob"])
+          }
+      })
+    )
+
+    it.effect("is ended by the writer that holds it only, or by its user", () =>
+      Effect.gen(function* () {
+        const storage = yield* ResumableUploadStorage
+        const ann = yield* person
+        const { id } = yield* create(ann, 10)
+        const [mine, another] = [randomUUID(), randomUUID()]
+        yield* storage.hold(ann, id, mine)
+        assert.isFalse(yield* storage.end(ann, id, another))
+        assert.strictEqual(yield* offsetOf(ann, id), 0)
+        assert.isTrue(yield* storage.end(ann, id, mine))
+        assert.strictEqual(yield* outcome(progress(ann, id)), "NotFound")
+      })
+    )
+
+    it.effect("is refused and ends when its parts do not follow each other", () =>
+      Effect.gen(function* () {
+        const blobs = yield* Blobs
+        const storage = yield* ResumableUploadStorage
+        const ann = yield* person
+        for (const parts of [
+          [[4, 4]],
+          [
+            [0, 2],
+            [1, 2]
+          ]
+        ] as const) {
+          const { id } = yield* create(ann, 10)
+          const writer = randomUUID()
+          yield* storage.hold(ann, id, writer)
+          for (const [start, size] of parts) {
+            const blobId = randomUUID()
+            yield* storage.keep(id, writer, blobId)
+            yield* blobs.write(blobId, Stream.make(randomBytes(size)))
+            yield* storage.add(id, writer, [{ blobId, start, size }])
+          }
+          yield* storage.release(id, writer)
+          assert.strictEqual(yield* offsetOf(ann, id), 4)
+          assert.strictEqual(yield* outcome(append(ann, id, 4, randomBytes(6))), "NotFound")
+          assert.strictEqual(yield* outcome(progress(ann, id)), "NotFound")
+        }
+      })
+    )
+
+    it.effect("has a safe name, however it was called", () =>
+      Effect.gen(function* () {
+        const storage = yield* ResumableUploadStorage
+        const ann = yield* person
+        for (const name of ["../a\0b\u202e.txt", "\0", `${"é".repeat(3000)}.txt`]) {
+          const { id } = yield* create(ann, 10, name)
+          assert.strictEqual((yield* storage.get(ann, id))?.name, safeFileName(name))
+        }
+      })
+    )
+  })
+
+  withLayer(layer)("the room of uploads that are under way", (it) => {
+    const roomy = { user: 10_000, all: null }
+    const begin = (userId: UserId, size: number, limits: StorageLimits) =>
+      ResumableUploadStorage.use(({ create }) => {
+        const id = AttachmentId.make(randomUUID())
+        return Effect.map(create(userId, { id, size, name: "x", metadata: "" }, limits), (begun) =>
+          typeof begun === "string" ? begun : "begun"
+        )
+      })
+    const beginAttachment = (userId: UserId, limits: StorageLimits) =>
+      AttachmentStorage.use((storage) => storage.begin(userId, AttachmentId.make(randomUUID()), randomUUID(), limits))
+
+    it.effect("counts for its user, also for what is uploaded in one request, and is had by one of two", () =>
+      Effect.gen(function* () {
+        const ann = yield* person
+        const both = yield* Effect.all([begin(ann, 6000, roomy), begin(ann, 6000, roomy)], { concurrency: "unbounded" })
+        assert.deepStrictEqual(both.toSorted(), ["begun", "full"])
+        assert.strictEqual(yield* beginAttachment(ann, roomy), "begun")
+        assert.strictEqual(yield* begin(ann, 4000, roomy), "begun")
+        assert.strictEqual(yield* beginAttachment(ann, roomy), "full")
+        assert.strictEqual(yield* beginAttachment(yield* person, roomy), "begun")
+      })
+    )
+
+    it.effect("has a bounded number of files", () =>
+      Effect.gen(function* () {
+        const ann = yield* person
+        for (let n = 0; n < 100; n++) assert.strictEqual(yield* begin(ann, 1, roomy), "begun")
+        assert.strictEqual(yield* begin(ann, 1, roomy), "full")
+        assert.strictEqual(yield* beginAttachment(ann, roomy), "full")
+      })
+    )
+
+    it.effect("counts for all files together", () =>
+      Effect.gen(function* () {
+        const [ann, bob] = [yield* person, yield* person]
+        // So far, the tests above have begun uploads of 10,100 bytes.
+        const limits = { user: 100_000, all: 20_000 }
+        assert.strictEqual(yield* begin(ann, 9000, limits), "begun")
+        assert.strictEqual(yield* begin(bob, 901, limits), "store-full")
+        assert.strictEqual(yield* beginAttachment(bob, limits), "begun")
+        assert.strictEqual(yield* begin(bob, 900, limits), "begun")
+        assert.strictEqual(yield* beginAttachment(bob, limits), "store-full")
       })
     )
   })

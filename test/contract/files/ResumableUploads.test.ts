@@ -2,7 +2,9 @@ import { describe } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
+import * as AttachmentsSql from "../../../src/services/files/AttachmentsSql.ts"
 import * as ResumableUploadsSql from "../../../src/services/files/ResumableUploadsSql.ts"
+import * as AttachmentsMemory from "../../../src/testing/memory/Attachments.ts"
 import * as ResumableUploadsMemory from "../../../src/testing/memory/ResumableUploads.ts"
 import { chat } from "../../support/Chat.ts"
 import { databases } from "../../support/Database.ts"
@@ -10,7 +12,9 @@ import { resumableUploadsContract } from "./ResumableUploads.contract.ts"
 
 describe("fake", () =>
   resumableUploadsContract(
-    Layer.merge(ResumableUploadsMemory.layerMemory, ResumableUploadsMemory.storage).pipe(Layer.provideMerge(chat.fake)),
+    Layer.mergeAll(ResumableUploadsMemory.layerMemory, ResumableUploadsMemory.storage, AttachmentsMemory.storage).pipe(
+      Layer.provideMerge(chat.fake)
+    ),
     TestClock.adjust("24 hours"),
     TestClock.adjust("6 seconds")
   ))
@@ -29,7 +33,7 @@ const lost = SqlClient.SqlClient.use((sql) =>
 )
 
 for (const database of databases) {
-  const layer = Layer.merge(ResumableUploadsSql.layer, ResumableUploadsSql.storage).pipe(
+  const layer = Layer.mergeAll(ResumableUploadsSql.layer, ResumableUploadsSql.storage, AttachmentsSql.storage).pipe(
     Layer.provideMerge(chat.sql),
     Layer.provideMerge(database.layer)
   )

@@ -1,0 +1,14 @@
+-- Resumable uploads: see services/files/ResumableUploadsSql.ts for what else changes their rows.
+
+-- Begins an upload of p_size bytes, which all count until its parts are deleted. Outcomes: begun · those of refusal_to_store.
+CREATE OR REPLACE FUNCTION begin_upload(
+  p_id uuid, p_owner_id uuid, p_size bigint, p_name text, p_metadata text, p_limit bigint, p_total_limit bigint,
+  OUT outcome text, OUT expires_at timestamptz
+) LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+  outcome := COALESCE(refusal_to_store(p_owner_id, p_id, p_size, p_size, p_limit, p_total_limit), 'begun');
+  IF outcome <> 'begun' THEN RETURN; END IF;
+  INSERT INTO uploads AS u (id, owner_id, size, name, metadata, expires_at)
+    VALUES (p_id, p_owner_id, p_size, p_name, p_metadata, clock_timestamp() + unbound_period())
+    RETURNING u.expires_at INTO begin_upload.expires_at;
+END $$;
