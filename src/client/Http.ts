@@ -5,11 +5,9 @@ import { RateLimited, Unavailable } from "../domain/Problem.ts"
 import { Api } from "../operations/Api.ts"
 import { Authorization } from "../operations/Callers.ts"
 import { Credentials } from "./Credentials.ts"
+import { withRenewal } from "./credentials/Renewal.ts"
 import type { ConnectionLost, Refused } from "./Failures.ts"
 import { isTracing, propagateTrace } from "./Traces.ts"
-
-/** A first renewal may find a pair in the storage that has expired too; the second one then renews that. */
-const mostRenewals = 2
 
 /** What every operation may be refused with for a time. A renewal that is refused so says nothing about the session. */
 const Passing = Schema.Union([RateLimited, Unavailable])
@@ -29,22 +27,16 @@ const refusalOf = (
 /** Renews a token that is refused, and makes the request once more. */
 const bearer = HttpApiMiddleware.layerClient(
   Authorization,
-  Effect.map(Credentials, (credentials) => ({ next, request }) => {
-    const attempt = (token: string, renewals: number): ReturnType<typeof next> =>
-      Effect.flatMap(next(HttpClientRequest.bearerToken(request, token)), (response) =>
-        response.status !== 401 || renewals === 0
-          ? Effect.succeed(response)
-          : credentials.renewed(token).pipe(
-              Effect.matchEffect({
-                // The response becomes a typed error.
-                onFailure: (failure) => Effect.succeed(refusalOf(failure, request, response)),
-                onSuccess: (renewed) => attempt(renewed, renewals - 1)
-              })
-            )
-      )
+  Effect.map(Credentials, ({ renewed, token }) => ({ next, request }) => {
     const unsent = (cause: Refused | ConnectionLost) =>
       new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
-    return Effect.flatMap(Effect.mapError(credentials.token, unsent), (token) => attempt(token, mostRenewals))
+    return withRenewal(
+      Effect.mapError(token, unsent),
+      renewed,
+      (current) => next(HttpClientRequest.bearerToken(request, current)),
+      // The response becomes a typed error.
+      (failure, response) => Effect.succeed(refusalOf(failure, request, response))
+    )
   })
 )
 

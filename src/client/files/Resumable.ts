@@ -1,10 +1,10 @@
-import { Effect, Option, Schema } from "effect"
-import { Attachment, safeFileName } from "../../domain/Attachment.ts"
+import { Effect } from "effect"
+import { type Attachment, safeFileName } from "../../domain/Attachment.ts"
 import { NotFound, type Problem } from "../../domain/Problem.ts"
 import { ConnectionLost, type Refused } from "../Failures.ts"
 import { jitter } from "../Platform.ts"
 import type { PendingFile, UploadEvents } from "./LocalFile.ts"
-import { refusalOf, type Send } from "./Requests.ts"
+import { attachmentOf, refusalOf, type Send } from "./Requests.ts"
 
 const version = { "tus-resumable": "1.0.0" }
 
@@ -13,8 +13,6 @@ export const pieceSize = 5 * 1024 * 1024
 
 /** How often in a row requests may fail before the upload does. The pause before the next one grows. */
 const mostFailures = 5
-
-const asAttachment = Schema.decodeUnknownOption(Schema.fromJsonString(Attachment))
 
 const base64 = (text: string) => btoa(String.fromCharCode(...new TextEncoder().encode(text)))
 
@@ -84,13 +82,7 @@ export const uploadInPieces = (
       at = Number(header("upload-offset"))
     })
 
-  const result = (path: string) =>
-    Effect.flatMap(expect({ method: "GET", path, headers: {} }, 200), ({ text }) =>
-      Option.match(asAttachment(text), {
-        onNone: () => Effect.fail(new ConnectionLost({})),
-        onSome: (attachment) => Effect.succeed(attachment)
-      })
-    )
+  const result = (path: string) => Effect.flatMap(expect({ method: "GET", path, headers: {} }, 200), attachmentOf)
 
   const goOn = (failures: number): Effect.Effect<Attachment, Failure> =>
     Effect.suspend((): Effect.Effect<Attachment | "added" | "known", Failure> => {

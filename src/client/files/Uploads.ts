@@ -1,10 +1,10 @@
-import { Effect, Option, Schema } from "effect"
-import { Attachment } from "../../domain/Attachment.ts"
+import { Effect } from "effect"
+import type { Attachment } from "../../domain/Attachment.ts"
 import type { Problem } from "../../domain/Problem.ts"
 import type { Credentials } from "../Credentials.ts"
 import type { ConnectionLost, Refused } from "../Failures.ts"
 import type { PendingFile, UploadEvents } from "./LocalFile.ts"
-import { makeSend, refusalOf, type Send } from "./Requests.ts"
+import { attachmentOf, makeSend, refusalOf, type Send } from "./Requests.ts"
 import { endUpload, pieceSize, uploadInPieces } from "./Resumable.ts"
 
 /** Why a file was not uploaded. After `ConnectionLost` the service may have it, unsent, for a day. */
@@ -20,8 +20,6 @@ export interface Uploader {
   readonly end: (upload: string) => Effect.Effect<void>
 }
 
-const asAttachment = Schema.decodeUnknownOption(Schema.fromJsonString(Attachment))
-
 /** Uploads a file in one request. */
 const uploadAtOnce = (send: Send, { content, name }: PendingFile, { onSent }: UploadEvents) =>
   Effect.gen(function* () {
@@ -35,8 +33,7 @@ const uploadAtOnce = (send: Send, { content, name }: PendingFile, { onSent }: Up
       // The body is a little more than the file.
       ...(onSent !== undefined && { onSent: (bytes) => onSent(Math.min(bytes, content.size)) })
     })
-    const attachment = Option.getOrUndefined(asAttachment(answer.text))
-    return answer.status === 201 && attachment !== undefined ? attachment : yield* refusalOf(answer)
+    return yield* answer.status === 201 ? attachmentOf(answer) : refusalOf(answer)
   })
 
 /** Makes what uploads files to the service at `url`, each once `ready` has succeeded: large ones in pieces. */
