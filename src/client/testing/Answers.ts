@@ -1,6 +1,6 @@
 import type { AnswerOf, OperationName, PayloadOf } from "../Operations.ts"
 import type { Message, Plain } from "../Plain.ts"
-import type { Room, Rooms } from "./Rooms.ts"
+import type { TestConversation, TestConversations } from "./TestConversations.ts"
 
 /** Answers an operation that a user asks for. What it throws, such as `new NotFound({})`, is the problem of the answer. */
 export type Handler<Name extends OperationName> = (data: PayloadOf<Name>, userId: string) => Plain<AnswerOf<Name>>
@@ -29,34 +29,35 @@ const pageOf = (
 const deleted = { body: "", mentions: [], payload: null, votes: null, attachments: [], pinned: false }
 
 /** The answers about users, and the conversations that they are in. */
-const makeConversationAnswers = (rooms: Rooms): Handlers => ({
-  "user.me": (_, userId) => rooms.people.get(userId) ?? rooms.notFound(),
-  "user.get": ({ userId }) => rooms.profile(userId),
+const makeConversationAnswers = (conversations: TestConversations): Handlers => ({
+  "user.me": (_, userId) => conversations.people.get(userId) ?? conversations.notFound(),
+  "user.get": ({ userId }) => conversations.profile(userId),
   "user.search": ({ query }) => ({
-    items: [...rooms.people.values()]
+    items: [...conversations.people.values()]
       .filter(({ username }) => username.startsWith(query.toLowerCase()))
-      .map(({ id }) => rooms.profile(id))
+      .map(({ id }) => conversations.profile(id))
   }),
   "conversation.create": (data, userId) => {
-    const room =
+    const conversation =
       data.kind === "dm"
-        ? rooms.create(userId, "dm", [data.userId], null)
-        : rooms.create(userId, "group", data.memberIds, data.title)
-    return rooms.conversation(room, userId)
+        ? conversations.create(userId, "dm", [data.userId], null)
+        : conversations.create(userId, "group", data.memberIds, data.title)
+    return conversations.seenBy(conversation, userId)
   },
-  "conversation.get": ({ conversationId }, userId) => rooms.conversation(rooms.room(userId, conversationId), userId),
+  "conversation.get": ({ conversationId }, userId) =>
+    conversations.seenBy(conversations.get(userId, conversationId), userId),
   "conversation.list": (_, userId) => ({
-    items: [...rooms.rooms.values()]
+    items: [...conversations.all.values()]
       .filter(({ members }) => members.has(userId))
-      .map((room) => rooms.conversation(room, userId))
+      .map((conversation) => conversations.seenBy(conversation, userId))
   }),
   "member.list": ({ conversationId }, userId) => {
-    const room = rooms.room(userId, conversationId)
+    const conversation = conversations.get(userId, conversationId)
     return {
-      items: [...room.members].map(([id, { readSeq, role }]) => ({
-        user: rooms.profile(id),
+      items: [...conversation.members].map(([id, { readSeq, role }]) => ({
+        user: conversations.profile(id),
         role,
-        joinedAt: room.createdAt,
+        joinedAt: conversation.createdAt,
         readSeq,
         deliveredSeq: readSeq
       }))
@@ -65,46 +66,46 @@ const makeConversationAnswers = (rooms: Rooms): Handlers => ({
 })
 
 /** The answers about messages. */
-const makeMessageAnswers = (rooms: Rooms): Handlers => {
-  const messagesOf = (room: Room, userId: string) =>
-    [...room.messages.values()].map(({ id }) => rooms.message(room, id, userId))
+const makeMessageAnswers = (conversations: TestConversations): Handlers => {
+  const messagesOf = (conversation: TestConversation, userId: string) =>
+    [...conversation.messages.values()].map(({ id }) => conversations.message(conversation, id, userId))
   return {
     "message.list": ({ conversationId, threads, ...place }, userId) =>
       pageOf(
-        messagesOf(rooms.room(userId, conversationId), userId).filter(
+        messagesOf(conversations.get(userId, conversationId), userId).filter(
           ({ threadRootId }) => threads === true || threadRootId === null
         ),
         place
       ),
     "message.get": ({ conversationId, messageId }, userId) =>
-      rooms.message(rooms.room(userId, conversationId), messageId, userId),
+      conversations.message(conversations.get(userId, conversationId), messageId, userId),
     "message.edit": ({ body, conversationId, messageId }, userId) => {
-      const room = rooms.room(userId, conversationId)
-      const { revision } = rooms.message(room, messageId)
+      const conversation = conversations.get(userId, conversationId)
+      const { revision } = conversations.message(conversation, messageId)
       const change = (editedAt: string) => ({
         body,
-        mentions: rooms.mentionedIn(room, body),
+        mentions: conversations.mentionedIn(conversation, body),
         editedAt,
         revision: revision + 1
       })
-      return rooms.change(room, userId, messageId, change, "message.edited", () => ({
-        message: rooms.message(room, messageId)
+      return conversations.change(conversation, userId, messageId, change, "message.edited", () => ({
+        message: conversations.message(conversation, messageId)
       }))
     },
     "message.delete": ({ conversationId, messageId }, userId) => {
-      const room = rooms.room(userId, conversationId)
-      room.reactions.delete(messageId)
+      const conversation = conversations.get(userId, conversationId)
+      conversation.reactions.delete(messageId)
       const change = (deletedAt: string) => ({ ...deleted, deletedAt })
-      rooms.change(room, userId, messageId, change, "message.deleted", (about) => about)
+      conversations.change(conversation, userId, messageId, change, "message.deleted", (about) => about)
     },
     "reaction.add": ({ conversationId, emoji, messageId }, userId) =>
-      rooms.react(rooms.room(userId, conversationId), userId, messageId, emoji, true),
+      conversations.react(conversations.get(userId, conversationId), userId, messageId, emoji, true),
     "reaction.remove": ({ conversationId, emoji, messageId }, userId) =>
-      rooms.react(rooms.room(userId, conversationId), userId, messageId, emoji, false),
+      conversations.react(conversations.get(userId, conversationId), userId, messageId, emoji, false),
     "thread.list": ({ conversationId, messageId, ...place }, userId) => {
-      const room = rooms.room(userId, conversationId)
-      const root = rooms.message(room, messageId, userId)
-      const replies = messagesOf(room, userId).filter(({ threadRootId }) => threadRootId === messageId)
+      const conversation = conversations.get(userId, conversationId)
+      const root = conversations.message(conversation, messageId, userId)
+      const replies = messagesOf(conversation, userId).filter(({ threadRootId }) => threadRootId === messageId)
       const participants = [...new Set(replies.map(({ senderId }) => senderId).reverse())]
       return { root, replyCount: replies.length, participants, readSeq: 0, unreadCount: 0, ...pageOf(replies, place) }
     }
@@ -112,31 +113,36 @@ const makeMessageAnswers = (rooms: Rooms): Handlers => {
 }
 
 /** The answers about what users have for themselves: markers, drafts, and that they type. */
-const makeOwnAnswers = (rooms: Rooms): Handlers => {
+const makeOwnAnswers = (conversations: TestConversations): Handlers => {
   const mark = (userId: string, conversationId: string, seq: number, force = false) => {
-    const room = rooms.room(userId, conversationId)
-    const member = room.members.get(userId)
-    const upTo = Math.min(seq, room.log.length)
+    const conversation = conversations.get(userId, conversationId)
+    const member = conversation.members.get(userId)
+    const upTo = Math.min(seq, conversation.log.length)
     if (member === undefined || (upTo <= member.readSeq && !force)) return
     member.readSeq = upTo
-    rooms.tell(room, "read.marked", { userId, seq: upTo })
+    conversations.tell(conversation, "read.marked", { userId, seq: upTo })
   }
   const draft = (userId: string, conversationId: string, body: string | null) => {
-    const room = rooms.room(userId, conversationId)
-    const updatedAt = rooms.now()
-    const { userSeq } = rooms
-    if (body === null) room.drafts.delete(userId)
-    else room.drafts.set(userId, { body, updatedAt, userSeq })
-    const data = { draft: body === null ? null : draftOf(room, userId), userSeq }
-    rooms.tell(room, "draft.updated", data, new Set([userId]))
+    const conversation = conversations.get(userId, conversationId)
+    const updatedAt = conversations.now()
+    const { userSeq } = conversations
+    if (body === null) conversation.drafts.delete(userId)
+    else conversation.drafts.set(userId, { body, updatedAt, userSeq })
+    const data = { draft: body === null ? null : draftOf(conversation, userId), userSeq }
+    conversations.tell(conversation, "draft.updated", data, new Set([userId]))
   }
-  const draftOf = (room: Room, userId: string) => {
-    const { body, updatedAt, userSeq } = room.drafts.get(userId) ?? rooms.notFound()
-    return { conversationId: room.id, body, replyTo: null, updatedAt, userSeq }
+  const draftOf = (conversation: TestConversation, userId: string) => {
+    const { body, updatedAt, userSeq } = conversation.drafts.get(userId) ?? conversations.notFound()
+    return { conversationId: conversation.id, body, replyTo: null, updatedAt, userSeq }
   }
   const typing = (userId: string, conversationId: string, event: "typing.started" | "typing.stopped") => {
-    const room = rooms.room(userId, conversationId)
-    rooms.tell(room, event, { userId }, new Set([...room.members.keys()].filter((id) => id !== userId)))
+    const conversation = conversations.get(userId, conversationId)
+    conversations.tell(
+      conversation,
+      event,
+      { userId },
+      new Set([...conversation.members.keys()].filter((id) => id !== userId))
+    )
   }
 
   return {
@@ -147,16 +153,16 @@ const makeOwnAnswers = (rooms: Rooms): Handlers => {
     "draft.set": ({ body, conversationId }, userId) => draft(userId, conversationId, body),
     "draft.clear": ({ conversationId }, userId) => draft(userId, conversationId, null),
     "draft.list": (_, userId) => ({
-      items: [...rooms.rooms.values()]
+      items: [...conversations.all.values()]
         .filter(({ drafts, members }) => members.has(userId) && drafts.has(userId))
-        .map((room) => draftOf(room, userId))
+        .map((conversation) => draftOf(conversation, userId))
     })
   }
 }
 
 /** The answers that a `TestServer` has by itself. */
-export const makeAnswers = (rooms: Rooms): Handlers => ({
-  ...makeConversationAnswers(rooms),
-  ...makeMessageAnswers(rooms),
-  ...makeOwnAnswers(rooms)
+export const makeAnswers = (conversations: TestConversations): Handlers => ({
+  ...makeConversationAnswers(conversations),
+  ...makeMessageAnswers(conversations),
+  ...makeOwnAnswers(conversations)
 })

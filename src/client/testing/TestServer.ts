@@ -7,7 +7,7 @@ import type { OpenSocket, SocketLike } from "../Connection.ts"
 import type { OperationName } from "../Operations.ts"
 import type { Tokens } from "../Plain.ts"
 import { type Handler, type Handlers, makeAnswers } from "./Answers.ts"
-import { Rooms } from "./Rooms.ts"
+import { TestConversations } from "./TestConversations.ts"
 
 export { NotFound, RateLimited, Unavailable } from "../../domain/Problem.ts"
 export type { Handler } from "./Answers.ts"
@@ -56,12 +56,12 @@ const heartbeatMs = 25_000
 export class TestServer {
   private readonly peers = new Set<Peer>()
   private readonly chats: Array<Chat> = []
-  private readonly rooms = new Rooms((room, frame, to) => {
+  private readonly conversations = new TestConversations((conversation, frame, to) => {
     for (const peer of this.peers)
-      if (peer.userId !== undefined && room.members.has(peer.userId) && (to?.has(peer.userId) ?? true))
+      if (peer.userId !== undefined && conversation.members.has(peer.userId) && (to?.has(peer.userId) ?? true))
         peer.deliver(frame)
   })
-  private handlers: Handlers = makeAnswers(this.rooms)
+  private handlers: Handlers = makeAnswers(this.conversations)
   private isOffline = false
 
   /** A connected client of the user with that name, who is made when there is none. `close` closes it. */
@@ -78,27 +78,27 @@ export class TestServer {
 
   /** The tokens of the user with that name, for a `Chat` that the app makes by itself with `openSocket`. */
   tokens(username: string): Tokens {
-    const user = this.rooms.person(username)
+    const user = this.conversations.person(username)
     return { accessToken: user.id, expiresIn: 3600, refreshToken: user.id, sessionId: user.id, user }
   }
 
   /** Makes a group of these users, the first of whom is its owner. Returns its id. */
   group(title: string, usernames: ReadonlyArray<string>): string {
-    const [owner = "owner", ...others] = usernames.map((name) => this.rooms.person(name).id)
-    return this.rooms.create(owner, "group", others, title).id
+    const [owner = "owner", ...others] = usernames.map((name) => this.conversations.person(name).id)
+    return this.conversations.create(owner, "group", others, title).id
   }
 
   /** The direct conversation of two users. Returns its id. */
   direct(username: string, other: string): string {
-    const [one, two] = [this.rooms.person(username), this.rooms.person(other)]
-    return this.rooms.create(one.id, "dm", [two.id], null).id
+    const [one, two] = [this.conversations.person(username), this.conversations.person(other)]
+    return this.conversations.create(one.id, "dm", [two.id], null).id
   }
 
   /** Stores a message of a user, who need not have a client. Returns its id. */
   send(username: string, conversationId: string, body: string): string {
-    const { id } = this.rooms.person(username)
-    const clientMessageId = `test-${this.rooms.now()}`
-    return this.rooms.send(this.rooms.room(id, conversationId), id, { clientMessageId, body }).id
+    const { id } = this.conversations.person(username)
+    const clientMessageId = `test-${this.conversations.now()}`
+    return this.conversations.send(this.conversations.get(id, conversationId), id, { clientMessageId, body }).id
   }
 
   /** Answers an operation in place of the server; a problem that the handler throws is the answer. */
@@ -159,26 +159,26 @@ export class TestServer {
 
   private hello(peer: Peer, id: number, data: unknown): void {
     const { cursors, token } = decodeHello(data)
-    const user = this.rooms.people.get(token)
+    const user = this.conversations.people.get(token)
     if (user === undefined) {
       peer.close(CloseCode.unauthenticated)
       return
     }
-    const ok = { connectionId: `${id}`, user, userSeq: this.rooms.userSeq, epoch: "test", heartbeatMs }
+    const ok = { connectionId: `${id}`, user, userSeq: this.conversations.userSeq, epoch: "test", heartbeatMs }
     peer.userId = token
     peer.deliver({ id, ok })
-    const mine = [...this.rooms.rooms.values()].filter(({ members }) => members.has(token))
+    const mine = [...this.conversations.all.values()].filter(({ members }) => members.has(token))
     if (cursors === undefined) {
-      const conversations = mine.map((room) => this.rooms.conversation(room, token))
+      const conversations = mine.map((conversation) => this.conversations.seenBy(conversation, token))
       peer.deliver({ event: "ready", data: { conversations, done: true } })
       return
     }
-    for (const room of mine) {
-      const seen = cursors[room.id]
-      if (seen !== undefined) for (const entry of room.log.slice(seen)) peer.deliver(entry())
+    for (const conversation of mine) {
+      const seen = cursors[conversation.id]
+      if (seen !== undefined) for (const entry of conversation.log.slice(seen)) peer.deliver(entry())
       else {
-        const data = { conversation: this.rooms.conversation(room, token) }
-        peer.deliver({ event: "conversation.added", conversationId: room.id, data })
+        const data = { conversation: this.conversations.seenBy(conversation, token) }
+        peer.deliver({ event: "conversation.added", conversationId: conversation.id, data })
       }
     }
     peer.deliver({ event: "ready", data: { resumed: true, done: true } })
@@ -195,9 +195,9 @@ export class TestServer {
         return { items: decodeUsers(data).userIds.map((one) => this.presence(one)) }
       case "message.send": {
         const { conversationId, replyTo, threadRoot, ...sent } = decodeSend(data)
-        const room = this.rooms.room(userId, conversationId)
-        const original = replyTo == null ? null : this.rooms.message(room, replyTo)
-        const { createdAt, id, seq } = this.rooms.send(room, userId, {
+        const conversation = this.conversations.get(userId, conversationId)
+        const original = replyTo == null ? null : this.conversations.message(conversation, replyTo)
+        const { createdAt, id, seq } = this.conversations.send(conversation, userId, {
           ...sent,
           threadRootId: threadRoot ?? null,
           replyTo: original && {

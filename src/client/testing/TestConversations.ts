@@ -19,7 +19,7 @@ interface Member {
 }
 
 /** A conversation, with what is needed to answer questions about it. */
-export interface Room {
+export interface TestConversation {
   readonly id: string
   readonly kind: "dm" | "group"
   readonly title: string | null
@@ -36,14 +36,14 @@ export interface Room {
 }
 
 /** Users and conversations in memory. Its clock begins with 2026 and goes on by a second whenever something happens. */
-export class Rooms {
+export class TestConversations {
   readonly people = new Map<string, Me>()
-  readonly rooms = new Map<string, Room>()
+  readonly all = new Map<string, TestConversation>()
   private ticks = 0
-  private readonly publish: (room: Room, frame: Frame, to?: ReadonlySet<string>) => void
+  private readonly publish: (conversation: TestConversation, frame: Frame, to?: ReadonlySet<string>) => void
 
-  /** `publish` sends an event to the members of a room, or to those of them in `to`. */
-  constructor(publish: (room: Room, frame: Frame, to?: ReadonlySet<string>) => void) {
+  /** `publish` sends an event to the members of a conversation, or to those of them in `to`. */
+  constructor(publish: (conversation: TestConversation, frame: Frame, to?: ReadonlySet<string>) => void) {
     this.publish = publish
   }
 
@@ -79,21 +79,24 @@ export class Rooms {
   }
 
   /** The conversation, if the user is a member. */
-  room(userId: string, conversationId: string): Room {
-    const room = this.rooms.get(conversationId)
-    return room?.members.has(userId) === true ? room : this.notFound()
+  get(userId: string, conversationId: string): TestConversation {
+    const conversation = this.all.get(conversationId)
+    return conversation?.members.has(userId) === true ? conversation : this.notFound()
   }
 
   /** Opens the direct conversation of two users, or makes a group. */
-  create(userId: string, kind: "dm" | "group", others: ReadonlyArray<string>, title: string | null): Room {
+  create(userId: string, kind: "dm" | "group", others: ReadonlyArray<string>, title: string | null): TestConversation {
     const ids = [...new Set([userId, ...others])]
-    const known = [...this.rooms.values()].find(
-      (room) => room.kind === "dm" && room.members.size === ids.length && ids.every((id) => room.members.has(id))
+    const known = [...this.all.values()].find(
+      (conversation) =>
+        conversation.kind === "dm" &&
+        conversation.members.size === ids.length &&
+        ids.every((id) => conversation.members.has(id))
     )
     if (kind === "dm" && known !== undefined) return known
     const at = this.now()
-    const room: Room = {
-      id: uuid(2, this.rooms.size),
+    const conversation: TestConversation = {
+      id: uuid(2, this.all.size),
       kind,
       title,
       createdBy: userId,
@@ -105,43 +108,47 @@ export class Rooms {
       drafts: new Map(),
       lastActivityAt: at
     }
-    this.rooms.set(room.id, room)
+    this.all.set(conversation.id, conversation)
     for (const id of ids) {
       this.profile(id)
       const role = kind === "group" && id === userId ? "owner" : "member"
-      room.members.set(id, { joinedSeq: 1, role, readSeq: 0 })
+      conversation.members.set(id, { joinedSeq: 1, role, readSeq: 0 })
     }
-    this.log(room, userId, "conversation.created", () => ({ kind, title, memberCount: ids.length }), at)
-    for (const id of ids) this.announce(room, id)
-    return room
+    this.log(conversation, userId, "conversation.created", () => ({ kind, title, memberCount: ids.length }), at)
+    for (const id of ids) this.announce(conversation, id)
+    return conversation
   }
 
   /** Tells a user that a conversation is theirs now. */
-  private announce(room: Room, userId: string) {
-    const data = { conversation: this.conversation(room, userId) }
-    this.publish(room, { event: "conversation.added", conversationId: room.id, data }, new Set([userId]))
+  private announce(conversation: TestConversation, userId: string) {
+    const data = { conversation: this.seenBy(conversation, userId) }
+    this.publish(
+      conversation,
+      { event: "conversation.added", conversationId: conversation.id, data },
+      new Set([userId])
+    )
   }
 
   /** Writes the next event of the log, and publishes it, except for the first one. */
   private log<Name extends EventName>(
-    room: Room,
+    conversation: TestConversation,
     actorId: string,
     event: Name,
     data: () => EventOf<Name>["data"],
     at: string
   ): number {
-    const seq = room.log.length + 1
-    const entry = () => ({ event, conversationId: room.id, seq, at, actorId, data: data() })
-    room.log.push(entry)
-    if (seq > 1) this.publish(room, entry())
+    const seq = conversation.log.length + 1
+    const entry = () => ({ event, conversationId: conversation.id, seq, at, actorId, data: data() })
+    conversation.log.push(entry)
+    if (seq > 1) this.publish(conversation, entry())
     return seq
   }
 
   /** The conversation as a member sees it. */
-  conversation(room: Room, userId: string): Conversation {
-    const { createdAt, createdBy, id, kind, lastActivityAt, members, title } = room
+  seenBy(conversation: TestConversation, userId: string): Conversation {
+    const { createdAt, createdBy, id, kind, lastActivityAt, members, title } = conversation
     const { joinedSeq, readSeq, role } = members.get(userId) ?? this.notFound()
-    const shown = [...room.messages.values()].filter(({ threadRootId }) => threadRootId === null)
+    const shown = [...conversation.messages.values()].filter(({ threadRootId }) => threadRootId === null)
     const unread = shown.filter(
       ({ deletedAt, senderId, seq }) => seq > readSeq && senderId !== userId && deletedAt === null
     )
@@ -157,9 +164,9 @@ export class Rooms {
       createdAt,
       historyForNewMembers: kind === "dm" ? "all" : "from-join",
       messageLifetimeSeconds: null,
-      seq: room.log.length,
+      seq: conversation.log.length,
       lastActivityAt,
-      lastMessage: last === undefined ? null : this.message(room, last.id, userId),
+      lastMessage: last === undefined ? null : this.message(conversation, last.id, userId),
       memberCount: members.size,
       peer: kind === "dm" && peerId !== undefined ? this.profile(peerId) : null,
       me: {
@@ -179,9 +186,9 @@ export class Rooms {
   }
 
   /** A message as all see it, or with a user as that one sees it. */
-  message(room: Room, messageId: string, userId?: string): Message {
-    const message = room.messages.get(messageId) ?? this.notFound()
-    const reactions = [...(room.reactions.get(messageId) ?? [])].map(([emoji, users]) => ({
+  message(conversation: TestConversation, messageId: string, userId?: string): Message {
+    const message = conversation.messages.get(messageId) ?? this.notFound()
+    const reactions = [...(conversation.reactions.get(messageId) ?? [])].map(([emoji, users]) => ({
       emoji,
       count: users.size,
       ...(userId !== undefined && { me: users.has(userId) })
@@ -190,32 +197,37 @@ export class Rooms {
   }
 
   /** The members whose names are in a text behind an `@`. */
-  mentionedIn(room: Room, body: string): ReadonlyArray<string> {
-    return [...room.members.keys()].filter((id) => body.includes(`@${this.profile(id).username}`))
+  mentionedIn(conversation: TestConversation, body: string): ReadonlyArray<string> {
+    return [...conversation.members.keys()].filter((id) => body.includes(`@${this.profile(id).username}`))
   }
 
   /** Stores a message; the same `clientMessageId` again is the message that was stored before. */
-  send(room: Room, senderId: string, sent: Partial<Message> & Pick<Message, "body" | "clientMessageId">): Message {
-    const same = [...room.messages.values()].find(
+  send(
+    conversation: TestConversation,
+    senderId: string,
+    sent: Partial<Message> & Pick<Message, "body" | "clientMessageId">
+  ): Message {
+    const same = [...conversation.messages.values()].find(
       (one) => one.senderId === senderId && one.clientMessageId === sent.clientMessageId
     )
     if (same !== undefined) return same
-    const seq = room.log.length + 1
-    const root = sent.threadRootId == null ? undefined : (room.messages.get(sent.threadRootId) ?? this.notFound())
+    const seq = conversation.log.length + 1
+    const root =
+      sent.threadRootId == null ? undefined : (conversation.messages.get(sent.threadRootId) ?? this.notFound())
     const at = this.now()
     const message: Message = {
       id: uuid(
         3,
-        [...this.rooms.values()].reduce((sum, { messages }) => sum + messages.size, 0)
+        [...this.all.values()].reduce((sum, { messages }) => sum + messages.size, 0)
       ),
-      conversationId: room.id,
+      conversationId: conversation.id,
       seq,
       senderId,
       type: "text",
       replyTo: null,
       threadRootId: null,
       threadReplyCount: 0,
-      mentions: this.mentionedIn(room, sent.body),
+      mentions: this.mentionedIn(conversation, sent.body),
       mentionsAll: false,
       payload: null,
       votes: null,
@@ -229,50 +241,63 @@ export class Rooms {
       changedSeq: seq,
       ...sent
     }
-    room.messages.set(message.id, message)
-    room.lastActivityAt = at
-    const member = room.members.get(senderId)
+    conversation.messages.set(message.id, message)
+    conversation.lastActivityAt = at
+    const member = conversation.members.get(senderId)
     if (member !== undefined && root === undefined) member.readSeq = seq
     if (root !== undefined) {
       const threadReplyCount = root.threadReplyCount + 1
-      room.messages.set(root.id, { ...root, threadReplyCount, changedSeq: seq })
+      conversation.messages.set(root.id, { ...root, threadReplyCount, changedSeq: seq })
       const threadRoot = { messageId: root.id, seq: root.seq, threadReplyCount }
-      this.log(room, senderId, "message.created", () => ({ message: this.message(room, message.id), threadRoot }), at)
-    } else this.log(room, senderId, "message.created", () => ({ message: this.message(room, message.id) }), at)
+      this.log(
+        conversation,
+        senderId,
+        "message.created",
+        () => ({ message: this.message(conversation, message.id), threadRoot }),
+        at
+      )
+    } else
+      this.log(
+        conversation,
+        senderId,
+        "message.created",
+        () => ({ message: this.message(conversation, message.id) }),
+        at
+      )
     return message
   }
 
   /** Changes a message, and writes the event of that. */
   change<Name extends EventName>(
-    room: Room,
+    conversation: TestConversation,
     actorId: string,
     messageId: string,
     change: (at: string) => Partial<Message>,
     event: Name,
     data: (about: { readonly messageId: string; readonly messageSeq: number }) => EventOf<Name>["data"]
   ): Message {
-    const message = room.messages.get(messageId) ?? this.notFound()
+    const message = conversation.messages.get(messageId) ?? this.notFound()
     const at = this.now()
-    const changedSeq = room.log.length + 1
-    room.messages.set(messageId, { ...message, ...change(at), changedSeq })
-    this.log(room, actorId, event, () => data({ messageId, messageSeq: message.seq }), at)
-    return this.message(room, messageId, actorId)
+    const changedSeq = conversation.log.length + 1
+    conversation.messages.set(messageId, { ...message, ...change(at), changedSeq })
+    this.log(conversation, actorId, event, () => data({ messageId, messageSeq: message.seq }), at)
+    return this.message(conversation, messageId, actorId)
   }
 
   /** Adds or removes a reaction; does nothing when it is there, or not there, already. */
-  react(room: Room, userId: string, messageId: string, emoji: string, added: boolean): void {
-    if (!room.messages.has(messageId)) this.notFound()
-    const emojis = room.reactions.get(messageId) ?? new Map<string, Set<string>>()
+  react(conversation: TestConversation, userId: string, messageId: string, emoji: string, added: boolean): void {
+    if (!conversation.messages.has(messageId)) this.notFound()
+    const emojis = conversation.reactions.get(messageId) ?? new Map<string, Set<string>>()
     const users = emojis.get(emoji) ?? new Set()
     if (users.has(userId) === added) return
     if (added) users.add(userId)
     else users.delete(userId)
     if (users.size > 0) emojis.set(emoji, users)
     else emojis.delete(emoji)
-    room.reactions.set(messageId, emojis)
+    conversation.reactions.set(messageId, emojis)
     const count = users.size
     this.change(
-      room,
+      conversation,
       userId,
       messageId,
       () => ({}),
@@ -287,7 +312,7 @@ export class Rooms {
   }
 
   /** Publishes an event that is not in the log. */
-  tell(room: Room, event: EventName, data: unknown, to?: ReadonlySet<string>): void {
-    this.publish(room, { event, conversationId: room.id, data }, to)
+  tell(conversation: TestConversation, event: EventName, data: unknown, to?: ReadonlySet<string>): void {
+    this.publish(conversation, { event, conversationId: conversation.id, data }, to)
   }
 }
