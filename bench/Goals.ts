@@ -13,7 +13,7 @@ export interface Verdict {
   readonly goal?: Goal
 }
 
-export interface Spread {
+interface Spread {
   readonly median: number
   readonly min: number
   readonly max: number

@@ -47,7 +47,7 @@ const keyOf = (conversationId: string, clientMessageId: string) => `${conversati
 type Command = (op: string, data: unknown) => Effect.Effect<unknown, Problem | ConnectionLost | Refused>
 
 /** How an outbox reaches the service, and tells of its changes. */
-export interface Ways {
+interface Ways {
   /** Waits for a connection. */
   readonly command: Command
   /** Waits for a connection too. */

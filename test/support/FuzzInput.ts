@@ -43,7 +43,7 @@ const nasty: ReadonlyArray<unknown> = [
 ]
 
 /** Values that are worth trying again, by the names of the fields that take them. */
-export type Pools = ReadonlyMap<string, ReadonlyArray<string>>
+type Pools = ReadonlyMap<string, ReadonlyArray<string>>
 
 /** Makes inputs that follow the JSON Schemas of a document in most things, and some that do not. */
 export class FuzzInput {

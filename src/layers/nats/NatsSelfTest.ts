@@ -5,7 +5,7 @@ import type { NatsLink } from "./NatsLink.ts"
 import { closeGraceMs, type OnPayload } from "./NatsSessions.ts"
 
 /** What the self-test needs of the connection that it tests. */
-export interface NatsSelfTest {
+interface NatsSelfTest {
   /** Opens the second link. */
   readonly dial: Effect.Effect<NatsLink, NatsError>
   /** Subscribes on the first link, and returns the function that unsubscribes. */

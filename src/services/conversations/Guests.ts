@@ -21,7 +21,7 @@ import type { Actor } from "./MemberStorage.ts"
 import { Members } from "./Members.ts"
 
 /** What a guest becomes: the columns of the account. Without a name the guest keeps the old one. */
-export interface ClaimedRow extends Pick<UserRow, "email" | "emailKey" | "username" | "passwordHash"> {
+interface ClaimedRow extends Pick<UserRow, "email" | "emailKey" | "username" | "passwordHash"> {
   readonly displayName: string | null
   readonly searchName: string | null
 }

@@ -23,7 +23,7 @@ export interface Picture {
 }
 
 /** The middle of a picture as a square. The content is there until the scope closes. */
-export interface Square {
+interface Square {
   readonly size: AvatarSize
   readonly bytes: number
   readonly content: Stream.Stream<Uint8Array, Unavailable>

@@ -6,7 +6,7 @@ import { Settings } from "../platform/Settings.ts"
 export class ScanFailed extends Schema.TaggedError<ScanFailed>()("ScanFailed", { reason: Schema.String }) {}
 
 /** What looks for malware in the content of files, outside of the service. */
-export interface ScannerShape {
+interface ScannerShape {
   /**
    * Looks through all of the content, as it comes. Returns the name that the scanner gives to what it has found, and
    * undefined for content in which it finds nothing.

@@ -95,7 +95,7 @@ const Body = ({ message }: { readonly message: Message }) => {
 }
 
 /** Who wrote a message, and when. */
-export const Author = ({ at, user }: { readonly user: User | undefined; readonly at: string }) => (
+const Author = ({ at, user }: { readonly user: User | undefined; readonly at: string }) => (
   <header>
     <strong dir="auto">{user?.displayName || (user === undefined ? text.someone : text.deletedUser)}</strong>
     <time dateTime={at} title={momentOf(at)}>
