@@ -57,7 +57,8 @@ BEGIN
       SELECT p_user_id, m.conversation_id FROM conversation_members m WHERE m.user_id = p_user_id;
   END IF;
   PERFORM add_audit(p_actor, 'admin.deleteAccount', 'user', p_user_id::text,
-    jsonb_build_object('endedSessions', cardinality(ended)) || CASE WHEN p_erase THEN '{"messages":"erase"}'::jsonb ELSE '{}' END);
+    jsonb_build_object('endedSessions', cardinality(ended))
+      || CASE WHEN p_erase THEN '{"messages":"erase"}'::jsonb ELSE '{}' END);
 END $$;
 
 -- Ends all sessions of a user, who may log in again, and revokes the tokens of a bot.

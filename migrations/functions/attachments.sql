@@ -110,8 +110,8 @@ BEGIN
     ORDER BY a.id FOR UPDATE));
 END $$;
 
--- Finds at most p_limit blobs that no attachment and no avatar refers to any more, and returns their ids, to be deleted from the store.
--- They are returned again after a few minutes, unless forget_blobs has deleted them here too.
+-- Finds at most p_limit blobs that no attachment and no avatar refers to any more, and returns their ids, to be deleted from
+-- the store. They are returned again after a few minutes, unless forget_blobs has deleted them here too.
 CREATE OR REPLACE FUNCTION unused_blobs(p_limit int) RETURNS SETOF uuid LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   blob uuid;

@@ -130,7 +130,8 @@ BEGIN
     ELSE 'known' END;
   IF outcome <> 'known' THEN RETURN; END IF;
   IF p_begin AND (session.expires_at < p_expires_at OR session.last_used_at <= p_at - interval '1 day') THEN
-    UPDATE sessions s SET expires_at = GREATEST(s.expires_at, p_expires_at), last_used_at = p_at, user_agent = p_user_agent, ip = p_ip
+    UPDATE sessions s SET expires_at = GREATEST(s.expires_at, p_expires_at), last_used_at = p_at,
+        user_agent = p_user_agent, ip = p_ip
       WHERE s.id = p_session_id AND s.ended_at IS NULL;
     IF NOT FOUND THEN
       outcome := 'ended';

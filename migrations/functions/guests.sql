@@ -1,7 +1,8 @@
 -- Guests: users without an account, who came by an invite that admits them.
 
 -- Makes a guest, who joins the group of an invite, and remains a member until the invite expires. Both happen or neither, as
--- in register_invited. The team is that of the user who has made the invite. Outcomes: as accept_invite; no-invite also for an invite that does not admit guests.
+-- in register_invited. The team is that of the user who has made the invite. Outcomes: as accept_invite; no-invite also for
+-- an invite that does not admit guests.
 CREATE OR REPLACE FUNCTION join_as_guest(
   p_user_id uuid, p_username text, p_display_name text, p_search_name text, p_at timestamptz, p_code text, p_limit int,
   OUT outcome text, OUT first_seq bigint, OUT last_seq bigint

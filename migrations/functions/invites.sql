@@ -7,9 +7,9 @@ CREATE OR REPLACE FUNCTION is_open(i invites) RETURNS boolean LANGUAGE sql VOLAT
     AND COALESCE(i.uses < i.max_uses, true)
 $$;
 
--- Creates an invite, which admits guests if p_guests says so. The lock of the head keeps a key from being used twice. Outcomes: changed · unchanged (a retry
--- under its key within idempotency_window()) · reused (the key belongs to another request) · not-a-member · not-a-group
--- · forbidden.
+-- Creates an invite, which admits guests if p_guests says so. The lock of the head keeps a key from being used twice.
+-- Outcomes: changed · unchanged (a retry under its key within idempotency_window()) · reused (the key belongs to another
+-- request) · not-a-member · not-a-group · forbidden.
 CREATE OR REPLACE FUNCTION make_invite(
   p_conversation_id uuid, p_actor_id uuid, p_code text, p_expires_in_seconds int, p_max_uses int, p_key text,
   p_request_hash bytea, p_guests boolean, OUT outcome text, OUT invite_code text

@@ -77,14 +77,15 @@ END $$;
 CREATE OR REPLACE FUNCTION add_members(p_conversation_id uuid, p_actor_id uuid, p_user_ids uuid[], p_limit int)
 RETURNS TABLE (outcome text, first_seq bigint, last_seq bigint, user_ids uuid[]) LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-  RETURN QUERY SELECT CASE WHEN a.outcome IN ('contacts-only', 'guest') THEN 'blocked' ELSE a.outcome END, a.first_seq, a.last_seq,
-      a.user_ids
+  RETURN QUERY SELECT CASE WHEN a.outcome IN ('contacts-only', 'guest') THEN 'blocked' ELSE a.outcome END,
+      a.first_seq, a.last_seq, a.user_ids
     FROM add_to_group(p_conversation_id, p_actor_id, p_user_ids, p_limit) a;
 END $$;
 
 -- Removes a member, or lets the actor leave. When the last owner goes, the admin who joined first becomes the owner, or
--- else the member who joined first, but no guest. A guest who is gone is looked at soon. The members are locked before the user head, as everywhere, or this could deadlock
--- with a change of the member's own state. Outcomes: changed · unchanged (the user is not a member now) · no-member.
+-- else the member who joined first, but no guest. A guest who is gone is looked at soon. The members are locked before the
+-- user head, as everywhere, or this could deadlock with a change of the member's own state. Outcomes: changed · unchanged
+-- (the user is not a member now) · no-member.
 CREATE OR REPLACE FUNCTION remove_member(p_conversation_id uuid, p_actor_id uuid, p_user_id uuid)
 RETURNS changed LANGUAGE plpgsql VOLATILE AS $$
 DECLARE

@@ -2,7 +2,8 @@
 
 -- Makes or changes users, in the order of their subjects, so that two calls cannot wait for each other. An object of
 -- p_users has subject, id and usernames as for provision_user, the kind of a new user, and of displayName, searchName,
--- avatarUrl, email and team those that are given. Each user who is made or changed has a line in the audit log. Outcomes: those of provision_user.
+-- avatarUrl, email and team those that are given. Each user who is made or changed has a line in the audit log. Outcomes:
+-- those of provision_user.
 CREATE OR REPLACE FUNCTION upsert_external_users(p_issuer text, p_users jsonb, p_actor text, p_at timestamptz)
 RETURNS TABLE (place int, outcome text, user_id uuid) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
