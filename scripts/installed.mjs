@@ -10,5 +10,6 @@ const withoutDev = !Object.values(installed).some(({ dev }) => dev)
 const isCurrent = ([path, { dev, devOptional, optional, version }]) =>
   installed[path] === undefined ? optional || devOptional || (dev && withoutDev) : installed[path].version === version
 
+const install = withoutDev ? "npm ci --omit=dev" : "npm ci"
 if (!Object.entries(wanted).every(isCurrent))
-  console.error(`The dependencies have changed since they were installed: run npm ci${withoutDev ? " --omit=dev" : ""}`)
+  process.stderr.write(`The dependencies have changed since they were installed: run ${install}\n`)
