@@ -1,6 +1,7 @@
 import type { AnswerOf, OperationName, PayloadOf } from "../Operations.ts"
 import type { Message, Plain } from "../Plain.ts"
-import type { TestConversation, TestConversations } from "./TestConversations.ts"
+import type { TestConversation } from "./TestConversation.ts"
+import type { TestConversations } from "./TestConversations.ts"
 
 /** Answers an operation that a user asks for. What it throws, such as `new NotFound({})`, is the problem of the answer. */
 export type Handler<Name extends OperationName> = (data: PayloadOf<Name>, userId: string) => Plain<AnswerOf<Name>>

@@ -1,39 +1,10 @@
 import { unreadCap } from "../../domain/Conversation.ts"
 import { NotFound } from "../../domain/Problem.ts"
 import type { Conversation, EventName, EventOf, Me, Message, User } from "../Plain.ts"
+import type { Frame, TestConversation } from "./TestConversation.ts"
 
 /** An id of its own kind, and the same in every run: tests can compare what a page shows. */
 const uuid = (kind: number, n: number) => `0000000${kind}-0000-4000-8000-${String(n).padStart(12, "0")}`
-
-/** An event as it is sent: what a message looks like is read when that happens. */
-export interface Frame {
-  readonly event: string
-  readonly conversationId: string
-  readonly data: unknown
-}
-
-interface Member {
-  readonly joinedSeq: number
-  readonly role: "owner" | "member"
-  readSeq: number
-}
-
-/** A conversation, with what is needed to answer questions about it. */
-export interface TestConversation {
-  readonly id: string
-  readonly kind: "dm" | "group"
-  readonly title: string | null
-  readonly createdBy: string
-  readonly createdAt: string
-  readonly members: Map<string, Member>
-  readonly messages: Map<string, Message>
-  /** Who reacted, by the message and the emoji. */
-  readonly reactions: Map<string, Map<string, Set<string>>>
-  /** The log: each entry makes the event that it is. */
-  readonly log: Array<() => Frame>
-  readonly drafts: Map<string, { readonly body: string; readonly updatedAt: string; readonly userSeq: number }>
-  lastActivityAt: string
-}
 
 /** Users and conversations in memory. Its clock begins with 2026 and goes on by a second whenever something happens. */
 export class TestConversations {
