@@ -60,6 +60,9 @@ export type StorageUse = typeof StorageUse.Type
 /** The path under which an attachment is served. */
 export const attachmentPath = (id: AttachmentId) => `/v1/attachments/${id}`
 
+/** The path under which a thumbnail of an attachment is served. */
+export const thumbnailPath = (id: AttachmentId, size: ThumbnailSize) => `${attachmentPath(id)}?thumbnail=${size}`
+
 /** The same file as an attachment with another id. */
 export const withId = (attachment: Attachment, id: AttachmentId): Attachment => {
   const moved = (url: string) => url.replace(attachmentPath(attachment.id), attachmentPath(id))

@@ -1,4 +1,4 @@
-import { Conflict, Forbidden, NotFound, RateLimited, Unauthenticated, Unavailable } from "./Problem.ts"
+import { Conflict, Forbidden, NotFound, RateLimited, TooLarge, Unauthenticated, Unavailable } from "./Problem.ts"
 
 /** The refusal of a request for which there is no room at the moment, such as too many commands at a time. */
 export const tooManyAtOnce = (detail: string) => new RateLimited({ retryAfterMs: 100, detail })
@@ -28,6 +28,9 @@ export const noThreadRoot = new NotFound({ detail: "There is no such message to 
 
 /** Also returned for an attachment that the user may not see. */
 export const noAttachment = new NotFound({ detail: "There is no such attachment" })
+/** A file of more than `limits.attachment_bytes`. */
+export const fileTooLarge = (attachmentBytes: number) =>
+  new TooLarge({ detail: `the file must have at most ${attachmentBytes} bytes` })
 /** All files together would have more bytes than `limits.total_storage_bytes`. */
 export const storeFull = new Conflict({
   code: "storage-full",

@@ -316,12 +316,12 @@ const networkOf = (pass: (piece: number) => boolean | Promise<boolean>) =>
       Effect.sync(() => {
         const { fetch } = globalThis
         const asked: Array<string> = []
-        let pieces = 0
+        let parts = 0
         globalThis.fetch = async (input, init) => {
           const request = new Request(input, init)
           const { pathname } = new URL(request.url)
           if (pathname.startsWith("/v1/uploads")) asked.push(`${request.method} ${pathname}`)
-          if (request.method === "PATCH" && !(await pass(++pieces))) throw new TypeError("the network is down")
+          if (request.method === "PATCH" && !(await pass(++parts))) throw new TypeError("the network is down")
           return fetch(request)
         }
         return { asked, fetch }
@@ -347,7 +347,7 @@ const stuckNetwork = Effect.gen(function* () {
 })
 
 layer(TestService.layer(), { excludeTestServices: true })("a large file of the client", (it) => {
-  it.effect("is uploaded in pieces, and goes on after a lost connection where it was", () =>
+  it.effect("is uploaded in parts, and goes on after a lost connection where it was", () =>
     Effect.gen(function* () {
       const { chat, id } = yield* someone("large")
       const { methods } = yield* networkOf((piece) => piece !== 2)

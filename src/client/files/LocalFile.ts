@@ -11,7 +11,7 @@ export interface StreamSource {
 
 /**
  * A file that belongs to a message and is uploaded before it. `attachment` is there once the service has it. `upload` is the
- * path of the upload that was begun, for a file that is uploaded in pieces.
+ * path of the upload that was begun, for a file that is uploaded in parts.
  */
 export interface PendingFile {
   readonly name: string
@@ -24,7 +24,7 @@ export interface PendingFile {
 export interface UploadEvents {
   /** Is called with the number of bytes that were sent so far. */
   readonly onSent?: (bytes: number) => void
-  /** Gets the `upload` of a file that is uploaded in pieces: with it, another client can go on. */
+  /** Gets the `upload` of a file that is uploaded in parts: with it, another client can go on. */
   readonly onBegun?: (upload: string) => Effect.Effect<void>
 }
 

@@ -9,7 +9,7 @@ import { attachmentOf, refusalOf, type Send } from "./Requests.ts"
 const version = { "tus-resumable": "1.0.0" }
 
 /** How much of a file one request sends, in bytes. */
-export const pieceSize = 5 * 1024 * 1024
+export const partSize = 5 * 1024 * 1024
 
 /** How often in a row requests may fail before the upload does. The pause before the next one grows. */
 const mostFailures = 5
@@ -32,10 +32,10 @@ export const endUpload = (send: Send, path: string): Effect.Effect<void> =>
   Effect.ignore(send({ method: "DELETE", path, headers: version }))
 
 /**
- * Uploads a file in pieces, by tus 1.0. It goes on with `file.upload` if the service still has that, and after a lost connection
+ * Uploads a file in parts, by tus 1.0. It goes on with `file.upload` if the service still has that, and after a lost connection
  * where the service says that it is.
  */
-export const uploadInPieces = (
+export const uploadInParts = (
   send: Send,
   { content, name, upload }: PendingFile,
   { onBegun, onSent }: UploadEvents
@@ -75,7 +75,7 @@ export const uploadInPieces = (
         method: "PATCH",
         path,
         headers: { "content-type": "application/offset+octet-stream", "upload-offset": String(offset) },
-        body: content.slice(offset, offset + pieceSize),
+        body: content.slice(offset, offset + partSize),
         ...(onSent !== undefined && { onSent: (bytes: number) => onSent(offset + bytes) })
       }
       const { header } = yield* expect(request, 204)

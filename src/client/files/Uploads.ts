@@ -5,7 +5,7 @@ import type { Credentials } from "../Credentials.ts"
 import type { ConnectionLost, Refused } from "../Failures.ts"
 import type { PendingFile, UploadEvents } from "./LocalFile.ts"
 import { attachmentOf, makeSend, refusalOf, type Send } from "./Requests.ts"
-import { endUpload, pieceSize, uploadInPieces } from "./Resumable.ts"
+import { endUpload, partSize, uploadInParts } from "./Resumable.ts"
 
 /** Why a file was not uploaded. After `ConnectionLost` the service may have it, unsent, for a day. */
 export type UploadError = Problem | ConnectionLost | Refused
@@ -36,7 +36,7 @@ const uploadAtOnce = (send: Send, { content, name }: PendingFile, { onSent }: Up
     return yield* answer.status === 201 ? attachmentOf(answer) : refusalOf(answer)
   })
 
-/** Makes what uploads files to the service at `url`, each once `ready` has succeeded: large ones in pieces. */
+/** Makes what uploads files to the service at `url`, each once `ready` has succeeded: large ones in parts. */
 export const makeUploader = (
   url: string,
   credentials: Credentials["Service"],
@@ -45,7 +45,7 @@ export const makeUploader = (
   const send = makeSend(url, credentials)
   return {
     upload: (file, events = {}) =>
-      Effect.andThen(ready, (file.content.size > pieceSize ? uploadInPieces : uploadAtOnce)(send, file, events)),
+      Effect.andThen(ready, (file.content.size > partSize ? uploadInParts : uploadAtOnce)(send, file, events)),
     end: (upload) => endUpload(send, upload)
   }
 }

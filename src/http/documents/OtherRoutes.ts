@@ -8,7 +8,7 @@ import {
   UnsupportedMediaType,
   UpgradeRequired
 } from "../../domain/Problem.ts"
-import { filePaths } from "./FileRoutes.ts"
+import { filePaths } from "./FilePaths.ts"
 import type { Json } from "./JsonSchemas.ts"
 import { type Describe, problem } from "./Problems.ts"
 

@@ -1,6 +1,6 @@
 import { Effect, Layer, Schema, Stream } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { Attachment, type ThumbnailSize, thumbnailSizes, Waveform } from "../../domain/Attachment.ts"
+import { Attachment, type ThumbnailSize, thumbnailPath, thumbnailSizes, Waveform } from "../../domain/Attachment.ts"
 import { AttachmentId, type UserId } from "../../domain/Ids.ts"
 import { type InvalidRequest, invalid, invalidData } from "../../domain/Problem.ts"
 import { noAttachment } from "../../domain/Refusals.ts"
@@ -52,8 +52,8 @@ const makeUpload = Effect.gen(function* () {
 })
 
 /** A thumbnail as a file; undefined when the attachment has none of that size. */
-const thumbnailOf = ({ name, thumbnails }: Attachment, size: ThumbnailSize) => {
-  const found = thumbnails.find(({ url }) => url.endsWith(`thumbnail=${size}`))
+const thumbnailOf = ({ id, name, thumbnails }: Attachment, size: ThumbnailSize) => {
+  const found = thumbnails.find(({ url }) => url === thumbnailPath(id, size))
   return found && { name: `${name}.webp`, contentType: "image/webp", size: found.size }
 }
 

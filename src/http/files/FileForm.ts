@@ -1,6 +1,7 @@
 import { ByteSize, Effect, Schema, Stream } from "effect"
 import { HttpIncomingMessage, HttpServerRequest, Multipart } from "effect/http"
-import { InvalidRequest, invalid, TooLarge, UnsupportedMediaType } from "../../domain/Problem.ts"
+import { InvalidRequest, invalid, type TooLarge, UnsupportedMediaType } from "../../domain/Problem.ts"
+import { fileTooLarge } from "../../domain/Refusals.ts"
 import { Settings } from "../../services/platform/Settings.ts"
 
 /** How many bytes a body may have around its file, and how many parts: browsers send a few fields before it. */
@@ -31,7 +32,7 @@ export interface FileOfForm {
  * end of the form shows that the file was not cut short.
  */
 export const makeFileForm = Effect.map(Settings, ({ limits: { attachmentBytes } }) => {
-  const tooLarge = new TooLarge({ detail: `the file must have at most ${attachmentBytes} bytes` })
+  const tooLarge = fileTooLarge(attachmentBytes)
   const problemOf = ({ reason }: Multipart.MultipartError) =>
     reason._tag === "BodyTooLarge" || reason._tag === "FileTooLarge" ? tooLarge : unreadable
 

@@ -16,7 +16,7 @@ import * as RenderProblems from "../edge/RenderProblems.ts"
 import { routerConfig } from "../edge/RouteTable.ts"
 import { AttachmentRoutes } from "../files/AttachmentRoutes.ts"
 import { AvatarRoutes } from "../files/AvatarRoutes.ts"
-import { UploadRoutes } from "../files/UploadRoutes.ts"
+import { ResumableUploadRoutes } from "../files/ResumableUploadRoutes.ts"
 import * as System from "../SystemHandlers.ts"
 import { WebPage, layer as webLayer } from "../web/WebPage.ts"
 import { makeNodeServer } from "./NodeServer.ts"
@@ -28,7 +28,7 @@ export const HttpRoutes = Layer.mergeAll(
     Layer.provide([RenderProblems.layer, Authenticate.layer, JsonBodyCheck.layer])
   ),
   AttachmentRoutes,
-  UploadRoutes,
+  ResumableUploadRoutes,
   AvatarRoutes,
   Layer.unwrap(Effect.map(Settings, ({ server }) => Docs.layer(server.origin))),
   webLayer

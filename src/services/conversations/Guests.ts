@@ -182,13 +182,8 @@ const makeEndDue = Effect.gen(function* () {
 
   return Effect.gen(function* () {
     const leaving = yield* storage.leaving(guestsPerStep)
-    for (const { conversationId, userId } of leaving)
-      yield* Effect.catchTags(members.leave(userId, conversationId), {
-        // The guest has left or was removed meanwhile.
-        NotFound: () => Effect.void,
-        Forbidden: Effect.die,
-        Conflict: Effect.die
-      })
+    // The guest may have left or been removed meanwhile.
+    for (const { conversationId, userId } of leaving) yield* members.leaveIfMember(userId, conversationId)
     const now = yield* DateTime.nowAsDate
     const idleSince = new Date(now.getTime() - Duration.toMillis(idlePeriod))
     const { more, over } = yield* storage.over(now, idleSince, guestsPerStep)

@@ -80,6 +80,8 @@ export class Members extends Context.Service<
      * guest.
      */
     readonly leave: (userId: UserId, conversationId: ConversationId) => Effect.Effect<void, Refusal>
+    /** Does the same, unless another member has removed the user meanwhile. */
+    readonly leaveIfMember: (userId: UserId, conversationId: ConversationId) => Effect.Effect<void, Unavailable>
     /** Leaves every group. After a failure some groups may be left, and repeating it leaves the others. */
     readonly leaveAll: (userId: UserId) => Effect.Effect<void, Unavailable>
   }
@@ -95,6 +97,13 @@ export class Members extends Context.Service<
 
       const leave = (userId: UserId, conversationId: ConversationId) =>
         Effect.asVoid(storage.remove({ userId, conversationId }, userId))
+
+      const leaveIfMember = (userId: UserId, conversationId: ConversationId) =>
+        Effect.catchTags(leave(userId, conversationId), {
+          NotFound: () => Effect.void,
+          Forbidden: Effect.die,
+          Conflict: Effect.die
+        })
 
       return Members.of({
         add: Effect.fn("Members.add")(function* (userId, conversationId, userIds) {
@@ -136,19 +145,10 @@ export class Members extends Context.Service<
           yield* counted(actor, 1, storage.remove(actor, memberId), madeOne)
         }),
         leave: Effect.fn("Members.leave")(leave),
+        leaveIfMember,
         leaveAll: Effect.fn("Members.leaveAll")(function* (userId) {
           // One after the other, so that no two groups are ever locked together.
-          yield* Effect.forEach(
-            yield* storage.groupsOf(userId),
-            (id) =>
-              Effect.catchTags(leave(userId, id), {
-                // Another member has removed the user meanwhile.
-                NotFound: () => Effect.void,
-                Forbidden: Effect.die,
-                Conflict: Effect.die
-              }),
-            { discard: true }
-          )
+          yield* Effect.forEach(yield* storage.groupsOf(userId), (id) => leaveIfMember(userId, id), { discard: true })
         })
       })
     })

@@ -12,10 +12,10 @@ import type { Conflict, InvalidRequest, NotFound, RateLimited, TooLarge, Unavail
 import { attachmentNotReady, noAttachment } from "../../domain/Refusals.ts"
 import { makeAttachmentLinks } from "./AttachmentLinks.ts"
 import { AttachmentStorage, type StoredAttachment } from "./AttachmentStorage.ts"
+import { makeUpload } from "./AttachmentUpload.ts"
 import { keysOf, thumbnailKey } from "./BlobKeys.ts"
 import { Blobs, type ByteRange, type NoBlob } from "./Blobs.ts"
 import { makeLimitsOf } from "./StorageLimits.ts"
-import { makeUpload } from "./Uploads.ts"
 
 type UploadError = InvalidRequest | TooLarge | RateLimited | NotFound | Conflict | Unavailable
 

@@ -16,7 +16,7 @@ export interface Checksum {
 const partSize = 5 * 1024 * 1024
 
 /** How long a client may send nothing before what it has sent is taken as all that comes, in milliseconds. */
-export const idleMs = 20_000
+const idleMs = 20_000
 
 /** The writer has lost the upload, or never had it. */
 export const locked = new Locked({ detail: "Another request adds to this upload" })

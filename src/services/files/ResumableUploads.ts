@@ -10,10 +10,10 @@ import {
   type Locked,
   type NotFound,
   type RateLimited,
-  TooLarge,
+  type TooLarge,
   type Unavailable
 } from "../../domain/Problem.ts"
-import { noUpload, otherOffset } from "../../domain/Refusals.ts"
+import { fileTooLarge, noUpload, otherOffset } from "../../domain/Refusals.ts"
 import { Settings } from "../platform/Settings.ts"
 import { Attachments } from "./Attachments.ts"
 import { Blobs } from "./Blobs.ts"
@@ -85,7 +85,7 @@ export class ResumableUploads extends Context.Service<
       const limitsOf = yield* makeLimitsOf
       const clear = yield* makeClear
       const append = yield* makeAppend
-      const tooLarge = new TooLarge({ detail: `the file must have at most ${attachmentBytes} bytes` })
+      const tooLarge = fileTooLarge(attachmentBytes)
 
       return ResumableUploads.of({
         create: Effect.fn("ResumableUploads.create")(function* (userId, file) {

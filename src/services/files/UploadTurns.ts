@@ -1,7 +1,7 @@
 import { Cause, Context, Effect, Exit, Layer, Stream } from "effect"
 import type { UserId } from "../../domain/Ids.ts"
-import { type RateLimited, TooLarge } from "../../domain/Problem.ts"
-import { tooManyAtOnce } from "../../domain/Refusals.ts"
+import type { RateLimited, TooLarge } from "../../domain/Problem.ts"
+import { fileTooLarge, tooManyAtOnce } from "../../domain/Refusals.ts"
 import { uploadBytes, uploads, uploadsRefused } from "../platform/MetricDefinitions.ts"
 import { Metrics } from "../platform/Metrics.ts"
 import { Settings } from "../platform/Settings.ts"
@@ -33,9 +33,7 @@ export const atMost = <E>(
     let size = 0
     return Stream.mapEffect(content, (chunk) => {
       size += chunk.length
-      return size > limit
-        ? Effect.fail(new TooLarge({ detail: `the file must have at most ${limit} bytes` }))
-        : Effect.succeed(chunk)
+      return size > limit ? Effect.fail(fileTooLarge(limit)) : Effect.succeed(chunk)
     })
   })
 

@@ -64,7 +64,7 @@ export const resumableUploadsContract = <E, R>(
   aLeasePasses: Effect.Effect<unknown, never, R>
 ) => {
   withLayer(layer)("ResumableUploads", (it) => {
-    it.effect("an upload in pieces becomes the same attachment as one at once, and its pieces are deleted", () =>
+    it.effect("an upload in parts becomes the same attachment as one at once, and its parts are deleted", () =>
       Effect.gen(function* () {
         const ann = yield* person
         const bytes = randomBytes(12_000_000)

@@ -14,7 +14,7 @@ import {
 } from "../../domain/Problem.ts"
 import { Me } from "../../domain/User.ts"
 import { type Describe, problem, refusedCaller, signedIn } from "./Problems.ts"
-import { uploadPaths } from "./UploadPaths.ts"
+import { resumableUploadPaths } from "./ResumableUploadPaths.ts"
 
 const upload = (describe: Describe) => ({
   post: {
@@ -148,7 +148,7 @@ const download = (describe: Describe) => {
 export const filePaths = (describe: Describe) => ({
   "/v1/attachments": upload(describe),
   "/v1/attachments/{attachmentId}": download(describe),
-  ...uploadPaths(describe),
+  ...resumableUploadPaths(describe),
   "/v1/users/me/avatar": avatarUpload(
     "user.setAvatar",
     "Upload my picture",

@@ -133,7 +133,7 @@ const capabilities = (attachmentBytes: number) =>
   })
 
 /** The routes of resumable uploads, by tus 1.0. An upload is under `/v1/uploads/{id}`, and becomes the attachment with that id. */
-export const UploadRoutes = Layer.unwrap(
+export const ResumableUploadRoutes = Layer.unwrap(
   Effect.gen(function* () {
     const uploads = yield* ResumableUploads
     const options = capabilities((yield* Settings).limits.attachmentBytes)

@@ -128,7 +128,7 @@ const resumable = (describe: Describe) => {
 }
 
 /** Describes the paths of resumable uploads. */
-export const uploadPaths = (describe: Describe) => ({
+export const resumableUploadPaths = (describe: Describe) => ({
   "/v1/uploads": uploads(describe),
   "/v1/uploads/{uploadId}": resumable(describe)
 })

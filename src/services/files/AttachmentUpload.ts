@@ -1,6 +1,6 @@
 import { createHash, randomUUID, randomUUIDv7 } from "node:crypto"
 import { Effect, Stream } from "effect"
-import { type Attachment, attachmentPath, safeFileName, type Waveform } from "../../domain/Attachment.ts"
+import { type Attachment, attachmentPath, safeFileName, thumbnailPath, type Waveform } from "../../domain/Attachment.ts"
 import { AttachmentId, type UserId } from "../../domain/Ids.ts"
 import { invalid } from "../../domain/Problem.ts"
 import { noAttachment } from "../../domain/Refusals.ts"
@@ -49,7 +49,7 @@ const makeThumbnails = Effect.gen(function* () {
           width,
           height,
           size: bytes,
-          url: `${attachmentPath(id)}?thumbnail=${size}`
+          url: thumbnailPath(id, size)
         }))
       }
     },
