@@ -98,6 +98,15 @@ describe("the chat page in Chromium", () => {
     await page.getByText("The username or the password is wrong.").waitFor()
   })
 
+  it("keeps the colours that were chosen over a reload", async () => {
+    const { page } = await person("nils")
+    await page.getByRole("button", { name: "nils" }).click()
+    await page.getByLabel("Colours").selectOption("Dark")
+    await page.reload()
+    await page.getByText("No conversations yet").waitFor()
+    assert.strictEqual(await page.evaluate("getComputedStyle(document.documentElement).colorScheme"), "dark")
+  })
+
   it("takes two people from a search for a name to a conversation, live", async () => {
     const [ann, bob] = [await person("ann"), await person("bob")]
     await ann.page.getByRole("button", { name: "New conversation" }).first().click()

@@ -1,3 +1,4 @@
+import { DirectionProvider } from "@base-ui/react/direction-provider"
 import type { Chat } from "chat-service/client"
 import { ChatProvider, useChat, useChatState, useConnection } from "chat-service/client/react"
 import { MessagesSquare } from "lucide-react"
@@ -15,6 +16,7 @@ import { ThreadPanel } from "./conversation/ThreadPanel.tsx"
 import { Shortcuts } from "./Shortcuts.tsx"
 import { Sidebar } from "./sidebar/Sidebar.tsx"
 import { explain } from "./text/failure.ts"
+import { direction } from "./text/language.ts"
 import { text } from "./text/text.ts"
 import { Notices, notify } from "./ui/notices.tsx"
 
@@ -138,7 +140,7 @@ export const App = () => {
   const session = useSession()
   const [ended, setEnded] = useState(false)
   return (
-    <>
+    <DirectionProvider direction={direction}>
       {session === undefined ? (
         <SignIn ended={ended} />
       ) : (
@@ -152,6 +154,6 @@ export const App = () => {
         </Connected>
       )}
       <Notices />
-    </>
+    </DirectionProvider>
   )
 }

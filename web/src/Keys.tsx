@@ -4,14 +4,14 @@ import { Dialog } from "./ui/Dialog.tsx"
 /** The keys of the page, as they are shown on `?`. */
 const Keys = ({ onClose }: { readonly onClose: () => void }) => {
   const keys: ReadonlyArray<readonly [string, string]> = [
-    ["Ctrl K", text.keySwitch],
-    ["Alt ↑  Alt ↓", text.keyNeighbour],
+    [`${text.ctrlKey} K`, text.keySwitch],
+    [`${text.altKey} ↑  ${text.altKey} ↓`, text.keyNeighbour],
     ["/", text.keySearch],
-    ["Enter", text.keySend],
-    ["Shift Enter", text.keyLine],
+    [text.enterKey, text.keySend],
+    [`${text.shiftKey} ${text.enterKey}`, text.keyLine],
     ["↑", text.keyEditLast],
     ["↑  ↓", text.keyMessages],
-    ["Esc", text.keyBack],
+    [text.escapeKey, text.keyBack],
     ["?", text.keyHelp]
   ]
   return (

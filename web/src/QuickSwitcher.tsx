@@ -4,6 +4,6 @@ import { text } from "./text/text.ts"
 
 /** Goes to a conversation by a part of its name. */
 const QuickSwitcher = ({ onClose }: { readonly onClose: () => void }) => (
-  <ConversationPicker title={text.switchTo} onClose={onClose} onPick={({ id }) => openConversation(id)} />
+  <ConversationPicker title={text.keySwitch} onClose={onClose} onPick={({ id }) => openConversation(id)} />
 )
 export default QuickSwitcher

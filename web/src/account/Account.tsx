@@ -11,10 +11,10 @@ import { Profile } from "./Profile.tsx"
 const tabs = ["profile", "devices", "close"] as const
 type Tab = (typeof tabs)[number]
 
-const labels: Readonly<Record<Tab, () => string>> = {
-  profile: () => text.profile,
-  devices: () => text.devices,
-  close: () => text.closeAccount
+const labels: Readonly<Record<Tab, string>> = {
+  profile: text.profile,
+  devices: text.devices,
+  close: text.closeAccount
 }
 
 /** My account: who I am, where I am signed in, and how to end it. */
@@ -33,7 +33,7 @@ const Account = ({ onClose }: { readonly onClose: () => void }) => {
       <div className="tabs">
         {tabs.map((name) => (
           <button key={name} type="button" aria-pressed={tab === name} onClick={() => setTab(name)}>
-            {labels[name]()}
+            {labels[name]}
           </button>
         ))}
       </div>

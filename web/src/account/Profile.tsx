@@ -3,6 +3,7 @@ import { useId, useState } from "react"
 import { usePeople } from "../chat/people.tsx"
 import { setTheme, type Theme, theme } from "../chat/theme.ts"
 import type { Me } from "../chat/types.ts"
+import { chooseLanguage, chosenLanguage, type Language, languages } from "../text/language.ts"
 import { text } from "../text/text.ts"
 import { UserAvatar } from "../ui/Avatar.tsx"
 import { Field } from "../ui/Field.tsx"
@@ -80,6 +81,21 @@ const ThemeChoice = () => {
   )
 }
 
+const LanguageChoice = () => (
+  <Choice<Language | "">
+    label={text.language}
+    value={chosenLanguage()}
+    options={[
+      ["", text.languageSystem],
+      ["en", languages.en],
+      ["de", languages.de],
+      ["ar", languages.ar],
+      ["ja", languages.ja]
+    ]}
+    onChange={chooseLanguage}
+  />
+)
+
 /** How others see me, and who may add me. */
 export const Profile = ({ me }: { readonly me: Me }) => {
   const chat = useChat()
@@ -117,6 +133,7 @@ export const Profile = ({ me }: { readonly me: Me }) => {
         onChange={(whoMayAddMe) => change({ whoMayAddMe })}
       />
       <ThemeChoice />
+      <LanguageChoice />
     </>
   )
 }

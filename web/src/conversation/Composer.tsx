@@ -9,6 +9,7 @@ import { ChosenFiles } from "../files/ChosenFiles.tsx"
 import { useFiles } from "../files/useFiles.ts"
 import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
+import { isComposing } from "../ui/composing.ts"
 import { attempt } from "../ui/notices.tsx"
 import { Completion, useCompletion } from "./Completion.tsx"
 import { ComposerTools } from "./ComposerTools.tsx"
@@ -160,8 +161,7 @@ export const Composer = (props: ComposerProps) => {
   useImperativeHandle(ref, () => ({ focus: () => area.current?.focus() }), [])
   const completion = useCompletion({ area, body, members, onComplete: write })
   const onKeyDown = (event: KeyboardEvent) => {
-    // An input method uses the same keys to choose characters.
-    if (event.nativeEvent.isComposing) return
+    if (isComposing(event)) return
     if (completion.onKeyDown(event)) return
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault()

@@ -12,11 +12,11 @@ const hourMillis = 3_600_000
 /** How long a poll can be open, in hours; 0 for a poll without an end. */
 const durations = [0, 1, 24, 168] as const
 
-const durationText: Readonly<Record<(typeof durations)[number], () => string>> = {
-  0: () => text.noEnd,
-  1: () => text.oneHour,
-  24: () => text.oneDay,
-  168: () => text.oneWeek
+const durationText: Readonly<Record<(typeof durations)[number], string>> = {
+  0: text.noEnd,
+  1: text.oneHour,
+  24: text.oneDay,
+  168: text.oneWeek
 }
 
 /** Asks a question with a few answers to choose from. */
@@ -83,7 +83,7 @@ const NewPoll = ({ onClose, onSend }: { readonly onClose: () => void; readonly o
           <select id={durationId} name="hours">
             {durations.map((hours) => (
               <option key={hours} value={hours}>
-                {durationText[hours]()}
+                {durationText[hours]}
               </option>
             ))}
           </select>

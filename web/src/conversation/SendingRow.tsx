@@ -4,14 +4,16 @@ import { useUser } from "../chat/people.tsx"
 import type { Sending } from "../chat/types.ts"
 import { ChosenFiles } from "../files/ChosenFiles.tsx"
 import { explain } from "../text/failure.ts"
+import { percentOf } from "../text/format.ts"
 import { text } from "../text/text.ts"
 import { UserAvatar } from "../ui/Avatar.tsx"
 import { attempt } from "../ui/notices.tsx"
 import { Markdown } from "./Markdown.tsx"
 import { ProgressMark } from "./MessageRow.tsx"
 
-const percentOf = (uploaded: Sending["uploaded"]) =>
-  uploaded === null || uploaded.size === 0 ? 0 : Math.round((uploaded.sent / uploaded.size) * 100)
+/** The part of the files that the service has, from 0 to 1. */
+const partOf = (uploaded: Sending["uploaded"]) =>
+  uploaded === null || uploaded.size === 0 ? 0 : uploaded.sent / uploaded.size
 
 /** A message of mine that the service has not stored yet, or has refused. */
 export const SendingRow = ({ sending: { message, problem, status, uploaded } }: { readonly sending: Sending }) => {
@@ -35,7 +37,7 @@ export const SendingRow = ({ sending: { message, problem, status, uploaded } }: 
         {files.length > 0 && <ChosenFiles files={files} />}
         {files.length > 0 && status === "waiting" && (
           <div className="upload">
-            <progress aria-label={text.uploaded(percentOf(uploaded))} max={100} value={percentOf(uploaded)} />
+            <progress aria-label={text.uploaded(percentOf(partOf(uploaded)))} value={partOf(uploaded)} />
             <button type="button" className="link" onClick={discard}>
               {text.cancel}
             </button>

@@ -12,10 +12,16 @@ import { Menu, type MenuEntry } from "../ui/Menu.tsx"
 import { attempt } from "../ui/notices.tsx"
 import Question from "../ui/Question.tsx"
 
-const roles: Readonly<Record<Role, () => string>> = {
-  owner: () => text.owner,
-  admin: () => text.admin,
-  member: () => text.member
+const roles: Readonly<Record<Role, string>> = {
+  owner: text.owner,
+  admin: text.admin,
+  member: text.member
+}
+
+const makeRole: Readonly<Record<Role, string>> = {
+  owner: text.makeOwner,
+  admin: text.makeAdmin,
+  member: text.makeMember
 }
 
 const MemberRow = ({ conversation, member }: { readonly conversation: Conversation; readonly member: Member }) => {
@@ -27,7 +33,7 @@ const MemberRow = ({ conversation, member }: { readonly conversation: Conversati
   const give = (next: Role): MenuEntry | undefined =>
     me.role === "owner" && role !== next
       ? {
-          label: text.makeRole(roles[next]()),
+          label: makeRole[next],
           icon: <Shield />,
           onSelect: () => attempt(chat.ask("member.update", { ...place, role: next }))
         }
@@ -42,7 +48,7 @@ const MemberRow = ({ conversation, member }: { readonly conversation: Conversati
       <UserAvatar user={user} id={user.id} size="small" />
       <bdi>{user.displayName}</bdi>
       {isMe && <span className="hint">({text.you})</span>}
-      {role !== "member" && <span className="tag">{roles[role]()}</span>}
+      {role !== "member" && <span className="tag">{roles[role]}</span>}
       {!isMe && (
         <Menu
           label={`${text.more}: ${user.displayName}`}

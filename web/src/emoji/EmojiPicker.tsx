@@ -1,6 +1,8 @@
 import { Popover } from "@base-ui/react/popover"
 import { type KeyboardEvent, type RefObject, useDeferredValue, useRef, useState } from "react"
+import { keyBackwards, keyForwards } from "../text/language.ts"
 import { text } from "../text/text.ts"
+import { isComposing } from "../ui/composing.ts"
 import { groups, matching, nameOf } from "./table.ts"
 
 const columns = 8
@@ -93,9 +95,9 @@ const EmojiPicker = ({ anchor, onClose, onPick }: EmojiPickerProps) => {
     const next =
       from === undefined
         ? event.key === "ArrowDown" && buttons[0]
-        : event.key === "ArrowRight"
+        : event.key === keyForwards
           ? buttons[at + 1]
-          : event.key === "ArrowLeft"
+          : event.key === keyBackwards
             ? buttons[at - 1]
             : event.key === "ArrowDown"
               ? inNextLine(buttons, from, 1)
@@ -118,7 +120,7 @@ const EmojiPicker = ({ anchor, onClose, onPick }: EmojiPickerProps) => {
               onKeyDown={(event) => {
                 // What is shown may be a step behind what was typed.
                 const typed = wordsOf(event.currentTarget.value)
-                if (event.key === "Enter" && typed !== "") pick(matching(typed)[0])
+                if (event.key === "Enter" && !isComposing(event) && typed !== "") pick(matching(typed)[0])
               }}
             />
             <div ref={list}>

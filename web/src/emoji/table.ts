@@ -1,9 +1,22 @@
 import keywords from "emojilib/dist/emoji-en-US.json" with { type: "json" }
 import byGroup from "unicode-emoji-json/data-by-group.json" with { type: "json" }
+import { text } from "../text/text.ts"
+
+const groupNames: Readonly<Record<string, string>> = {
+  smileys_emotion: text.smileys,
+  people_body: text.bodies,
+  animals_nature: text.nature,
+  food_drink: text.food,
+  travel_places: text.places,
+  activities: text.activities,
+  objects: text.objects,
+  symbols: text.symbols,
+  flags: text.flags
+}
 
 /** All emoji, group by group, in the order of Unicode. */
 export const groups: ReadonlyArray<{ readonly name: string; readonly emoji: ReadonlyArray<string> }> = byGroup.map(
-  ({ emojis, name }) => ({ name, emoji: emojis.map(({ emoji }) => emoji) })
+  ({ emojis, name, slug }) => ({ name: groupNames[slug] ?? name, emoji: emojis.map(({ emoji }) => emoji) })
 )
 
 const names: Readonly<Record<string, ReadonlyArray<string>>> = keywords

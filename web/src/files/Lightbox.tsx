@@ -2,6 +2,7 @@ import { Dialog } from "@base-ui/react/dialog"
 import { useChat } from "chat-service/client/react"
 import { ChevronLeft, ChevronRight, Download, X } from "lucide-react"
 import type { Attachment } from "../chat/types.ts"
+import { keyBackwards, keyForwards } from "../text/language.ts"
 import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
 import { attempt } from "../ui/notices.tsx"
@@ -31,7 +32,7 @@ const Lightbox = ({ onClose, onShow, pictures, shown }: LightboxProps) => {
         <Dialog.Popup
           className="lightbox"
           onKeyDown={({ key }) => {
-            const next = key === "ArrowLeft" ? before : key === "ArrowRight" ? after : undefined
+            const next = key === keyBackwards ? before : key === keyForwards ? after : undefined
             if (next !== undefined) onShow(next)
           }}
         >

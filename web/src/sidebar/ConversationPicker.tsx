@@ -3,6 +3,7 @@ import { type KeyboardEvent, useId, useState } from "react"
 import type { Conversation } from "../chat/types.ts"
 import { text } from "../text/text.ts"
 import { Avatar } from "../ui/Avatar.tsx"
+import { isComposing } from "../ui/composing.ts"
 import { Dialog } from "../ui/Dialog.tsx"
 import { titleOf } from "./titles.ts"
 
@@ -31,6 +32,7 @@ export const ConversationPicker = ({ onClose, onPick, title }: ConversationPicke
     onPick(conversation)
   }
   const onKeyDown = (event: KeyboardEvent) => {
+    if (isComposing(event)) return
     const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0
     if (step !== 0 && found.length > 0) {
       event.preventDefault()

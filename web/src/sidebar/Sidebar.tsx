@@ -6,6 +6,7 @@ import { goTo } from "../chat/route.ts"
 import type { ConversationState } from "../chat/types.ts"
 import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
+import { isComposing } from "../ui/composing.ts"
 import { ConversationRow } from "./ConversationRow.tsx"
 import { MyAccount } from "./MyAccount.tsx"
 import { SearchResults } from "./SearchResults.tsx"
@@ -87,7 +88,7 @@ export const Sidebar = ({ selected }: { readonly selected: string | null }) => {
           placeholder={text.searchPlaceholder}
           value={query}
           onChange={(event) => setQuery(event.target.value)}
-          onKeyDown={(event) => event.key === "Escape" && setQuery("")}
+          onKeyDown={(event) => event.key === "Escape" && !isComposing(event) && setQuery("")}
         />
         {query !== "" && (
           <IconButton label={text.close} onClick={() => setQuery("")}>

@@ -1,13 +1,13 @@
+import { locale } from "./language.ts"
 import { text } from "./text.ts"
 
-const language = document.documentElement.lang || "en"
-const time = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" })
-const weekday = new Intl.DateTimeFormat(language, { weekday: "short" })
-const date = new Intl.DateTimeFormat(language, { day: "numeric", month: "short" })
-const longDate = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" })
-const fullDate = new Intl.DateTimeFormat(language, { dateStyle: "long" })
-const dateTime = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "short" })
-const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" })
+const time = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" })
+const weekday = new Intl.DateTimeFormat(locale, { weekday: "short" })
+const date = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" })
+const longDate = new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long" })
+const fullDate = new Intl.DateTimeFormat(locale, { dateStyle: "long" })
+const dateTime = new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "short" })
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" })
 
 const dayMillis = 24 * 3600 * 1000
 
@@ -38,7 +38,7 @@ export const shortTime = (at: string): string => {
 }
 
 const bytes = ["byte", "kilobyte", "megabyte", "gigabyte"].map(
-  (unit) => new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 })
+  (unit) => new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 })
 )
 
 /** The size of a file. */
@@ -46,6 +46,11 @@ export const sizeOf = (size: number): string => {
   const step = Math.min(bytes.length - 1, Math.floor(Math.log10(Math.max(1, size)) / 3))
   return bytes[step]?.format(size / 1000 ** step) ?? ""
 }
+
+const percent = new Intl.NumberFormat(locale, { style: "percent" })
+
+/** A part, from 0 to 1, in percent. */
+export const percentOf = (part: number): string => percent.format(part)
 
 /** A duration in minutes and seconds. */
 export const durationOf = (seconds: number): string =>
