@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs"
 import type { Browser } from "playwright-core"
+import decodeQR from "qr/decode.js"
+import sharp from "sharp"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
 import { Chat } from "../../src/client/Client.ts"
 import { TestService } from "../../src/testing/TestService.ts"
@@ -224,6 +226,14 @@ describe("the chat page in Chromium", () => {
     await emil.page.getByRole("button", { name: "Details" }).click()
     await emil.page.getByRole("button", { name: "Create a link" }).click()
     const link = await emil.page.getByLabel("Invite link").inputValue()
+    await emil.page.getByRole("button", { name: "QR code" }).click()
+    const code = emil.page.getByRole("img", { name: "QR code" })
+    const { data, info } = await sharp(await code.screenshot())
+      .ensureAlpha()
+      .raw()
+      .toBuffer({ resolveWithObject: true })
+    assert.strictEqual(decodeQR({ ...info, data }), link)
+    await emil.page.keyboard.press("Escape")
     await fay.page.goto(link)
     await fay.page.getByRole("textbox", { name: "Message Climbers" }).waitFor()
     await emil.page.getByRole("button", { name: "More: fay" }).click()

@@ -1,12 +1,14 @@
 import { useChat } from "chat-service/client/react"
-import { Copy, Link, Trash2 } from "lucide-react"
-import { useCallback } from "react"
+import { Copy, Link, QrCode, Trash2 } from "lucide-react"
+import { lazy, Suspense, useCallback, useState } from "react"
 import { inviteAddress } from "../chat/route.ts"
 import { dayName } from "../text/format.ts"
 import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
 import { attempt, notify } from "../ui/notices.tsx"
 import { useFetched } from "../ui/useFetched.ts"
+
+const InviteCode = lazy(() => import("./InviteCode.tsx"))
 
 const weekSeconds = 7 * 24 * 3600
 
@@ -21,6 +23,7 @@ export const Invites = ({ conversationId }: { readonly conversationId: string })
   const [invites, again] = useFetched(
     useCallback(() => chat.ask("invite.list", { conversationId, limit: 50 }), [chat, conversationId])
   )
+  const [shown, setShown] = useState<string | null>(null)
   const create = () => chat.ask("invite.create", { conversationId, expiresInSeconds: weekSeconds }).then(again)
   return (
     <section>
@@ -36,6 +39,9 @@ export const Invites = ({ conversationId }: { readonly conversationId: string })
             <IconButton label={text.copyLink} onClick={() => attempt(copy(code))}>
               <Copy />
             </IconButton>
+            <IconButton label={text.qrCode} onClick={() => setShown(code)}>
+              <QrCode />
+            </IconButton>
             <IconButton
               label={text.revoke}
               onClick={() => attempt(chat.ask("invite.revoke", { conversationId, code }).then(again))}
@@ -49,6 +55,11 @@ export const Invites = ({ conversationId }: { readonly conversationId: string })
           </li>
         ))}
       </ul>
+      {shown !== null && (
+        <Suspense>
+          <InviteCode address={inviteAddress(shown)} onClose={() => setShown(null)} />
+        </Suspense>
+      )}
     </section>
   )
 }

@@ -236,6 +236,7 @@ export const text = {
   invites: t`Invite links`,
   createInvite: t`Create a link that works for a week`,
   inviteLink: t`Invite link`,
+  qrCode: t`QR code`,
   copyLink: t`Copy link`,
   copied: t`Copied`,
   revoke: t`Revoke`,
