@@ -2,9 +2,12 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { asyncApiDocument, openApiDocument } from "../src/http/documents/Docs.ts"
 import { withRealtimeTables } from "../src/http/documents/RealtimeTables.ts"
+import { clientReference } from "./clientReference.ts"
 
 for (const [name, document] of Object.entries({ openapi: openApiDocument(), asyncapi: asyncApiDocument() }))
   writeFileSync(new URL(`../docs/${name}.json`, import.meta.url), `${JSON.stringify(document, null, 1)}\n`)
 
 const realtime = new URL("../docs/realtime.md", import.meta.url)
 writeFileSync(realtime, withRealtimeTables(readFileSync(realtime, "utf8")))
+
+writeFileSync(new URL("../docs/client-api.md", import.meta.url), clientReference())

@@ -85,6 +85,7 @@ export class Realtime extends Context.Service<
     readonly wake: Effect.Effect<void>
   }
 >()("chat/client/Realtime") {
+  /** The client of the user whose `Credentials` these are. */
   static readonly layer = (options: RealtimeOptions) => Layer.effect(Realtime, make(options))
 }
 

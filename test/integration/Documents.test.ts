@@ -5,6 +5,7 @@ import * as Spectral from "@stoplight/spectral-core"
 import * as Rulesets from "@stoplight/spectral-rulesets"
 import { Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
+import { clientEntries, clientReference, describeExport, exportsOf } from "../../scripts/clientReference.ts"
 import { CloseCode, socketCommands } from "../../src/domain/Protocol.ts"
 import { asyncApiDocument, openApiDocument } from "../../src/http/documents/Docs.ts"
 import { isRecord } from "../../src/http/documents/JsonSchemas.ts"
@@ -242,6 +243,32 @@ describe("the committed documents", () => {
       realtime,
       "The commands or events have changed. If that is meant: npm run documents, and commit docs/realtime.md"
     )
+  })
+
+  it("docs/client-api.md describes everything that the client exports", async () => {
+    const committed = readFileSync(new URL("../../docs/client-api.md", import.meta.url), "utf8")
+    assert.strictEqual(
+      clientReference(),
+      committed,
+      "The client has changed. If that is meant: npm run documents, and commit docs/client-api.md"
+    )
+    for (const [entry, file] of Object.entries(clientEntries)) {
+      const described = exportsOf(file).map(describeExport)
+      const names = new Set(described.map(({ name }) => name))
+      const exported: object = await import(entry)
+      assert.deepStrictEqual(
+        Object.keys(exported).filter((name) => !names.has(name)),
+        [],
+        entry
+      )
+      const calls = described.flatMap(({ members }) => members.filter(({ signature }) => signature.includes("(")))
+      assert.deepStrictEqual(
+        [...described.map(({ title, words }) => ({ signature: title, words })), ...calls].filter(
+          ({ words }) => words === ""
+        ),
+        []
+      )
+    }
   })
 
   for (const [name, document] of [
