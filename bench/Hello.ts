@@ -10,7 +10,7 @@ import { Socket } from "./Socket.ts"
 const conversations = 2000
 
 /** Says hello, and returns how long it took to the last `ready`, and the bytes and conversations that came. */
-const greet = (url: string, token: string) =>
+export const greet = (url: string, token: string) =>
   new Promise<{ readonly ms: number; readonly bytes: number; readonly listed: number }>((resolve, reject) => {
     Socket.open(url, "/v1/ws", reject).then((socket) => {
       const began = performance.now()

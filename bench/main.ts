@@ -11,6 +11,7 @@ import { history } from "./History.ts"
 import { idle, start } from "./Idle.ts"
 import { persist } from "./Persist.ts"
 import { BenchError, postmasterPid, query } from "./Postgres.ts"
+import { tokens } from "./Tokens.ts"
 import { write } from "./Written.ts"
 
 /** Every scene, in the order in which they run: its command, what it does, and its work. */
@@ -28,6 +29,7 @@ const scenes = {
   start: { does: "the start of a node on 300,000 messages", measure: start },
   history: { does: "pages of a conversation of 10,000 messages among 300,000", measure: history },
   hello: { does: "the first hello of a user in 2,000 conversations", measure: hello },
+  tokens: { does: "hellos with external tokens, beside hellos with our own", measure: tokens },
   comeback: { does: "1,000 sockets that reconnect at once, with 20 missed messages each", measure: comeback },
   telemetry: { does: "direct messages without telemetry, with it, and with every message traced", measure: telemetry }
 }
@@ -113,6 +115,7 @@ const names = [
   "start",
   "history",
   "hello",
+  "tokens",
   "comeback",
   "telemetry"
 ] as const satisfies ReadonlyArray<keyof typeof scenes>
