@@ -1,29 +1,36 @@
 import { once } from "node:events"
-import { createServer } from "node:http"
 import { assert, it } from "@effect/vitest"
 import { TestIssuer, TestService } from "chat-service/testing"
 import { Effect, Redacted } from "effect"
-import { chatToken, issuer, openChat } from "../../examples/own-users.ts"
+import { issuer, makeApp, openChat } from "../../examples/own-users.ts"
 
 const secret = "the secret that the app shares with the chat"
 
-it.live("an app with users of its own embeds the chat", () =>
+it.live("an Express app with users of its own embeds the chat", () =>
   Effect.promise(async () => {
     // Everything but the keys is as the settings of another issuer have it.
     const other = await TestIssuer.start({ issuer })
     const { jwksUri: _, algorithms: __, ...settings } = other.settings
     const service = await TestService.start({ auth: { issuers: [{ ...settings, secret: Redacted.make(secret) }] } })
-    const person = (id: string, name: string) => ({ id: `session${id}`, user: { id, login: name.toLowerCase(), name } })
-    const sessions = new Map([
-      ["a", person("1", "Ann")],
-      ["b", person("2", "Bob")]
-    ])
-    const app = createServer(chatToken(sessions, secret)).listen(0, "127.0.0.1")
+    const person = (id: string, name: string) => ({ id, login: name.toLowerCase(), name, password: `${name}'s` })
+    const app = makeApp([person("1", "Ann"), person("2", "Bob")], secret).listen(0, "127.0.0.1")
     await once(app, "listening")
     const address = app.address()
     const port = address !== null && typeof address === "object" ? address.port : 0
-    const open = (session: string) => openChat(service.url, `http://127.0.0.1:${port}`, `session=${session}`)
-    const [ann, bob, nobody] = [open("a"), open("b"), open("nobody")]
+    const appUrl = `http://127.0.0.1:${port}`
+    const logIn = (login: string, password: string) =>
+      fetch(`${appUrl}/login`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ login, password })
+      })
+    const open = async (login: string, password: string) => {
+      const [cookie = ""] = (await logIn(login, password)).headers.getSetCookie()
+      return openChat(service.url, appUrl, cookie.split(";", 1)[0] ?? "")
+    }
+    const ann = await open("ann", "Ann's")
+    const bob = await open("bob", "Bob's")
+    const nobody = await open("ann", "a guess")
     await Promise.all([ann.ready(), bob.ready()])
     assert.strictEqual(ann.state.me?.displayName, "Ann")
     const { id } = await ann.ask("conversation.create", { kind: "dm", userId: bob.userId })
@@ -35,6 +42,7 @@ it.live("an app with users of its own embeds the chat", () =>
       ["hello Bob"]
     )
     // The app gives no token to whom it does not know, and the client goes on asking.
+    assert.strictEqual((await fetch(`${appUrl}/chat-token`)).status, 401)
     assert.deepStrictEqual([nobody.state.connection.status, nobody.userId], ["connecting", ""])
     await Promise.all([ann, bob, nobody].map((chat) => chat.close()))
     app.close()
