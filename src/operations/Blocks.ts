@@ -1,7 +1,7 @@
 import { Block } from "../domain/Block.ts"
 import { UserId } from "../domain/Ids.ts"
 import { Page, pageFields } from "../domain/Page.ts"
-import { InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { feature, operation } from "./Operation.ts"
 
 const user = { userId: UserId }
@@ -28,7 +28,7 @@ export const Blocks = feature(
     http: "GET /v1/users/me/blocks",
     query: pageFields,
     success: Page(Block),
-    problems: [InvalidRequest, Unavailable],
+    problems: [InvalidRequest, RateLimited, Unavailable],
     summary: "List blocked users",
     description: "Lists the users whom I have blocked, the latest block first."
   })

@@ -27,10 +27,10 @@ export class CurrentDevice extends Context.Service<
 >()("chat/operations/CurrentDevice") {}
 
 /**
- * Makes a handler that gets the id of the calling user, and then the payload of the call. Handlers take their services
- * when they are made: a call needs nothing but its caller.
+ * Makes a handler that gets the id of the calling user, and then the payload of the call, and that waits for no other call
+ * of the user (see `asUser`). Handlers take their services when they are made: a call needs nothing but its caller.
  */
-export const asUser =
+export const asUserAtOnce =
   <Payload, A, E>(handle: (userId: UserId, payload: Payload) => Effect.Effect<A, E>) =>
   (payload: Payload): Effect.Effect<A, E, CurrentPrincipal> =>
     Effect.flatMap(CurrentPrincipal, ({ userId }) => handle(userId, payload))

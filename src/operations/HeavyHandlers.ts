@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import type { UserId } from "../domain/Ids.ts"
 import { bytesPer, HeavyReads } from "../services/platform/load/HeavyReads.ts"
-import { asUser } from "./Callers.ts"
+import { asUserAtOnce } from "./Callers.ts"
 
 type Handle<Payload, A, E> = (userId: UserId, payload: Payload) => Effect.Effect<A, E>
 
@@ -15,7 +15,7 @@ const bytesOf = <A extends Items>({ items }: A, textOf: (item: A["items"][number
   items.reduce<number>((sum, item) => sum + bytesPer.item + (textOf(item)?.length ?? 0), 0)
 
 /**
- * Makes handlers like `asUser`, for operations with large answers: the calls wait for their turn, and their answers
+ * Makes handlers like `asUserAtOnce`, for operations with large answers: the calls wait for their turn, and their answers
  * count against the user. See `HeavyReads`.
  */
 export const makeHeavyHandlers = Effect.map(HeavyReads, (reads) => ({
@@ -24,7 +24,7 @@ export const makeHeavyHandlers = Effect.map(HeavyReads, (reads) => ({
     handle: Handle<Payload, A, E>,
     textOf: (item: A["items"][number]) => string | undefined = () => undefined
   ) =>
-    asUser((userId, payload: Payload) =>
+    asUserAtOnce((userId, payload: Payload) =>
       reads.read(userId, handle(userId, payload), (answer) => bytesOf(answer, textOf))
     ),
   /** Makes the handler of a search. */
@@ -32,12 +32,12 @@ export const makeHeavyHandlers = Effect.map(HeavyReads, (reads) => ({
     handle: Handle<Payload, A, E>,
     textOf: (item: A["items"][number]) => string | undefined
   ) =>
-    asUser((userId, payload: Payload) =>
+    asUserAtOnce((userId, payload: Payload) =>
       reads.search(userId, handle(userId, payload), (answer) => bytesOf(answer, textOf))
     ),
   /** Makes the handler of another read, with the bytes that it counts. */
   asReaderOf: <Payload, A, E>(handle: Handle<Payload, A, E>, bytes: (answer: A, payload: Payload) => number) =>
-    asUser((userId, payload: Payload) =>
+    asUserAtOnce((userId, payload: Payload) =>
       reads.read(userId, handle(userId, payload), (answer) => bytes(answer, payload))
     )
 }))

@@ -28,7 +28,7 @@ export const Invites = feature(
     params: conversation,
     query: pageFields,
     success: Page(Invite),
-    problems: [InvalidRequest, Forbidden, NotFound, Conflict, Unavailable],
+    problems: [InvalidRequest, Forbidden, NotFound, Conflict, RateLimited, Unavailable],
     summary: "List the invites of a group",
     description: "Lists the invites that can still be used, the latest first. For owners and admins (403 for others)."
   }),

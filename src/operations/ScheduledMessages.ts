@@ -1,6 +1,6 @@
 import { ScheduledMessageId } from "../domain/Ids.ts"
 import { Page, pageFields } from "../domain/Page.ts"
-import { Conflict, Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
+import { Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
 import { NewScheduledMessage, ScheduledMessage, ScheduledMessageChange } from "../domain/ScheduledMessage.ts"
 import { feature, operation } from "./Operation.ts"
 
@@ -24,7 +24,7 @@ export const ScheduledMessages = feature(
     http: "GET /v1/scheduled-messages",
     query: pageFields,
     success: Page(ScheduledMessage),
-    problems: [InvalidRequest, Unavailable],
+    problems: [InvalidRequest, RateLimited, Unavailable],
     summary: "List my scheduled messages",
     description:
       "Lists the message that is due next first. Messages that were refused when they were due stay as `failed`, with the reason."

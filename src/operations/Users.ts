@@ -42,7 +42,7 @@ export const Users = feature(
   operation("user.unread", {
     http: "GET /v1/users/me/unread",
     success: Unread,
-    problems: [Unavailable],
+    problems: [RateLimited, Unavailable],
     summary: "Count my unread messages",
     description: "Counts over all conversations; each conversation counts at most 100."
   }),
@@ -53,7 +53,7 @@ export const Users = feature(
       query: UserQuery.annotate({ description: "How the username or the display name begins, in any case" })
     },
     success: Page(User),
-    problems: [InvalidRequest, Forbidden, Unavailable],
+    problems: [InvalidRequest, Forbidden, RateLimited, Unavailable],
     summary: "Search users",
     description:
       "Users whose username begins with `query` come first, then those whose display name begins with it. Guests are not found, and may not search (403 `guest`). Users of different teams do not find each other unless they share a conversation."

@@ -1,5 +1,8 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Latch, Layer, Queue } from "effect"
+import { UserId } from "../../src/domain/Ids.ts"
+import { Users } from "../../src/services/identity/Users.ts"
+import { TestService } from "../../src/testing/TestService.ts"
 import { connect } from "../support/Client.ts"
 import { fakeService, HttpService, newcomer } from "../support/HttpService.ts"
 
@@ -40,5 +43,53 @@ layer(fakeService({ limits }), { excludeTestServices: true })("reads with big an
       assert.deepStrictEqual([answer.status, answer.problem.errors?.[0]?.path], [400, "cursors"])
       assert.strictEqual((yield* ask("/v1/sync", { token, json: { cursors: cursorsOf(5000) } })).status, 200)
     })
+  )
+})
+
+const begun = Effect.runSync(Queue.unbounded<UserId>())
+const open = Latch.makeUnsafe()
+
+/** Profiles that are found once the latch is open. */
+const slowProfiles = Layer.effect(
+  Users,
+  Effect.map(Users, (users) =>
+    Users.of({
+      ...users,
+      look: (viewerId, userId) =>
+        Queue.offer(begun, viewerId).pipe(Effect.andThen(open.await), Effect.andThen(users.look(viewerId, userId)))
+    })
+  )
+)
+
+layer(TestService.layer({}, { replace: slowProfiles }), { excludeTestServices: true })("many calls of a user", (it) => {
+  it.effect("are done eight at a time over all sockets, and others do not wait for them", () =>
+    Effect.gen(function* () {
+      const { signIn, url } = yield* TestService
+      const [ann, bob] = [yield* signIn("ann"), yield* signIn("bob")]
+      const socketOf = Effect.fnUntraced(function* (token: string) {
+        const socket = yield* connect(url)
+        yield* socket.ready(token)
+        return socket
+      })
+      const calls = (count: number) =>
+        Array.from({ length: count }, (_, n) => ({ id: n + 10, op: "user.get", data: { userId: ann.user.id } }))
+      const sockets = [yield* socketOf(ann.accessToken), yield* socketOf(ann.accessToken)]
+      for (const socket of sockets) {
+        // A socket may have eight on their way, so the refusal of the ninth says that they have been taken.
+        socket.send(calls(9))
+        assert.isDefined((yield* socket.answer(18)).error)
+      }
+      const other = yield* socketOf(bob.accessToken)
+      other.send(calls(1))
+      const first = yield* Effect.replicateEffect(Queue.take(begun), 9)
+      assert.deepStrictEqual(
+        first.map((id) => UserId.make(id)),
+        [...Array(8).fill(ann.user.id), bob.user.id]
+      )
+      assert.strictEqual(yield* Queue.size(begun), 0)
+      yield* open.open
+      for (const socket of sockets) for (let id = 10; id < 18; id++) assert.isDefined((yield* socket.answer(id)).ok)
+      assert.isDefined((yield* other.answer(10)).ok)
+    }).pipe(Effect.scoped)
   )
 })
