@@ -264,8 +264,7 @@ const asGuest: Readonly<Record<string, Verdict>> = {
   "user.search": "forbidden",
   "conversation.create": "forbidden",
   "block.add": "not-found",
-  "auth.password": "forbidden",
-  "user.delete": "forbidden"
+  "auth.password": "forbidden"
 }
 
 const verdictOf = (answer: Answer): Verdict => {
@@ -515,7 +514,7 @@ layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
       yield* client.ready(accessToken)
       const withGuest = { ...company, people: { ...company.people, member } }
       // Signing out, and an account, would be the end of the guest.
-      const endings = ["auth.password", "user.delete"]
+      const endings = ["auth.password"]
       yield* asMember(withGuest, client, accessToken, undefined, asGuest, endings)
       const elsewhere = yield* http.group(company.people.stranger)
       const path = `/v1/conversations/${elsewhere}/invites`
@@ -545,6 +544,10 @@ layer(gatewayService({ limits: { memberChangesPerMinute: 1_000_000 } }), {
         claims.map((answer) => verdictOf(answer ?? null)),
         ["conflict", "ok", "conflict", "ok"]
       )
+      const leaver = decodeGuest(
+        yield* http.must("POST", `/v1/invites/${code}/guest`, { json: { displayName: "Lea" } })
+      )
+      assert.strictEqual(verdictOf((yield* overRpc(url, "user.delete", {}, leaver.accessToken)) ?? null), "ok")
     })
   )
 
