@@ -81,7 +81,10 @@ export class Realtime extends Context.Service<
     ) => Effect.Effect<void, Problem | Refused>
     /** Keeps the presence of these users in the state, in addition to those watched before. */
     readonly watch: (userIds: ReadonlyArray<UserId>) => Effect.Effect<void, CommandError>
-    /** Ends the pause before the next attempt to connect. Call it when the device is back online. */
+    /**
+     * Ends the pause before the next attempt to connect, or the one after the attempt that is under way, and begins with short
+     * pauses again. Call it when the device is back online.
+     */
     readonly wake: Effect.Effect<void>
   }
 >()("chat/client/Realtime") {

@@ -60,6 +60,7 @@ export const makeConnecting = Effect.fnUntraced(function* (
   const alarm = yield* Latch.make(false)
   let last = saved
   let onlineSince: number | undefined
+  let isOnline = false
   /** The token was refused, and no connection has been accepted since. */
   let isDoubted = false
 
@@ -72,6 +73,7 @@ export const makeConnecting = Effect.fnUntraced(function* (
       isDoubted = false
       if (!done) return reached
       onlineSince = yield* Clock.currentTimeMillis
+      isOnline = true
       yield* update({ connection: { status: "online" } })
       yield* Effect.logDebug("online")
       return reached
@@ -88,13 +90,14 @@ export const makeConnecting = Effect.fnUntraced(function* (
       const atOnce = attempt === 0 && (expired || ("atOnce" in end && end.atOnce === true))
       const pauseMs = "retryAfterMs" in end ? end.retryAfterMs : atOnce ? 0 : yield* jitter(attempt)
       yield* update({ connection: { status: "waiting", pauseMs } })
+      // What has failed without a network says nothing of the time with one. A wake may also have come before the pause.
+      const next = yield* Effect.raceFirst(Effect.as(Effect.sleep(pauseMs), attempt + 1), Effect.as(alarm.await, 0))
       yield* alarm.close
-      yield* Effect.raceFirst(Effect.sleep(pauseMs), alarm.await)
-      if (!expired || token === undefined) return attempt + 1
+      if (!expired || token === undefined) return next
       // After the pause: a token of short life would expire during it.
       return yield* credentials.renewed(token).pipe(
-        Effect.as(attempt + 1),
-        Effect.catchTag("ConnectionLost", () => after({ code: CloseCode.tokenExpired }, attempt + 1, token))
+        Effect.as(next),
+        Effect.catchTag("ConnectionLost", () => after({ code: CloseCode.tokenExpired }, next, token))
       )
     })
 
@@ -107,11 +110,12 @@ export const makeConnecting = Effect.fnUntraced(function* (
       )
       yield* Effect.logDebug("connecting")
       const end = yield* Effect.flip(run(token, last, progress))
+      isOnline = false
       yield* Effect.logDebug(`the connection has ended: ${"_tag" in end ? end._tag : end.code}`)
       const since = onlineSince
       const lasted = since !== undefined && (isExpiry(end) || (yield* Clock.currentTimeMillis) - since >= lastingMs)
       return yield* live(yield* after(end, lasted ? 0 : attempt, token))
     })
 
-  return { live: live(0), wake: Effect.asVoid(alarm.open) }
+  return { live: live(0), wake: Effect.suspend(() => (isOnline ? Effect.void : alarm.open)) }
 })
