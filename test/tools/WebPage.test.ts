@@ -272,10 +272,61 @@ describe("the chat page in Chromium", () => {
     await one.page.getByRole("navigation").getByText("You: Where to?").waitFor()
 
     const poll = { question: "Too late?", options: ["Yes", "No"], multiple: true }
-    const closesAt = new Date(Date.now() + 1000).toISOString()
+    const closesAt = new Date(Date.now() + 5000).toISOString()
+    const slow = await person("ann")
+    await slow.page.clock.setFixedTime(Date.now() - 3_600_000)
+    await choose(slow, "Lunch")
     await pat.send(id, poll.question, { type: "poll", payload: { ...poll, closesAt } })
     await messageOf(other, "Too late?").getByText("This poll has ended").waitFor()
     assert.isTrue(await messageOf(other, "Too late?").getByRole("checkbox", { name: "Yes" }).isDisabled())
+    // Where the clock is slow, the vote is shown until the service has refused it.
+    const late = messageOf(slow, "Too late?").getByRole("checkbox", { name: "Yes" })
+    await late.click()
+    await slow.page.locator(".notices p").waitFor()
+    assert.isFalse(await late.isChecked())
+  })
+
+  it("keeps an edit over a reload, and forgets it with the files that were chosen when another person signs in", async () => {
+    const [ann, bob] = [await client("ann"), await client("bob")]
+    const { id } = await ann.ask("conversation.create", { kind: "group", title: "Safe", memberIds: [bob.userId] })
+    await ann.send(id, "a frist draft")
+    await ann.send(id, "another message")
+    const one = await person("ann")
+    const box = one.page.getByRole("textbox", { name: "Message Safe" })
+    const edit = async (body: string) => {
+      await messageOf(one, body).hover()
+      await messageOf(one, body).getByRole("button", { name: "More" }).click()
+      await one.page.getByRole("menuitem", { name: "Edit" }).click()
+    }
+    await choose(one, "Safe")
+    await edit("a frist draft")
+    await box.fill("a first draft")
+    await edit("another message")
+    await one.page.waitForFunction("document.querySelector('textarea').value === 'another message'")
+    await edit("a frist draft")
+    await box.fill("a first draft")
+    await one.page.reload()
+    await one.page.getByText("Edit message", { exact: true }).waitFor()
+    assert.strictEqual(await box.inputValue(), "a first draft")
+    await box.press("Enter")
+    await messageOf(one, "a first draft").getByText("(edited)").waitFor()
+    assert.strictEqual(await box.inputValue(), "")
+    await one.page
+      .locator("input[type=file]")
+      .setInputFiles([{ name: "secret.txt", mimeType: "text/plain", buffer: Buffer.from("secret") }])
+    await one.page.getByRole("button", { name: "Remove: secret.txt" }).waitFor()
+    await edit("a first draft")
+    await box.fill("a secret draft")
+
+    await one.page.getByRole("navigation").getByRole("button", { name: "ann", exact: true }).click()
+    await one.page.getByRole("button", { name: "Sign out" }).click()
+    await signIn(one, "bob")
+    await choose(one, "Safe")
+    await messageOf(one, "a first draft").waitFor()
+    assert.strictEqual(await one.page.getByRole("button", { name: "Remove: secret.txt" }).count(), 0)
+    assert.strictEqual(await box.inputValue(), "")
+    const kept = "JSON.stringify([...Object.entries(sessionStorage), ...Object.entries(localStorage)])"
+    assert.notInclude(String(await one.page.evaluate(kept)), "a secret draft")
   })
 
   it("sends later, and lists what is waiting", async () => {

@@ -1,3 +1,5 @@
+import type { Message } from "./types.ts"
+
 const keyOf = (place: string) => `chat-service.draft.${place}`
 
 /** What was being written in a conversation or a thread; empty when nothing was. It survives reloads. */
@@ -9,7 +11,36 @@ export const keepDraft = (place: string, body: string): void => {
   else localStorage.setItem(keyOf(place), body)
 }
 
-/** Forgets all drafts of this browser, for a user who signs out. */
+/** A message that is being edited, and its new body so far. */
+export interface Edit {
+  readonly message: Message
+  readonly body: string
+}
+
+const editPrefix = "chat-service.edit."
+
+/** What a user was editing in a conversation or a thread, in this tab; null when nothing was. It survives reloads. */
+export const editOf = (userId: string, place: string): Edit | null => {
+  try {
+    return JSON.parse(sessionStorage.getItem(`${editPrefix}${userId}.${place}`) ?? "null")
+  } catch {
+    return null
+  }
+}
+
+/** Keeps what is being edited. */
+export const keepEdit = (userId: string, place: string, edit: Edit | null): void => {
+  const key = `${editPrefix}${userId}.${place}`
+  if (edit === null) sessionStorage.removeItem(key)
+  else sessionStorage.setItem(key, JSON.stringify(edit))
+}
+
+const remove = (storage: Storage, prefix: string) => {
+  for (const key of Object.keys(storage)) if (key.startsWith(prefix)) storage.removeItem(key)
+}
+
+/** Forgets all drafts of this browser, and the edits of this tab, for a user who signs out. */
 export const forgetDrafts = (): void => {
-  for (const key of Object.keys(localStorage)) if (key.startsWith(keyOf(""))) localStorage.removeItem(key)
+  remove(localStorage, keyOf(""))
+  remove(sessionStorage, editPrefix)
 }

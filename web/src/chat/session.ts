@@ -32,6 +32,7 @@ addEventListener("storage", (event) => {
   const next = read()
   if (next?.sessionId === tokens?.sessionId) return
   tokens = next
+  forgetDrafts()
   for (const listener of listeners) listener()
 })
 

@@ -2,7 +2,7 @@ import type { SendOptions } from "chat-service/client"
 import { useChat, useChatState } from "chat-service/client/react"
 import { X } from "lucide-react"
 import { type KeyboardEvent, type Ref, useEffect, useImperativeHandle, useRef, useState } from "react"
-import { draftOf, keepDraft } from "../chat/drafts.ts"
+import { draftOf, type Edit, editOf, keepDraft, keepEdit } from "../chat/drafts.ts"
 import { useUser } from "../chat/people.tsx"
 import type { Member, Message } from "../chat/types.ts"
 import { ChosenFiles } from "../files/ChosenFiles.tsx"
@@ -70,17 +70,32 @@ const useHeight = (area: { readonly current: HTMLTextAreaElement | null }, body:
   }, [area, body])
 }
 
+/** What is being written in a place. An edit that a reload has cut short goes on. */
+export const useWriting = (place: string) => {
+  const { userId } = useChat()
+  return useState<Writing>(() => {
+    const edit = editOf(userId, place)
+    return edit === null ? { kind: "new" } : { kind: "edit", message: edit.message }
+  })
+}
+
 /** What is in the text area: a draft, or the new body of a message. */
 const useBody = (place: string, editing: Message | null, onType: () => void) => {
+  const { userId } = useChat()
   const [fresh, setFresh] = useState(() => draftOf(place))
-  const [changed, setChanged] = useState<string | null>(null)
+  const [edit, setEdit] = useState(() => editOf(userId, place))
+  const keep = (next: Edit | null) => {
+    setEdit(next)
+    keepEdit(userId, place, next)
+  }
   const write = (next: string) => {
-    if (editing !== null) return setChanged(next)
+    if (editing !== null) return keep({ message: editing, body: next })
     setFresh(next)
     keepDraft(place, next)
     if (next.trim() !== "") onType()
   }
-  return { body: editing === null ? fresh : (changed ?? editing.body), write, reset: () => setChanged(null) }
+  const changed = edit !== null && edit.message.id === editing?.id ? edit.body : editing?.body
+  return { body: changed ?? fresh, write, reset: () => keep(null) }
 }
 
 interface ComposerProps {

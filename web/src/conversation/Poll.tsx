@@ -1,12 +1,13 @@
 import { useChat } from "chat-service/client/react"
-import { useEffect, useState } from "react"
+import { useEffect, useRef, useState } from "react"
+import { perChat } from "../chat/perChat.ts"
 import type { Message, Poll as PollPayload } from "../chat/types.ts"
 import { momentOf } from "../text/format.ts"
 import { text } from "../text/text.ts"
 import { attempt } from "../ui/notices.tsx"
 
 /** My votes since the page was opened, by message. Events do not tell whose votes they are. */
-const voted = new Map<string, ReadonlyArray<number>>()
+const votedOf = perChat(() => new Map<string, ReadonlyArray<number>>())
 
 /** The poll of a message; undefined for other messages. */
 export const pollOf = ({ payload, type }: Message): PollPayload | undefined =>
@@ -64,11 +65,33 @@ const useIsOpen = ({ closesAt }: PollPayload) => {
   return open
 }
 
+/** My vote in a poll, and what casts another one. That is shown at once, and no longer when it is refused. */
+const useVote = ({ conversationId, id, myVote }: Message) => {
+  const chat = useChat()
+  const voted = votedOf(chat)
+  const [, setTimes] = useState(0)
+  const mine = voted.get(id) ?? myVote ?? []
+  const counted = useRef(mine)
+  const show = (vote: ReadonlyArray<number>) => {
+    voted.set(id, vote)
+    setTimes((now) => now + 1)
+  }
+  const cast = async (vote: ReadonlyArray<number>) => {
+    show(vote)
+    try {
+      await chat.conversation(conversationId).vote(id, vote)
+      counted.current = vote
+    } catch (error) {
+      if (voted.get(id) === vote) show(counted.current)
+      throw error
+    }
+  }
+  return [mine, cast] as const
+}
+
 /** A poll, in which I vote by choosing. Choosing the same again takes the vote back. */
 export const Poll = ({ message, poll }: { readonly message: Message; readonly poll: PollPayload }) => {
-  const conversation = useChat().conversation(message.conversationId)
-  const [, setTimes] = useState(0)
-  const mine = voted.get(message.id) ?? message.myVote ?? []
+  const [mine, cast] = useVote(message)
   const votes = message.votes ?? poll.options.map(() => 0)
   const total = Math.max(...votes, 1)
   const open = useIsOpen(poll)
@@ -76,12 +99,7 @@ export const Poll = ({ message, poll }: { readonly message: Message; readonly po
   const toggle = (option: number) => {
     const others = mine.filter((other) => other !== option)
     const next = others.length < mine.length ? others : multiple ? [...mine, option] : [option]
-    attempt(
-      conversation.vote(message.id, next).then(() => {
-        voted.set(message.id, next)
-        setTimes((now) => now + 1)
-      })
-    )
+    attempt(cast(next))
   }
   return (
     <fieldset className="poll">

@@ -8,7 +8,7 @@ import type { Message } from "../chat/types.ts"
 import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
 import { attempt } from "../ui/notices.tsx"
-import { Composer, type ComposerHandle, type Writing } from "./Composer.tsx"
+import { Composer, type ComposerHandle, useWriting, type Writing } from "./Composer.tsx"
 import type { Actions } from "./MessageActions.tsx"
 import { type Asking, MessageDialog } from "./MessageDialog.tsx"
 import { MessageRow } from "./MessageRow.tsx"
@@ -148,12 +148,15 @@ const ThreadMessages = ({ actions, conversationId, messageId }: ThreadPanelProps
 export const ThreadPanel = ({ conversationId, messageId }: ThreadPanelProps) => {
   const chat = useChat()
   const { members } = useMembers()
-  const [writing, setWriting] = useState<Writing>({ kind: "new" })
+  const [writing, setWriting] = useWriting(messageId)
   const composer = useRef<ComposerHandle>(null)
-  const startWriting = useCallback((next: Writing) => {
-    setWriting(next)
-    composer.current?.focus()
-  }, [])
+  const startWriting = useCallback(
+    (next: Writing) => {
+      setWriting(next)
+      composer.current?.focus()
+    },
+    [setWriting]
+  )
   const [asking, setAsking] = useState<Asking | null>(null)
   const actions = useActions(conversationId, startWriting, setAsking)
   return (

@@ -1,6 +1,7 @@
 import type { Chat } from "chat-service/client"
 import { useChat } from "chat-service/client/react"
 import { useEffect, useState } from "react"
+import { perChat } from "../chat/perChat.ts"
 
 /** A link works for five minutes, and is used for a little less. */
 const freshMillis = 4 * 60_000
@@ -10,10 +11,11 @@ interface Link {
   readonly at: number
 }
 
-const links = new Map<string, Link>()
+const linksOf = perChat(() => new Map<string, Link>())
 
 /** A URL that gets an attachment without a token, for pictures, players and downloads. */
 export const linkOf = (chat: Chat, attachmentId: string): Promise<string> => {
+  const links = linksOf(chat)
   const known = links.get(attachmentId)
   if (known !== undefined && performance.now() - known.at < freshMillis) return known.url
   const url = chat.ask("attachment.link", { attachmentId }).then(

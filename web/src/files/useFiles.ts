@@ -1,4 +1,6 @@
+import { useChat } from "chat-service/client/react"
 import { type ClipboardEvent, type RefObject, useEffect, useRef, useState } from "react"
+import { perChat } from "../chat/perChat.ts"
 import { text } from "../text/text.ts"
 import { notify } from "../ui/notices.tsx"
 import type { LocalFile } from "./ChosenFiles.tsx"
@@ -7,7 +9,7 @@ import type { LocalFile } from "./ChosenFiles.tsx"
 const most = 10
 
 /** The files that were chosen in each place and not sent yet, until the page is closed. */
-const chosen = new Map<string, ReadonlyArray<LocalFile>>()
+const chosenOf = perChat(() => new Map<string, ReadonlyArray<LocalFile>>())
 
 const none: ReadonlyArray<LocalFile> = []
 
@@ -53,6 +55,7 @@ const useDrop = (inside: RefObject<HTMLElement | null>, onFiles: (files: FileLis
 
 /** The files of the message that is being written in a place: those that were chosen, pasted or dropped. */
 export const useFiles = (place: string, form: RefObject<HTMLElement | null>) => {
+  const chosen = chosenOf(useChat())
   /** Two may come before the first one is shown, so this is the list, and not what is shown. */
   const now = () => chosen.get(place) ?? none
   const [files, setFiles] = useState(now)
