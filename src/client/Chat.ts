@@ -1,11 +1,10 @@
 import { Cause, Context, Effect, Exit, Layer, ManagedRuntime, Option, References, Schema, Stream } from "effect"
 import { ClientMessageId, ConversationId, MessageId, UserId } from "../domain/Ids.ts"
 import type { Login } from "../domain/Session.ts"
-import type { Registration } from "../domain/User.ts"
+import type { GuestClaim, Registration } from "../domain/User.ts"
+import { type ChatOptions, credentialsOf } from "./ChatOptions.ts"
 import { ConversationHandle, type SendOptions } from "./ConversationHandle.ts"
-import { Credentials, login, register } from "./Credentials.ts"
-import type { TokenSource } from "./credentials/External.ts"
-import type { TokenStorage } from "./credentials/Holders.ts"
+import { Credentials, joinAsGuest, login, register } from "./Credentials.ts"
 import { ConnectionLost, type Refused } from "./Failures.ts"
 import { Feed } from "./Feed.ts"
 import { type FileSource, pendingFile, readFile, type StreamSource, type UploadProgress } from "./files/LocalFile.ts"
@@ -13,43 +12,10 @@ import { makeUploader } from "./files/Uploads.ts"
 import type { AnswerOf, OperationName, PayloadOf } from "./Operations.ts"
 import type { Ack, Attachment, ChatEvent, ChatState, EventName, EventOf, Me, Plain, Tokens } from "./Plain.ts"
 import { randomId } from "./Platform.ts"
-import { Realtime, type RealtimeOptions } from "./Realtime.ts"
+import { Realtime } from "./Realtime.ts"
 import { erase } from "./storage/Database.ts"
-import { storedTokens } from "./storage/StoredTokens.ts"
 import { canShare } from "./tabs/Leadership.ts"
 import { sharedRealtime } from "./tabs/Tabs.ts"
-
-/** The client signs in with the tokens of a session of the service, and renews them. */
-interface OwnTokens {
-  /** The tokens from `login`, or the last ones given to `onRenewed`. */
-  readonly tokens: Tokens
-  /** Where the tokens are kept, so that several clients, also in several processes, can share one session. */
-  readonly storage?: TokenStorage | undefined
-  /** Receives each new pair before it is used: keep it in place of the old one. */
-  readonly onRenewed?: ((tokens: Tokens) => void | Promise<void>) | undefined
-  readonly token?: undefined
-}
-
-/** The client signs in with the tokens that an app gives to its own users. */
-interface AppTokens {
-  /** Gives the current token of the user, when the client starts and whenever that token expires or is refused. */
-  readonly token: TokenSource
-  readonly tokens?: undefined
-}
-
-/** The options of `Chat`: those of `Realtime`, and either `tokens` or `token`. */
-export type ChatOptions = RealtimeOptions & {
-  /** Logs what the connection does on the console: never a body or a token. */
-  readonly debug?: boolean | undefined
-} & (OwnTokens | AppTokens)
-
-const credentialsOf = (options: ChatOptions) => {
-  const { database, url } = options
-  if (options.token !== undefined) return Credentials.external({ url, token: options.token, database })
-  const { onRenewed, tokens } = options
-  const storage = options.storage ?? (database && storedTokens(database, tokens.user.id))
-  return Credentials.layer({ url, tokens, storage, onRenewed })
-}
 
 /** The options of `Chat.upload`. */
 export interface UploadOptions {
@@ -121,6 +87,14 @@ export class Chat {
    */
   static login(url: string, credentials: typeof Login.Encoded): Promise<Tokens> {
     return Effect.runPromise(login(url, credentials))
+  }
+
+  /**
+   * Joins the group of an invite without an account, and starts the session of the guest, which is the only way back in.
+   * Rejects as `register` does, and with `NotFound` when the invite admits no guests.
+   */
+  static joinAsGuest(url: string, guest: { readonly code: string; readonly displayName: string }): Promise<Tokens> {
+    return Effect.runPromise(joinAsGuest(url, guest))
   }
 
   private run<A, E>(use: (realtime: Realtime["Service"]) => Effect.Effect<A, E>): Promise<A> {
@@ -267,6 +241,14 @@ export class Chat {
   /** Keeps the presence of these users in the state. */
   watch(userIds: ReadonlyArray<string>): Promise<void> {
     return this.run(({ watch }) => watch(userIds.map((id) => decodeUserId(id))))
+  }
+
+  /**
+   * Makes an account of the guest who is signed in, who keeps everything. Rejects with a problem, such as `Conflict` for a
+   * username that is taken.
+   */
+  claim(account: typeof GuestClaim.Encoded): Promise<Me> {
+    return this.ask("user.claim", account)
   }
 
   /** Asks for an operation by its name, as soon as there is a connection. `/asyncapi.json` lists all of them. */

@@ -3,7 +3,8 @@
  * and `chat-service/client/rpc` are for apps with Effect, `chat-service/client/react` has the hooks for React.
  */
 export type { Problem } from "../domain/Problem.ts"
-export { Chat, type ChatOptions, type UploadOptions } from "./Chat.ts"
+export { Chat, type UploadOptions } from "./Chat.ts"
+export type { ChatOptions } from "./ChatOptions.ts"
 export type { OpenSocket, SocketLike } from "./Connection.ts"
 export type {
   ConversationHandle,

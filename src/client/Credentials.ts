@@ -1,11 +1,11 @@
 import { Context, Effect, Layer, Schema } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
-import { UserId } from "../domain/Ids.ts"
+import { InviteCode, UserId } from "../domain/Ids.ts"
 import { invalidData } from "../domain/Problem.ts"
 import { CloseCode } from "../domain/Protocol.ts"
 import { Login } from "../domain/Session.ts"
-import { Registration } from "../domain/User.ts"
+import { NewGuest, Registration } from "../domain/User.ts"
 import { Api } from "../operations/Api.ts"
 import { type ExternalOptions, makeExternal } from "./credentials/External.ts"
 import { joinHolders, type TokenStorage } from "./credentials/Holders.ts"
@@ -13,10 +13,14 @@ import { ConnectionLost, Refused } from "./Failures.ts"
 import type { Tokens } from "./Plain.ts"
 import { isTracing, propagateTrace } from "./Traces.ts"
 
+const tracedClient = Effect.map(Effect.all([HttpClient.HttpClient, isTracing]), ([client, tracing]) =>
+  propagateTrace(tracing)(client)
+).pipe(Effect.provide(FetchHttpClient.layer))
+
 const call = <const Endpoint extends "login" | "refresh" | "register">(baseUrl: string, endpoint: Endpoint) =>
-  Effect.flatMap(Effect.all([HttpClient.HttpClient, isTracing]), ([client, tracing]) =>
-    HttpApiClient.endpoint(Api, { group: "auth", endpoint, baseUrl, httpClient: propagateTrace(tracing)(client) })
-  ).pipe(Effect.provide(FetchHttpClient.layer))
+  Effect.flatMap(tracedClient, (httpClient) =>
+    HttpApiClient.endpoint(Api, { group: "auth", endpoint, baseUrl, httpClient })
+  )
 
 const lost = (cause: unknown) => Effect.fail(new ConnectionLost({ cause }))
 
@@ -42,6 +46,22 @@ export const login = Effect.fn("chat.login")(function* (url: string, credentials
   const payload = yield* checked(Login, credentials)
   const request = yield* call(url, "login")
   return yield* request({ payload }).pipe(Effect.catchTags({ HttpClientError: lost, SchemaError: lost }))
+})
+
+/** Somebody without an account, and the code of an invite that admits guests. */
+const Joining = Schema.Struct({ code: InviteCode, ...NewGuest.fields })
+
+/**
+ * Joins the group of an invite without an account, and starts the session of the guest, which is the only way back in: keep
+ * the tokens as those of `login`. Fails as `register` does, and with `NotFound` when the invite admits no guests.
+ */
+export const joinAsGuest = Effect.fn("chat.joinAsGuest")(function* (url: string, guest: typeof Joining.Encoded) {
+  const { code, ...payload } = yield* checked(Joining, guest)
+  const httpClient = yield* tracedClient
+  const request = yield* HttpApiClient.endpoint(Api, { group: "invite", endpoint: "guest", baseUrl: url, httpClient })
+  return yield* request({ params: { code }, payload }).pipe(
+    Effect.catchTags({ HttpClientError: lost, SchemaError: lost })
+  )
 })
 
 const decodeUserId = Schema.decodeSync(UserId)

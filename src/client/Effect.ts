@@ -1,5 +1,5 @@
 /** The exports of `chat-service/client/effect`: the client as services with Layers, and the HTTP client. Ids are branded. */
-export { Credentials, type CredentialsOptions, login, register } from "./Credentials.ts"
+export { Credentials, type CredentialsOptions, joinAsGuest, login, register } from "./Credentials.ts"
 export type { ExternalOptions, TokenSource } from "./credentials/External.ts"
 export { ConnectionLost, Refused } from "./Failures.ts"
 export type { PendingFile, UploadEvents } from "./files/LocalFile.ts"

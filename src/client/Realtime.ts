@@ -6,6 +6,7 @@ import type { Problem } from "../domain/Problem.ts"
 import { type Connection, globalWebSocket, type OpenSocket } from "./Connection.ts"
 import { Credentials } from "./Credentials.ts"
 import type { Refused } from "./Failures.ts"
+import { Greeting } from "./Frames.ts"
 import { makeUploader } from "./files/Uploads.ts"
 import { type Ask, type CommandError, makeAsk } from "./Operations.ts"
 import { makeOutbox, noStorage, type OutboxStorage, type SendError } from "./Outbox.ts"
@@ -141,12 +142,19 @@ const makeRouting =
       }
     })
 
+/** The answers of these say who I am from then on. */
+const ofMyself: ReadonlySet<string> = new Set(["user.update", "user.claim"])
+const decodeMe = Schema.decodeUnknownEffect(Greeting.fields.user)
+
 /** Makes a function that sends a command as soon as there is a connection. */
 const makeCommand =
-  (connected: Effect.Effect<Connection, Refused>) =>
+  (connected: Effect.Effect<Connection, Refused>, update: Update) =>
   (op: string, data: unknown): Effect.Effect<unknown, CommandError> =>
     Effect.flatMap(connected, (connection) => connection.command(op, data)).pipe(
       Effect.tap(() => Effect.logDebug(`${op} was answered`)),
+      Effect.tap((answer) =>
+        ofMyself.has(op) ? Effect.flatMap(Effect.orDie(decodeMe(answer)), (me) => update({ me })) : Effect.void
+      ),
       Effect.tapError(({ _tag }) => Effect.logDebug(`${op} has failed: ${_tag}`))
     )
 
@@ -171,10 +179,10 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
   const changes = SubscriptionRef.changes(state)
   const happened = yield* PubSub.unbounded<ChatEvent | null>()
   const current = yield* makeCurrent
-  const command = makeCommand(current.connected)
   const scope = yield* Effect.scope
 
   const update: Update = (change) => SubscriptionRef.update(state, (now) => updated(now, change))
+  const command = makeCommand(current.connected, update)
 
   const { keeper, outbox: storage } = yield* makeStorages(options, me, store)
   const publish: Effect.Effect<void> = Effect.suspend(() => {

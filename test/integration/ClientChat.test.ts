@@ -49,6 +49,41 @@ layer(TestService.layer(), { excludeTestServices: true })("the client, without E
     }).pipe(Effect.scoped)
   )
 
+  it.effect("lets somebody without an account in, who makes one later", () =>
+    Effect.gen(function* () {
+      const { url } = yield* TestService
+      const run = <A>(ask: () => Promise<A>) => Effect.promise(ask)
+      const ann = yield* clientOf("ann")
+      const group = { kind: "group", title: "Open", memberIds: [] } as const
+      const { id } = yield* run(() => ann.ask("conversation.create", group))
+      const inviteTo = (guests: boolean) =>
+        Effect.map(
+          run(() => ann.ask("invite.create", { conversationId: id, guests })),
+          ({ code }) => code
+        )
+      const join = (code: string, displayName: string) =>
+        Effect.tryPromise({ try: () => Chat.joinAsGuest(url, { code, displayName }), catch: (error) => error })
+      const code = yield* inviteTo(true)
+      assert.propertyVal(yield* Effect.flip(join(yield* inviteTo(false), "Gus")), "_tag", "NotFound")
+      assert.propertyVal(yield* Effect.flip(join(code, " ")), "_tag", "InvalidRequest")
+      const tokens = yield* join(code, "Gus")
+      const gus = yield* Effect.acquireRelease(
+        Effect.sync(() => new Chat({ url, tokens })),
+        (it) => Effect.promise(() => it.close())
+      )
+      yield* run(() => gus.send(id, "Hello"))
+      assert.strictEqual(gus.state.me?.kind, "guest")
+      const account = { username: "gus", email: "gus@example.com", password: "correct horse" }
+      const taken = yield* Effect.flip(Effect.tryPromise(() => gus.claim({ ...account, username: "ann" })))
+      assert.propertyVal(taken.cause, "code", "username-taken")
+      const me = yield* run(() => gus.claim(account))
+      assert.deepInclude(me, { id: tokens.user.id, username: "gus", displayName: "Gus" })
+      assert.deepStrictEqual(gus.state.me, me)
+      const again = yield* run(() => Chat.login(url, { login: "gus", password: "correct horse" }))
+      assert.strictEqual(again.user.id, me.id)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("keeps up with every kind of change that others make", () =>
     Effect.gen(function* () {
       const [ann, bob, eve] = [yield* clientOf("ann2"), yield* clientOf("bob2"), yield* clientOf("eve2")]
