@@ -246,6 +246,43 @@ describe("the chat page in Chromium", () => {
     await fay.page.getByRole("option", { name: "Climbers" }).waitFor()
   })
 
+  it("lets guests in by a link, marks them, and makes an account of one", async () => {
+    const host = await client("host")
+    await host.ask("conversation.create", { kind: "group", title: "Open evening", memberIds: [] })
+    const [owner, guest] = [await person("host"), await person()]
+    await choose(owner, "Open evening")
+    await owner.page.getByRole("button", { name: "Details" }).click()
+    await owner.page.getByRole("button", { name: "Invite guests" }).click()
+    await owner.page.getByText("for guests too").waitFor()
+    await guest.page.goto(await owner.page.getByLabel("Invite link").inputValue())
+    await guest.page.getByRole("heading", { name: "You are invited" }).waitFor()
+    await guest.page.getByLabel("Your name").fill("Gus")
+    await guest.page.getByRole("button", { name: "Join as a guest" }).click()
+    await guest.page.getByRole("textbox", { name: "Message Open evening" }).waitFor()
+    await write(guest, "I only look in")
+    await messageOf(owner, "I only look in").getByText("Guest", { exact: true }).waitFor()
+    await owner.page.getByRole("complementary").getByText("Guest", { exact: true }).waitFor()
+    assert.strictEqual(await guest.page.getByRole("button", { name: "New conversation" }).count(), 0)
+
+    await guest.page.getByRole("navigation").getByRole("button", { name: "Gus", exact: true }).click()
+    const dialog = guest.page.getByRole("dialog")
+    await dialog.getByRole("button", { name: "Make this an account" }).click()
+    const form = dialog.locator("form")
+    await form.getByLabel("Username").fill("host")
+    await form.getByLabel("E-mail").fill("guy@example.com")
+    await form.getByLabel("Password").fill("correct horse")
+    await form.getByRole("button", { name: "Make this an account" }).click()
+    await form.getByText("This username is taken.").waitFor()
+    await form.getByLabel("Username").fill("guy")
+    await form.getByRole("button", { name: "Make this an account" }).click()
+    await dialog.getByText("@guy").waitFor()
+    assert.strictEqual(await dialog.getByRole("button", { name: "Make this an account" }).count(), 0)
+    await dialog.getByRole("button", { name: "Sign out" }).click()
+    await signIn(guest, "guy")
+    await choose(guest, "Open evening")
+    await guest.page.getByRole("button", { name: "New conversation" }).waitFor()
+  })
+
   it("takes a poll: made, voted in, taken back, and ended", async () => {
     const [pat, ann] = [await client("pat"), await client("ann")]
     const { id } = await pat.ask("conversation.create", { kind: "group", title: "Lunch", memberIds: [ann.userId] })

@@ -5,12 +5,12 @@ import { explain } from "../text/failure.ts"
 import { text } from "../text/text.ts"
 import { Field } from "../ui/Field.tsx"
 
-/** Deletes my account, after the password was given again. */
-export const CloseAccount = () => {
+/** Deletes my account, after the password was given again. Guests have none. */
+export const CloseAccount = ({ isGuest }: { readonly isGuest: boolean }) => {
   const chat = useChat()
   const [error, setError] = useState<string | null>(null)
   const close = async (password: string) => {
-    await chat.ask("user.delete", { password })
+    await chat.ask("user.delete", isGuest ? {} : { password })
     await chat.forget()
     forgetSession()
   }
@@ -23,7 +23,9 @@ export const CloseAccount = () => {
       }}
     >
       <p>{text.closeAccountHint}</p>
-      <Field label={text.password} name="password" type="password" autoComplete="current-password" required />
+      {!isGuest && (
+        <Field label={text.password} name="password" type="password" autoComplete="current-password" required />
+      )}
       <p className="error" role="alert">
         {error}
       </p>

@@ -1,37 +1,12 @@
 import { Chat } from "chat-service/client"
 import { MessagesSquare } from "lucide-react"
-import { type FormEvent, useState } from "react"
+import { useState } from "react"
 import { useRoute } from "../chat/route.ts"
-import { signIn, url } from "../chat/session.ts"
-import { explain, issuesOf } from "../text/failure.ts"
+import { joinAsGuest, signIn, url } from "../chat/session.ts"
+import { issuesOf } from "../text/failure.ts"
 import { text } from "../text/text.ts"
 import { Field } from "../ui/Field.tsx"
-
-const isWrongPassword = (error: unknown) =>
-  typeof error === "object" && error !== null && Reflect.get(error, "_tag") === "Unauthenticated"
-
-/** Runs a form, once at a time, and keeps what went wrong. */
-const useForm = (submit: (value: (name: string) => string) => Promise<void>) => {
-  const [busy, setBusy] = useState(false)
-  const [error, setError] = useState<unknown>()
-  const onSubmit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault()
-    const data = new FormData(event.currentTarget)
-    setBusy(true)
-    setError(undefined)
-    submit((name) => String(data.get(name) ?? "")).catch((failure: unknown) => {
-      setBusy(false)
-      setError(failure)
-    })
-  }
-  return { busy, error, onSubmit }
-}
-
-const Failure = ({ error }: { readonly error: unknown }) => (
-  <p className="error" role="alert">
-    {error !== undefined && (isWrongPassword(error) ? text.signInWrong : explain(error))}
-  </p>
-)
+import { AccountFields, accountOf, Failure, useForm } from "./AccountForm.tsx"
 
 const SignInForm = () => {
   const { busy, error, onSubmit } = useForm((value) => signIn(value("login"), value("password")))
@@ -50,40 +25,19 @@ const SignInForm = () => {
 const SignUpForm = ({ inviteCode }: { readonly inviteCode: string | undefined }) => {
   const { busy, error, onSubmit } = useForm(async (value) => {
     const code = value("inviteCode")
+    const account = accountOf(value)
     await Chat.register(url, {
-      username: value("username"),
+      ...account,
       displayName: value("displayName"),
-      email: value("email"),
-      password: value("password"),
       ...(code !== "" && { inviteCode: code })
     })
-    await signIn(value("username"), value("password"))
+    await signIn(account.username, account.password)
   })
   const issues = issuesOf(error)
   return (
     <form onSubmit={onSubmit}>
       <Field label={text.displayName} name="displayName" autoComplete="name" required error={issues.displayName} />
-      <Field
-        label={text.username}
-        name="username"
-        autoComplete="username"
-        autoCapitalize="none"
-        pattern="[a-z0-9_.\-]+"
-        hint={text.usernameHint}
-        error={issues.username}
-        required
-      />
-      <Field label={text.email} name="email" type="email" autoComplete="email" required error={issues.email} />
-      <Field
-        label={text.password}
-        name="password"
-        type="password"
-        autoComplete="new-password"
-        minLength={8}
-        hint={text.passwordHint}
-        error={issues.password}
-        required
-      />
+      <AccountFields issues={issues} />
       {inviteCode !== undefined && (
         <Field label={text.inviteCode} name="inviteCode" defaultValue={inviteCode} error={issues.inviteCode} />
       )}
@@ -95,21 +49,63 @@ const SignUpForm = ({ inviteCode }: { readonly inviteCode: string | undefined })
   )
 }
 
+const GuestForm = ({ code }: { readonly code: string }) => {
+  const { busy, error, onSubmit } = useForm((value) => joinAsGuest(code, value("displayName")))
+  return (
+    <form onSubmit={onSubmit}>
+      <Field
+        label={text.displayName}
+        name="displayName"
+        autoComplete="name"
+        hint={text.guestHint}
+        error={issuesOf(error).displayName}
+        required
+      />
+      <Failure error={error} />
+      <button type="submit" className="button primary" disabled={busy}>
+        {text.joinAsGuest}
+      </button>
+    </form>
+  )
+}
+
+const ways = ["guest", "new", "known"] as const
+type Way = (typeof ways)[number]
+
+const titles: Readonly<Record<Way, string>> = {
+  guest: text.joinTitle,
+  new: text.signUpTitle,
+  known: text.signInTitle
+}
+
+const offers: Readonly<Record<Way, string>> = {
+  guest: text.joinInstead,
+  new: text.signUpInstead,
+  known: text.signInInstead
+}
+
 /** What somebody sees who is not signed in. */
 export const SignIn = ({ ended }: { readonly ended: boolean }) => {
   const route = useRoute()
-  const invite = route.name === "invite" ? route.code : undefined
-  const [isNew, setNew] = useState(invite !== undefined)
+  const invite = route.name === "invite" ? route : undefined
+  const [chosen, setChosen] = useState<Way>()
+  const first = invite === undefined ? "known" : invite.guests ? "guest" : "new"
+  const way = chosen === "guest" && invite?.guests !== true ? first : (chosen ?? first)
+  const others = ways.filter((other) => other !== way && (other !== "guest" || invite?.guests === true))
   return (
     <main className="sign-in">
       <section className="card">
         <MessagesSquare className="logo" aria-hidden="true" />
-        <h1>{isNew ? text.signUpTitle : text.signInTitle}</h1>
-        {ended && !isNew && <p className="hint">{text.sessionEnded}</p>}
-        {isNew ? <SignUpForm inviteCode={invite} /> : <SignInForm />}
-        <button type="button" className="link" onClick={() => setNew(!isNew)}>
-          {isNew ? text.signInInstead : text.signUpInstead}
-        </button>
+        <h1>{titles[way]}</h1>
+        {ended && way === "known" && <p className="hint">{text.sessionEnded}</p>}
+        {way === "guest" && invite !== undefined && <GuestForm code={invite.code} />}
+        {way === "new" && <SignUpForm inviteCode={invite?.code} />}
+        {way === "known" && <SignInForm />}
+        {others.map((other) => (
+          <button key={other} type="button" className="link" onClick={() => setChosen(other)}>
+            {offers[other]}
+          </button>
+        ))}
       </section>
     </main>
   )

@@ -11,7 +11,8 @@ export type Route =
   | { readonly name: "home" }
   | { readonly name: "saved" }
   | { readonly name: "scheduled" }
-  | { readonly name: "invite"; readonly code: string }
+  /** An invite, which may admit guests. */
+  | { readonly name: "invite"; readonly code: string; readonly guests: boolean }
   | {
       readonly name: "conversation"
       readonly id: string
@@ -24,7 +25,7 @@ const home: Route = { name: "home" }
 
 const parse = (hash: string): Route => {
   const [name, id, part, value] = hash.replace(/^#\/?/, "").split("/")
-  if (name === "invite" && id) return { name: "invite", code: id }
+  if ((name === "invite" || name === "join") && id) return { name: "invite", code: id, guests: name === "join" }
   if (name === "saved" || name === "scheduled") return { name }
   if (name !== "c" || !id) return home
   const seq = part === "at" && /^\d+$/.test(value ?? "") ? Number(value) : null
@@ -34,7 +35,7 @@ const parse = (hash: string): Route => {
 
 const format = (route: Route): string => {
   if (route.name === "home") return "#/"
-  if (route.name === "invite") return `#/invite/${route.code}`
+  if (route.name === "invite") return `#/${route.guests ? "join" : "invite"}/${route.code}`
   if (route.name !== "conversation") return `#/${route.name}`
   const { id, panel, seq } = route
   if (panel?.kind === "thread") return `#/c/${id}/thread/${panel.messageId}`
@@ -69,4 +70,5 @@ export const openConversation = (id: string, seq: number | null = null): void =>
 export const openPanel = (id: string, panel: Panel): void => goTo({ name: "conversation", id, panel, seq: null })
 
 /** The address of an invite, to share with others. */
-export const inviteAddress = (code: string): string => `${location.origin}/${format({ name: "invite", code })}`
+export const inviteAddress = ({ code, guests }: { readonly code: string; readonly guests: boolean }): string =>
+  `${location.origin}/${format({ name: "invite", code, guests })}`

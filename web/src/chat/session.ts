@@ -53,6 +53,10 @@ export const useSession = () => useSyncExternalStore(subscribe, () => tokens)
 /** Signs in, and stays signed in after a reload and in other tabs. */
 export const signIn = async (login: string, password: string) => set(await Chat.login(url, { login, password }))
 
+/** Joins the group of an invite as a guest, whose session this browser keeps. There is no other way back in. */
+export const joinAsGuest = async (code: string, displayName: string) =>
+  set(await Chat.joinAsGuest(url, { code, displayName }))
+
 /**
  * Connects as a user. The browser keeps what was there: it is shown before there is a connection, and messages that are not
  * sent when the page is closed are sent when it is opened again. All tabs share one connection.

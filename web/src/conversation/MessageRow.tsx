@@ -7,6 +7,7 @@ import { Attachments } from "../files/Attachments.tsx"
 import { momentOf, timeOf } from "../text/format.ts"
 import { text } from "../text/text.ts"
 import { UserAvatar } from "../ui/Avatar.tsx"
+import { KindTag } from "../ui/KindTag.tsx"
 import { attempt } from "../ui/notices.tsx"
 import { Markdown } from "./Markdown.tsx"
 import type { Actions } from "./MessageActions.tsx"
@@ -98,6 +99,7 @@ const Body = ({ message }: { readonly message: Message }) => {
 const Author = ({ at, user }: { readonly user: User | undefined; readonly at: string }) => (
   <header>
     <strong dir="auto">{user?.displayName || (user === undefined ? text.someone : text.deletedUser)}</strong>
+    <KindTag user={user} />
     <time dateTime={at} title={momentOf(at)}>
       {timeOf(at)}
     </time>

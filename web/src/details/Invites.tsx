@@ -12,8 +12,8 @@ const InviteCode = lazy(() => import("./InviteCode.tsx"))
 
 const weekSeconds = 7 * 24 * 3600
 
-const copy = async (code: string) => {
-  await navigator.clipboard.writeText(inviteAddress(code))
+const copy = async (address: string) => {
+  await navigator.clipboard.writeText(address)
   notify(text.copied)
 }
 
@@ -24,22 +24,27 @@ export const Invites = ({ conversationId }: { readonly conversationId: string })
     useCallback(() => chat.ask("invite.list", { conversationId, limit: 50 }), [chat, conversationId])
   )
   const [shown, setShown] = useState<string | null>(null)
-  const create = () => chat.ask("invite.create", { conversationId, expiresInSeconds: weekSeconds }).then(again)
+  const create = (guests: boolean) =>
+    attempt(chat.ask("invite.create", { conversationId, expiresInSeconds: weekSeconds, guests }).then(again))
   return (
     <section>
       <h3>{text.invites}</h3>
-      <button type="button" className="user" onClick={() => attempt(create())}>
+      <button type="button" className="user" onClick={() => create(false)}>
         <Link aria-hidden="true" />
         {text.createInvite}
       </button>
+      <button type="button" className="user" onClick={() => create(true)}>
+        <Link aria-hidden="true" />
+        {text.createGuestInvite}
+      </button>
       <ul>
-        {invites?.items.map(({ code, expiresAt, uses }) => (
+        {invites?.items.map(({ code, expiresAt, guests, uses }) => (
           <li key={code} className="invite">
-            <input aria-label={text.inviteLink} readOnly value={inviteAddress(code)} />
-            <IconButton label={text.copyLink} onClick={() => attempt(copy(code))}>
+            <input aria-label={text.inviteLink} readOnly value={inviteAddress({ code, guests })} />
+            <IconButton label={text.copyLink} onClick={() => attempt(copy(inviteAddress({ code, guests })))}>
               <Copy />
             </IconButton>
-            <IconButton label={text.qrCode} onClick={() => setShown(code)}>
+            <IconButton label={text.qrCode} onClick={() => setShown(inviteAddress({ code, guests }))}>
               <QrCode />
             </IconButton>
             <IconButton
@@ -50,6 +55,7 @@ export const Invites = ({ conversationId }: { readonly conversationId: string })
             </IconButton>
             <span className="hint">
               {text.uses(uses)}
+              {guests && ` · ${text.guestsToo}`}
               {expiresAt !== null && ` · ${text.until(dayName(expiresAt))}`}
             </span>
           </li>
@@ -57,7 +63,7 @@ export const Invites = ({ conversationId }: { readonly conversationId: string })
       </ul>
       {shown !== null && (
         <Suspense>
-          <InviteCode address={inviteAddress(shown)} onClose={() => setShown(null)} />
+          <InviteCode address={shown} onClose={() => setShown(null)} />
         </Suspense>
       )}
     </section>

@@ -8,6 +8,7 @@ import { UserPicker } from "../sidebar/UserPicker.tsx"
 import { text } from "../text/text.ts"
 import { UserAvatar } from "../ui/Avatar.tsx"
 import { Dialog } from "../ui/Dialog.tsx"
+import { KindTag } from "../ui/KindTag.tsx"
 import { Menu, type MenuEntry } from "../ui/Menu.tsx"
 import { attempt } from "../ui/notices.tsx"
 import Question from "../ui/Question.tsx"
@@ -47,6 +48,7 @@ const MemberRow = ({ conversation, member }: { readonly conversation: Conversati
     <li className="member">
       <UserAvatar user={user} id={user.id} size="small" />
       <bdi>{user.displayName}</bdi>
+      <KindTag user={user} />
       {isMe && <span className="hint">({text.you})</span>}
       {role !== "member" && <span className="tag">{roles[role]}</span>}
       {!isMe && (

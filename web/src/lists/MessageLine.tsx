@@ -8,6 +8,7 @@ import { shortTime } from "../text/format.ts"
 import { summaryOf } from "../text/summary.ts"
 import { text } from "../text/text.ts"
 import { UserAvatar } from "../ui/Avatar.tsx"
+import { KindTag } from "../ui/KindTag.tsx"
 import type { Pages } from "../ui/usePages.ts"
 
 /** A message in a list. It leads to its place, whose name is shown where the list has messages of several conversations. */
@@ -25,6 +26,7 @@ export const MessageLine = ({
       <UserAvatar user={sender} id={message.senderId} />
       <span className="row-title">
         <bdi>{sender?.displayName ?? text.someone}</bdi>
+        <KindTag user={sender} />
         {withPlace && conversation !== undefined && <bdi className="where">{titleOf(conversation)}</bdi>}
       </span>
       <time dateTime={message.createdAt}>{shortTime(message.createdAt)}</time>

@@ -32,15 +32,37 @@ const watched = 200
 const peersOf = (states: ReadonlyArray<ConversationState>) =>
   states.flatMap(({ conversation: { peer } }) => (peer === null ? [] : [peer.id])).slice(0, watched)
 
-const Empty = ({ onStart }: { readonly onStart: () => void }) => (
+const Empty = ({ onStart }: { readonly onStart: (() => void) | undefined }) => (
   <div className="empty">
     <MessagesSquare aria-hidden="true" />
     <h2>{text.noConversations}</h2>
-    <p>{text.noConversationsHint}</p>
-    <button type="button" className="button primary" onClick={onStart}>
-      {text.newConversation}
-    </button>
+    {onStart !== undefined && (
+      <>
+        <p>{text.noConversationsHint}</p>
+        <button type="button" className="button primary" onClick={onStart}>
+          {text.newConversation}
+        </button>
+      </>
+    )}
   </div>
+)
+
+/** What can be started from here. Guests may start nothing. */
+const Header = ({ onStart }: { readonly onStart: (() => void) | undefined }) => (
+  <header>
+    <MyAccount />
+    <IconButton label={text.savedMessages} onClick={() => goTo({ name: "saved" })}>
+      <Star />
+    </IconButton>
+    <IconButton label={text.scheduledMessages} onClick={() => goTo({ name: "scheduled" })}>
+      <CalendarClock />
+    </IconButton>
+    {onStart !== undefined && (
+      <IconButton label={text.newConversation} onClick={onStart}>
+        <MessageSquarePlus />
+      </IconButton>
+    )}
+  </header>
 )
 
 /** The conversations of the user, and what is found in them. */
@@ -51,6 +73,8 @@ export const Sidebar = ({ selected }: { readonly selected: string | null }) => {
   const [query, setQuery] = useState("")
   const [archived, setArchived] = useState(false)
   const [starting, setStarting] = useState(false)
+  const isGuest = useChatState((state) => state.me?.kind === "guest")
+  const onStart = isGuest ? undefined : () => setStarting(true)
   const words = useDeferredValue(query.trim())
   const all = useMemo(
     () => inOrder([...conversations.values()].filter((state) => isShown(state, me))),
@@ -68,18 +92,7 @@ export const Sidebar = ({ selected }: { readonly selected: string | null }) => {
   ))
   return (
     <nav className="sidebar" aria-label={text.conversations}>
-      <header>
-        <MyAccount />
-        <IconButton label={text.savedMessages} onClick={() => goTo({ name: "saved" })}>
-          <Star />
-        </IconButton>
-        <IconButton label={text.scheduledMessages} onClick={() => goTo({ name: "scheduled" })}>
-          <CalendarClock />
-        </IconButton>
-        <IconButton label={text.newConversation} onClick={() => setStarting(true)}>
-          <MessageSquarePlus />
-        </IconButton>
-      </header>
+      <Header onStart={onStart} />
       <search className="search">
         <Search aria-hidden="true" />
         <input
@@ -112,7 +125,7 @@ export const Sidebar = ({ selected }: { readonly selected: string | null }) => {
           <SearchResults words={words} />
         </div>
       ) : all.length === 0 && !connecting ? (
-        <Empty onStart={() => setStarting(true)} />
+        <Empty onStart={onStart} />
       ) : (
         <VList className="rows">{rows}</VList>
       )}
