@@ -2,7 +2,7 @@ import { type Goal, markdown, spread, type Verdict, withRange } from "./Goals.ts
 import type { Run } from "./Run.ts"
 
 /** One round: a run for each target. */
-export type Round = ReadonlyMap<string, Run>
+type Round = ReadonlyMap<string, Run>
 type Rounds = ReadonlyArray<Round>
 type Field = Exclude<keyof Run, "faults">
 

@@ -41,7 +41,7 @@ export const isStale = async (): Promise<boolean> =>
   Math.max(...(await Promise.all(sources.map(changedAt)))) > (await timeOf(join(builtFolder, "index.html")))
 
 /** The build tool has failed; `message` is the last line that it wrote. */
-export class BuildFailed extends Data.TaggedError("BuildFailed")<{ readonly message: string }> {}
+class BuildFailed extends Data.TaggedError("BuildFailed")<{ readonly message: string }> {}
 
 /**
  * Builds the page with the lowest priority, in a process of its own that ends with the effect. The old build stays until

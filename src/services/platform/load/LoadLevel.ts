@@ -5,7 +5,7 @@ const window = { ms: 1000, measurements: 2 }
 const firstLevel = { turnMs: 150, waiting: 2000 }
 
 /** What is measured: how long the event loop takes for one turn, and how many sends wait for their commit. */
-export interface Load {
+interface Load {
   readonly turnMs: number
   readonly waiting: number
 }
