@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { asyncApiDocument, openApiDocument } from "../src/http/documents/Docs.ts"
 import { withRealtimeTables } from "../src/http/documents/RealtimeTables.ts"
+import { capacityPlots } from "./capacityPlots.ts"
 import { clientReference } from "./clientReference.ts"
 
 for (const [name, document] of Object.entries({ openapi: openApiDocument(), asyncapi: asyncApiDocument() }))
@@ -11,3 +12,7 @@ const realtime = new URL("../docs/realtime.md", import.meta.url)
 writeFileSync(realtime, withRealtimeTables(readFileSync(realtime, "utf8")))
 
 writeFileSync(new URL("../docs/client-api.md", import.meta.url), clientReference())
+
+const capacity = readFileSync(new URL("../docs/capacity.md", import.meta.url), "utf8")
+for (const [name, plot] of capacityPlots(capacity))
+  writeFileSync(new URL(`../docs/pictures/${name}`, import.meta.url), plot)
