@@ -53,6 +53,7 @@ const Statement = Schema.Struct({
   query: Schema.String,
   toplevel: Schema.Boolean,
   calls: Schema.Int,
+  compiled: Schema.Int,
   buffers: Schema.Int,
   wal: Schema.Int
 })
@@ -63,7 +64,7 @@ const statements = Running.use(({ postgres }) =>
     query(
       postgres.port,
       database,
-      `SELECT query, toplevel, calls::int, (shared_blks_hit + shared_blks_read)::int AS buffers, wal_bytes::int AS wal
+      `SELECT query, toplevel, calls::int, jit_functions::int AS compiled, (shared_blks_hit + shared_blks_read)::int AS buffers, wal_bytes::int AS wal
         FROM pg_stat_statements`
     ),
     decodeStatements
@@ -119,6 +120,7 @@ const counted = (times: number) =>
     return {
       sent: often.filter(({ toplevel }) => toplevel).map(({ query }) => /(\w+)\(/.exec(query)?.[1]),
       inner: often.filter(({ query, toplevel }) => !toplevel && !byItself.test(query)),
+      compiled: all.filter(({ compiled }) => compiled > 0).map(({ query }) => query),
       wal: all.reduce((sum, { toplevel, wal }) => sum + (toplevel ? wal : 0), 0),
       of: (name: string) => {
         const { buffers = Number.NaN, calls = 1, wal = Number.NaN } = one(name) ?? {}
@@ -169,6 +171,9 @@ describe.skipIf(!serversAreThere)("the work", () => {
         // The words of the message and their index are as much again, and are written for many messages at once. To delete
         // the row of the change feed is 60.
         assert.isAtMost(work.wal / count, 2100)
+
+        // A plan that PostgreSQL takes for a dear one it compiles, which costs more than hundreds of messages.
+        assert.deepStrictEqual(work.compiled, [])
 
         // The hubs of all nodes get a message by one publication, whoever listens. Beats of the nodes are in between.
         assert.strictEqual(Math.floor((after.nats.in_msgs - before.nats.in_msgs) / count), 1)

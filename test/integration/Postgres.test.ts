@@ -9,6 +9,13 @@ const largest = Number.MAX_SAFE_INTEGER
 const words = ['a"b', "{c,d}", "\\", "", "NULL", null]
 const moment = new Date(1_700_000_000_123)
 const bytes = new Uint8Array([0, 255])
+const settings = {
+  application_name: "chat-service",
+  lock_timeout: "2s",
+  statement_timeout: "10s",
+  idle_in_transaction_session_timeout: "5s",
+  jit: "off"
+}
 
 /** The name, the parameter, the type, and the value that comes back. */
 const roundTrips: ReadonlyArray<readonly [name: string, parameter: unknown, type: string, back: unknown]> = [
@@ -80,16 +87,12 @@ for (const database of databases) {
         })
       )
 
-      it.effect("sets the limits of the session", () =>
+      it.effect("gives the session its settings", () =>
         Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient
-          const names = ["application_name", "idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout"]
-          const rows = yield* sql<{ value: string }>`
-            SELECT current_setting(name) AS value FROM unnest(${names}::text[]) AS name ORDER BY name`
-          assert.deepStrictEqual(
-            rows.map(({ value }) => value),
-            ["chat-service", "5s", "2s", "10s"]
-          )
+          const rows = yield* sql<{ name: string; value: string }>`
+            SELECT name, current_setting(name) AS value FROM unnest(${Object.keys(settings)}::text[]) AS name`
+          assert.deepStrictEqual(Object.fromEntries(rows.map(({ name, value }) => [name, value])), settings)
         })
       )
 

@@ -8,7 +8,7 @@ import { type MigrationState, SchemaReady } from "../../services/platform/readin
 import { insufficientPrivilege, sqlState, wordsOf } from "../../services/platform/Sql.ts"
 import { adopt } from "./Adoption.ts"
 import { PostgresServer } from "./Postgres.ts"
-import { setRoleLimits } from "./RoleSettings.ts"
+import { setRoleSettings } from "./RoleSettings.ts"
 import { type FunctionSet, MigrationError, readSchemaFiles, type SqlFile, type TableMigration } from "./SchemaFiles.ts"
 
 /** The key of the advisory lock that migrating nodes take, also those of release 0.1.0: "chat" in ASCII. */
@@ -143,7 +143,7 @@ const migrateFrom = Effect.fn("Migrations.migrate")(
       Effect.gen(function* () {
         yield* withoutLimits(sql)
         yield* takeTurn(sql)
-        if (chosen.pooled) yield* setRoleLimits(sql)
+        if (chosen.pooled) yield* setRoleSettings(sql)
         yield* prepare(sql, tables, functions)
         const { done, state } = yield* applyTables(sql, tables)
         return { done, state, set: yield* applyFunctions(sql, functions) }

@@ -101,17 +101,22 @@ export const tls = { disable: false, prefer: unverified, require: unverified, "v
 /** How long an unused connection stays in the pool. */
 export const idleTimeout = "10 minutes"
 
-/** Time-outs on the server, which make sure that no lock or query outlives its caller. */
-export const timeLimits = {
+/**
+ * The settings of every session. Time-outs make sure that no lock or query outlives its caller. No statement here runs so
+ * long that compiling it pays, but up to version 17 the server compiles each plan in which it may not scan a table (see
+ * `enable_seqscan`) and must all the same.
+ */
+export const sessionSettings = {
   lock_timeout: "2s",
   statement_timeout: "10s",
-  idle_in_transaction_session_timeout: "5s"
+  idle_in_transaction_session_timeout: "5s",
+  jit: "off"
 } as const
 
 /**
  * The configuration of every client. A connection to a pooler, which may give each transaction another session, sends no
  * parameters of its session at its start except those that every pooler keeps, and names no prepared statement: the role
- * has the time limits then (see `RoleSettings.ts`).
+ * has the settings then (see `RoleSettings.ts`).
  */
 export const clientConfig = (
   target: PostgresTarget,
@@ -128,7 +133,7 @@ export const clientConfig = (
   idleTimeout,
   keepAlive: "30 seconds",
   applicationName: "chat-service",
-  startupParameters: pooled ? { timezone: "UTC" } : { ...timeLimits, timezone: "UTC" },
+  startupParameters: pooled ? { timezone: "UTC" } : { ...sessionSettings, timezone: "UTC" },
   prepare: !pooled,
   transformResultNames: columnName,
   // Only columns are renamed; the keys within a jsonb value stay as they are.

@@ -7,7 +7,7 @@ import { sqlState } from "../../services/platform/Sql.ts"
 import { type Generation, type Generations, makeGenerations, type PostgresPoolOptions } from "./Generations.ts"
 import { showAddress } from "./PostgresConfig.ts"
 import type { Reached } from "./PostgresServers.ts"
-import { keepTimeLimits } from "./RoleSettings.ts"
+import { keepSettings } from "./RoleSettings.ts"
 import { epochOf, readState } from "./ServerState.ts"
 
 /** The SQLSTATE of a write to a server that is read-only. */
@@ -43,7 +43,7 @@ const makeCheck = Effect.fnUntraced(function* (
       renew()
       return yield* standby(generation.server)
     }
-    if (generation.server.pooled && !state.hasTimeLimits) yield* keepTimeLimits(connection)
+    if (generation.server.pooled && !state.hasSettings) yield* keepSettings(connection)
     // A connection of an earlier generation may be to a server that is used no longer.
     if (isCurrent(generation)) epoch.observe(epochOf(state))
     owners.set(connection, generation)

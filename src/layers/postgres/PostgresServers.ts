@@ -80,7 +80,7 @@ const reach = Effect.fnUntraced(function* (target: PostgresTarget, address: Serv
     )
   )
   // A pooler may be configured to ignore the parameters.
-  if (target.pooler === undefined && !found.pooled && !found.state.hasTimeLimits) return yield* attemptTls(true)
+  if (target.pooler === undefined && !found.pooled && !found.state.hasSettings) return yield* attemptTls(true)
   return found
 })
 

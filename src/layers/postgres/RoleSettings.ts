@@ -1,18 +1,18 @@
 import type { PgConnection } from "@effect/sql-pg"
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql"
-import { timeLimits } from "./PostgresConfig.ts"
+import { sessionSettings } from "./PostgresConfig.ts"
 
 /**
- * Gives the role of this service the time limits, as its defaults in this database. Connections through a pooler cannot
+ * Gives the role of this service the settings of its sessions, as its defaults in this database. Connections through a pooler cannot
  * set them at their start. Repeating it changes nothing.
  */
-export const setRoleLimits = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
+export const setRoleSettings = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   const [held] = yield* sql<{ settings: ReadonlyArray<string> }>`
     SELECT COALESCE(array_agg(setting), '{}') AS settings
     FROM pg_db_role_setting, unnest(setconfig) AS setting
     WHERE setrole = current_user::regrole AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())`
-  const missing = Object.entries({ ...timeLimits, timezone: "UTC" }).filter(
+  const missing = Object.entries({ ...sessionSettings, timezone: "UTC" }).filter(
     ([name, value]) => !held?.settings.some((setting) => setting.toLowerCase() === `${name}=${value}`.toLowerCase())
   )
   if (missing.length === 0) return
@@ -21,17 +21,17 @@ export const setRoleLimits = Effect.fnUntraced(function* (sql: SqlClient.SqlClie
   for (const [name, value] of missing) {
     yield* sql.unsafe(`ALTER ROLE ${names?.role} IN DATABASE ${names?.database} SET ${name} = '${value}'`)
   }
-  yield* Effect.logInfo("the role has its time limits in this database, for connections through a pooler", {
+  yield* Effect.logInfo("the role has its settings in this database, for connections through a pooler", {
     settings: missing.map(([name, value]) => `${name}=${value}`)
   })
 })
 
-const set = `SELECT ${Object.entries(timeLimits)
+const set = `SELECT ${Object.entries(sessionSettings)
   .map(([name, value]) => `set_config('${name}', '${value}', false)`)
   .join(", ")}`
 
 /**
- * Gives the session behind a connection the time limits: a pooler keeps sessions that are older than the defaults of the
+ * Gives the session behind a connection its settings: a pooler keeps sessions that are older than the defaults of the
  * role. Every client of the pooler with this role and database wants the same.
  */
-export const keepTimeLimits = (connection: PgConnection.PgConnection) => connection.query(set, [], false)
+export const keepSettings = (connection: PgConnection.PgConnection) => connection.query(set, [], false)

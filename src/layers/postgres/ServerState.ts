@@ -1,13 +1,13 @@
 import type { PgConnection } from "@effect/sql-pg"
 import { Effect, Schema } from "effect"
-import { timeLimits } from "./PostgresConfig.ts"
+import { sessionSettings } from "./PostgresConfig.ts"
 
 const Row = Schema.Struct({
   standby: Schema.Boolean,
   readOnly: Schema.Boolean,
   version: Schema.Int,
   encoding: Schema.String,
-  hasTimeLimits: Schema.Boolean,
+  hasSettings: Schema.Boolean,
   /** Which history of the cluster this is: promoting a standby or restoring to a point in time begins another. */
   timeline: Schema.Int,
   /** The identity of the cluster, which its standbys share; empty where the role may not read it. */
@@ -24,7 +24,7 @@ export const epochParameter = "chat_service.epoch"
 /** What one session says about its server. */
 export type ServerState = typeof Row.Type
 
-const limits = Object.entries(timeLimits)
+const settings = Object.entries(sessionSettings)
   .map(([name, value]) => `current_setting('${name}') = '${value}'`)
   .join(" AND ")
 
@@ -33,7 +33,7 @@ const select = (system: string) => `
     current_setting('transaction_read_only') = 'on' AS "readOnly",
     current_setting('server_version_num')::int AS "version",
     current_setting('server_encoding') AS "encoding",
-    ${limits} AS "hasTimeLimits",
+    ${settings} AS "hasSettings",
     CASE WHEN pg_is_in_recovery() THEN 0
       ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END AS "timeline",
     ${system} AS "system",
