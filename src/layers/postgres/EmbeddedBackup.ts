@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto"
 import { lstat, mkdir, readdir, rename, rm, stat } from "node:fs/promises"
-import { join, resolve } from "node:path"
+import { dirname, join, relative, resolve } from "node:path"
 import { PgConnection } from "@effect/sql-pg"
 import { Effect, Schema } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
@@ -13,7 +13,7 @@ import { clearPredecessor, runningServer } from "./EmbeddedPostgresPredecessor.t
 import { epochParameter } from "./ServerState.ts"
 
 /** A name in the archive. `label` comes last, so that an archive which has it is complete. */
-const names = { cluster: "postgres", key: "jwt.secret", label: "postgres/backup_label" }
+const names = { cluster: "postgres", files: "files", key: "jwt.secret", label: "postgres/backup_label" }
 
 /** Directories whose contents the server makes again, and what only a running server has. */
 const emptied = /^postgres\/(pg_wal|pg_replslot|pg_dynshmem|pg_notify|pg_serial|pg_snapshots|pg_stat_tmp|pg_subtrans)\//
@@ -24,6 +24,20 @@ const passing =
 const control = "postgres/global/pg_control"
 
 const isWanted = (name: string) => !emptied.test(name) && !passing.test(name) && name !== control
+
+/** Files that are not written completely are none yet, and the copy of a directory is another one. */
+const isFile = (name: string) => !name.endsWith(".draft") && !/^files\/id\b/.test(name)
+
+/** Moves files into a directory. One that has the same name there is the same: files never change. */
+const moveFiles = async (from: string, to: string) => {
+  for (const entry of await readdir(from, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const path = join(entry.parentPath, entry.name)
+    const target = join(to, relative(from, path))
+    await mkdir(dirname(target), { recursive: true, mode: 0o700 })
+    await rename(path, target)
+  }
+}
 
 const isThere = (path: string) =>
   lstat(path).then(
@@ -37,12 +51,16 @@ const decodeStop = Schema.decodeUnknownSync(Schema.Struct({ label: Schema.String
 const cannot = (what: string) => (error: SqlError) =>
   failed(`embedded PostgreSQL: cannot ${what}: ${wordsOf(error.reason)}`)
 
-/** Copies the files of a running server: those of its data as they are, and the log by which they become consistent. */
-const copyCluster = Effect.fnUntraced(function* (
+/**
+ * Copies the data of a running server, as it is, and the log by which it becomes consistent; and then the files that users
+ * have uploaded.
+ */
+const copyData = Effect.fnUntraced(function* (
   connection: PgConnection.PgConnection,
-  cluster: string,
+  dataDir: string,
   archive: ArchiveWriter
 ) {
+  const [cluster, files] = [join(dataDir, names.cluster), join(dataDir, names.files)]
   const ask = (statement: string) =>
     Effect.mapError(connection.query(statement, [], false), cannot("make a backup of its data"))
   const write = (step: () => Promise<void>) => attempt("write the backup", step)
@@ -59,13 +77,16 @@ const copyCluster = Effect.fnUntraced(function* (
     for (const name of log.filter((name) => name >= first && name <= last).sort()) {
       await archive.file(`postgres/pg_wal/${name}`, join(cluster, "pg_wal", name))
     }
+    // After the database, so that those of its messages are all there.
+    if (await isThere(files)) await archive.directory(names.files, files, isFile)
     await archive.text(names.label, label)
   })
 })
 
 /**
  * Writes everything in `dataDir` to one file, while the service runs or not: the database as it is at the end of the
- * copy, with everything that was committed before its beginning, and the generated signing key. Fails when the file is
+ * copy, with everything that was committed before its beginning, the uploaded files that are on the local disk, and the
+ * generated signing key. Fails when the file is
  * there already, when there is no database, and when the copy fails; then no file is left.
  */
 export const backUp = Effect.fn("EmbeddedPostgres.backUp")(function* (dataDir: string, file: string) {
@@ -89,7 +110,7 @@ export const backUp = Effect.fn("EmbeddedPostgres.backUp")(function* (dataDir: s
   )
   const key = join(dataDir, names.key)
   yield* attempt("write the backup", () => archive.file(names.key, key))
-  yield* copyCluster(connection, cluster, archive)
+  yield* copyData(connection, dataDir, archive)
   yield* refuseFile
   yield* attempt("write the backup", archive.end)
   const { size } = yield* attempt("look at the backup", () => stat(file))
@@ -170,6 +191,8 @@ export const restore = Effect.fn("EmbeddedPostgres.restore")(function* (dataDir:
   }
   yield* beginEpoch(draft).pipe(Effect.catchTag("SqlError", (error) => Effect.fail(cannot("begin a new epoch")(error))))
   yield* attempt("write to data.dir", async () => {
+    const files = join(draft, names.files)
+    if (await isThere(files)) await moveFiles(files, join(dataDir, names.files))
     if (await isThere(join(draft, names.key))) await rename(join(draft, names.key), join(dataDir, names.key))
     await rename(join(draft, names.cluster), join(dataDir, names.cluster))
   })
@@ -181,12 +204,16 @@ export const ofSettings = Effect.fnUntraced(function* <E>(
   act: (dataDir: string, file: string) => Effect.Effect<void, E>,
   file: string
 ) {
-  const { data, postgres } = yield* Settings
+  const { data, postgres, s3 } = yield* Settings
   if (postgres !== undefined) {
     return yield* new SettingsError({
       message:
         "backup and restore copy the embedded database, and the settings name a PostgreSQL server (postgres.host): use pg_basebackup or pg_dump"
     })
   }
-  return yield* act(data.dir, resolve(file))
+  yield* act(data.dir, resolve(file))
+  if (s3 !== undefined)
+    yield* Effect.logWarning("files that users have uploaded are in S3, and not in the backup: copy the bucket too", {
+      bucket: s3.bucket
+    })
 })
