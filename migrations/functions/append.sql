@@ -31,6 +31,8 @@ DECLARE
   known record;
   payload json;
   attachments json;
+  fed xid8;
+  place xid8;
   result appended;
 BEGIN
   result.ord := 1;
@@ -41,11 +43,11 @@ BEGIN
     RETURN result;
   END IF;
   IF p_wait THEN
-    SELECT h.seq, h.empty INTO head, is_first FROM conversation_heads h WHERE h.conversation_id = p_conversation_id
-      FOR UPDATE;
+    SELECT h.seq, h.empty, h.feed_position INTO head, is_first, fed FROM conversation_heads h
+      WHERE h.conversation_id = p_conversation_id FOR UPDATE;
   ELSE
-    SELECT h.seq, h.empty INTO head, is_first FROM conversation_heads h WHERE h.conversation_id = p_conversation_id
-      FOR UPDATE SKIP LOCKED;
+    SELECT h.seq, h.empty, h.feed_position INTO head, is_first, fed FROM conversation_heads h
+      WHERE h.conversation_id = p_conversation_id FOR UPDATE SKIP LOCKED;
     -- Two IFs: PL/pgSQL runs a condition with a subquery as a statement, for every message.
     IF head IS NULL THEN
       IF EXISTS (SELECT FROM conversation_heads h WHERE h.conversation_id = p_conversation_id) THEN
@@ -123,14 +125,25 @@ BEGIN
     VALUES (p_conversation_id, result.seq, p_id, p_sender_id, p_client_message_id, p_request_hash, p_type, p_body,
       result.reply_seq, result.thread_root_seq, result.created_at, result.seq, result.thread_root_id,
       result.thread_place, result.mentions, payload, result.votes, attachments);
-  WITH moved AS (
-    UPDATE conversation_heads h SET seq = result.seq, last_activity_at = result.created_at, empty = false,
-        feed_position = feed_position_after(h.feed_position)
-      WHERE h.conversation_id = p_conversation_id RETURNING h.feed_position
-  )
-  INSERT INTO change_feed (position, conversation_id, first_seq, last_seq)
-    SELECT m.feed_position, p_conversation_id, result.seq, result.seq FROM moved m
-    ON CONFLICT (position, conversation_id) DO UPDATE SET last_seq = EXCLUDED.last_seq;
+  place := feed_position_after(fed);
+  IF place <> fed THEN
+    -- ON CONFLICT would insert in two steps, which cost as much again, and there is no such row yet.
+    WITH moved AS (
+      UPDATE conversation_heads h SET seq = result.seq, last_activity_at = result.created_at, empty = false,
+          feed_position = place
+        WHERE h.conversation_id = p_conversation_id
+    )
+    INSERT INTO change_feed (position, conversation_id, first_seq, last_seq)
+      VALUES (place, p_conversation_id, result.seq, result.seq);
+  ELSE
+    WITH moved AS (
+      UPDATE conversation_heads h SET seq = result.seq, last_activity_at = result.created_at, empty = false
+        WHERE h.conversation_id = p_conversation_id
+    )
+    INSERT INTO change_feed (position, conversation_id, first_seq, last_seq)
+      VALUES (place, p_conversation_id, result.seq, result.seq)
+      ON CONFLICT (position, conversation_id) DO UPDATE SET last_seq = EXCLUDED.last_seq;
+  END IF;
   IF is_first THEN
     result.shown_to := show_direct(p_conversation_id);
   END IF;
