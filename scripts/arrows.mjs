@@ -34,7 +34,7 @@ const allowed = {
   "http/files": ["domain", ...untilFiles, "services/conversations", "operations", "http/edge"],
   "http/documents": ["domain", "operations", "http/edge"],
   "http/server": ["domain", ...services("platform"), "operations", "ws", "http"],
-  "http/web": ["domain", ...services("platform"), "http/edge", "http/documents"],
+  "http/web": ["domain", ...services("platform", "files"), "http/edge", "http/documents"],
   http: ["domain", ...services("platform", "identity", "admin"), "operations", "realtime"],
   operator: ["domain", ...services("platform", "admin")],
   client: ["domain", "operations"],

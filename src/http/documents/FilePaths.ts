@@ -135,6 +135,7 @@ const download = (describe: Describe) => {
         200: { description: "The file", content: bytes },
         206: { description: "A part of the file", content: bytes },
         304: { description: "What the client has is still true" },
+        307: { description: "The file is at a URL of the store for a minute, if `s3.presigned` is set" },
         400: problem("A parameter is not valid", InvalidRequest, describe),
         404: problem("There is no such attachment, or I may not see it, or the link is over", NotFound, describe),
         416: { description: "The file has no such part" },

@@ -74,6 +74,9 @@ const makeDownload = Effect.gen(function* () {
     const etag = `"${stored.sha256}${thumbnail === undefined ? "" : `-${thumbnail}`}"`
     const common = { ...fileHeaders(file, download), etag }
     if (isKnown(headers, etag)) return HttpServerResponse.empty({ status: 304, headers: common })
+    const url = method === "GET" ? yield* attachments.storeUrl(stored, thumbnail, common) : undefined
+    if (url !== undefined)
+      return HttpServerResponse.redirect(url, { status: 307, headers: { "cache-control": "private, no-store" } })
     const range = rangeOf(headers, etag, file.size)
     if (range === null) {
       const none = { "content-range": `bytes */${file.size}` }

@@ -1,6 +1,7 @@
 import { Context, Effect, Layer } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { NotFound } from "../../domain/Problem.ts"
+import { Blobs } from "../../services/files/Blobs.ts"
 import { Settings } from "../../services/platform/Settings.ts"
 import { isKnown } from "../edge/Conditional.ts"
 import { buildPage, builtFolder, canBuild, isStale } from "./WebBuild.ts"
@@ -52,32 +53,46 @@ export class WebPage extends Context.Service<
   )
 }
 
-/** Everything comes from the service itself, no markup can run anything, and no script can make markup of text. */
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data: blob:",
-  "media-src 'self' blob:",
-  "font-src 'self'",
-  "connect-src 'self'",
-  "manifest-src 'self'",
-  "worker-src 'self'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-  "base-uri 'none'",
-  "require-trusted-types-for 'script'",
-  "trusted-types service-worker"
-].join("; ")
+/**
+ * Everything comes from the service itself, and files from their store if that gives them to clients. No markup can run
+ * anything, and no script can make markup of text.
+ */
+const contentSecurityPolicy = (store: string) =>
+  [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    `img-src 'self' data: blob:${store}`,
+    `media-src 'self' blob:${store}`,
+    "font-src 'self'",
+    "connect-src 'self'",
+    "manifest-src 'self'",
+    "worker-src 'self'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types service-worker"
+  ].join("; ")
 
-const answer = (file: WebFile, { headers }: HttpServerRequest.HttpServerRequest) => {
+/** The origin of the store, as the policy has it, if it is that which gives files to clients. */
+const storeOrigin = Effect.flatMap(Blobs, ({ presign }) =>
+  presign === undefined
+    ? Effect.succeed("")
+    : presign("none", { "content-type": "text/plain", "content-disposition": "attachment" }).pipe(
+        Effect.map((url) => ` ${new URL(url).origin}`),
+        Effect.orElseSucceed(() => "")
+      )
+)
+
+const answer = (file: WebFile, policy: string, { headers }: HttpServerRequest.HttpServerRequest) => {
   const { body, encoding } = formOf(file, headers["accept-encoding"] ?? "")
   const etag = `"${file.etag}-${encoding}"`
   const shared = {
     etag,
     vary: "accept-encoding",
     "cache-control": file.immutable ? "public, max-age=31536000, immutable" : "no-cache",
-    "content-security-policy": contentSecurityPolicy,
+    "content-security-policy": policy,
     "cross-origin-opener-policy": "same-origin"
   }
   if (isKnown(headers, etag)) return HttpServerResponse.empty({ status: 304, headers: shared })
@@ -91,16 +106,18 @@ const pathOf = ({ url }: HttpServerRequest.HttpServerRequest) => url.split("?", 
 
 /** Serves the page at `/`. Without one, the address of the service leads to what can be read about it. */
 export const layer = Layer.unwrap(
-  Effect.map(WebPage, ({ file }) => {
+  Effect.gen(function* () {
+    const { file } = yield* WebPage
+    const policy = contentSecurityPolicy(yield* storeOrigin)
     const serve = (path: `/${string}`) =>
       HttpRouter.add("GET", path, (request) => {
         const found = file(pathOf(request))
-        return found === undefined ? Effect.fail(new NotFound({})) : Effect.succeed(answer(found, request))
+        return found === undefined ? Effect.fail(new NotFound({})) : Effect.succeed(answer(found, policy, request))
       })
     const root = HttpRouter.add("GET", "/", (request) => {
       const index = file("/index.html")
       return Effect.succeed(
-        index === undefined ? HttpServerResponse.redirect("/docs", { status: 302 }) : answer(index, request)
+        index === undefined ? HttpServerResponse.redirect("/docs", { status: 302 }) : answer(index, policy, request)
       )
     })
     return Layer.mergeAll(root, serve("/assets/:name"), serve("/manifest.webmanifest"), serve("/service-worker.js"))

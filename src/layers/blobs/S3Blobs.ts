@@ -3,7 +3,7 @@ import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Effect, Layer, Redacted, Stream } from "effect"
 import type { Unavailable } from "../../domain/Problem.ts"
 import { filesUnavailable } from "../../domain/Refusals.ts"
-import { Blobs, NoBlob } from "../../services/files/Blobs.ts"
+import { type BlobHeaders, Blobs, NoBlob } from "../../services/files/Blobs.ts"
 import type { SettingsShape } from "../../services/platform/Settings.ts"
 
 type S3Settings = NonNullable<SettingsShape["s3"]>
@@ -114,6 +114,27 @@ const makeRead = ({ client, s3 }: Client, bucket: string): Blobs["Service"]["rea
     )
   })
 
+/** How long a URL of a blob can be used, in seconds. */
+const presignedSeconds = 60
+
+/** Makes the function that signs URLs of blobs, for which more of the SDK is loaded. */
+const makePresign = Effect.fnUntraced(function* ({ client, s3 }: Client, bucket: string) {
+  const { getSignedUrl } = yield* Effect.promise(() => import("@aws-sdk/s3-request-presigner"))
+  return (key: string, headers: BlobHeaders) => {
+    const request = new s3.GetObjectCommand({
+      Bucket: bucket,
+      Key: key,
+      ResponseContentType: headers["content-type"],
+      ResponseContentDisposition: headers["content-disposition"],
+      ResponseCacheControl: "private, no-store"
+    })
+    return Effect.catch(
+      ask(() => getSignedUrl(client, request, { expiresIn: presignedSeconds })),
+      unavailable
+    )
+  }
+})
+
 /** Blobs in a bucket of S3, or of a store that speaks its protocol. */
 export const layer = (settings: S3Settings) =>
   Layer.effect(
@@ -130,6 +151,7 @@ export const layer = (settings: S3Settings) =>
       return Blobs.of({
         place: `s3 ${endpoint ?? region} ${bucket}`,
         write: makeWrite(made, bucket),
+        ...(settings.presigned && { presign: yield* makePresign(made, bucket) }),
         read: makeRead(made, bucket),
         remove: (keys) => Effect.forEach(keys, remove, { discard: true, concurrency: removals }),
         // There is no such object, and who may not list the bucket is not even told that.

@@ -14,7 +14,7 @@ import { makeAttachmentLinks } from "./AttachmentLinks.ts"
 import { AttachmentStorage, type StoredAttachment } from "./AttachmentStorage.ts"
 import { makeUpload } from "./AttachmentUpload.ts"
 import { keysOf, thumbnailKey } from "./BlobKeys.ts"
-import { Blobs, type ByteRange, type NoBlob } from "./Blobs.ts"
+import { type BlobHeaders, Blobs, type ByteRange, type NoBlob } from "./Blobs.ts"
 import { makeLimitsOf } from "./StorageLimits.ts"
 
 type UploadError = InvalidRequest | TooLarge | RateLimited | NotFound | Conflict | Unavailable
@@ -62,6 +62,12 @@ export class Attachments extends Context.Service<
       stored: StoredAttachment,
       which: { readonly range?: ByteRange | undefined; readonly thumbnail?: ThumbnailSize | undefined }
     ) => Effect.Effect<Stream.Stream<Uint8Array, Unavailable>, NoBlob | Unavailable>
+    /** A URL at which the store itself gives what `read` reads, for a minute; undefined unless `s3.presigned` is set. */
+    readonly storeUrl: (
+      stored: StoredAttachment,
+      thumbnail: ThumbnailSize | undefined,
+      headers: BlobHeaders
+    ) => Effect.Effect<string | undefined, Unavailable>
     /** A link to an attachment that the user may see, for this user alone and for five minutes. */
     readonly link: (userId: UserId, id: AttachmentId) => Effect.Effect<AttachmentLink, NotFound | Unavailable>
     /** The attachment of a link and its user, if the link is valid and the user may still see it; else `NotFound`. */
@@ -107,6 +113,8 @@ export class Attachments extends Context.Service<
           if (!(yield* storage.drop(userId, id))) return yield* noAttachment
         }),
         read: (stored, { range, thumbnail }) => blobs.read(thumbnailKey(stored.blobId, thumbnail), range),
+        storeUrl: (stored, thumbnail, headers) =>
+          blobs.presign?.(thumbnailKey(stored.blobId, thumbnail), headers) ?? Effect.undefined,
         link: Effect.fn("Attachments.link")(function* (userId, id) {
           yield* get(userId, id)
           const { expiresAt, token } = yield* links.sign(id, userId)

@@ -10,6 +10,12 @@ export interface ByteRange {
   readonly end: number
 }
 
+/** The headers with which a store answers who reads a blob from it. */
+export interface BlobHeaders {
+  readonly "content-type": string
+  readonly "content-disposition": string
+}
+
 /**
  * The store of the bytes of files. A key is made by the service: letters, digits, `-` and `.`, at least two of them.
  * `Unavailable` says that the store does not answer, or has no room.
@@ -32,6 +38,11 @@ export class Blobs extends Context.Service<
       key: string,
       range?: ByteRange
     ) => Effect.Effect<Stream.Stream<Uint8Array, Unavailable>, NoBlob | Unavailable>
+    /**
+     * Makes a URL at which everybody reads a blob from the store itself, for a minute at most and with these headers. Only a
+     * store that is to do that has it.
+     */
+    readonly presign?: (key: string, headers: BlobHeaders) => Effect.Effect<string, Unavailable>
     /** Deletes blobs. Those that are not there are deleted already. */
     readonly remove: (keys: ReadonlyArray<string>) => Effect.Effect<void, Unavailable>
     /** Fails with the reason when the store cannot be written to. */

@@ -93,7 +93,8 @@ export const sections = {
     region: withDefault(text, "us-east-1"),
     accessKeyId: Schema.optionalKey(text),
     secretAccessKey: Schema.optionalKey(password),
-    forcePathStyle: withDefault(flag, false)
+    forcePathStyle: withDefault(flag, false),
+    presigned: withDefault(flag, false)
   }),
   files: Schema.Struct({
     scanner: Schema.optionalKey(scannerUrl),

@@ -110,6 +110,32 @@ const answersEight = Effect.gen(function* () {
 })
 
 describe("an S3", () => {
+  it.live("signs URLs, if it is to, which give one blob with the headers that they were signed for", () =>
+    Effect.gen(function* () {
+      const settings = yield* startS3
+      assert.isUndefined((yield* Effect.provide(Blobs, S3Blobs.layer(settings))).presign)
+      const url = yield* Effect.gen(function* () {
+        const blobs = yield* Blobs
+        yield* write
+        const headers = { "content-type": "image/png", "content-disposition": "inline" }
+        return yield* blobs.presign?.("ab", headers) ?? assert.fail("it signs none")
+      }).pipe(Effect.provide(S3Blobs.layer({ ...settings, presigned: true })))
+      const read = (href: string) =>
+        Effect.promise(async () => {
+          const answer = await fetch(href)
+          const headers = ["content-type", "content-disposition"].map((name) => answer.headers.get(name))
+          return [answer.status, ...headers, await answer.text()]
+        })
+      assert.deepStrictEqual(yield* read(url), [200, "image/png", "inline", "x"])
+      assert.strictEqual(new URL(url).searchParams.get("X-Amz-Expires"), "60")
+      for (const [from, to] of [
+        ["/ab", "/cd"],
+        ["image%2Fpng", "text%2Fhtml"]
+      ] as const)
+        assert.strictEqual((yield* read(url.replace(from, to)))[0], 403)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("deletes eight blobs at a time", () =>
     Effect.gen(function* () {
       const { endpoint, most } = yield* answersEight
@@ -117,7 +143,7 @@ describe("an S3", () => {
       const secretAccessKey = Redacted.make("x")
       const settings = { bucket: "chat", endpoint, region: "us-east-1", accessKeyId: "x", secretAccessKey }
       const remove = Blobs.use((blobs) => blobs.remove(keys))
-      yield* Effect.provide(remove, S3Blobs.layer({ ...settings, forcePathStyle: true }))
+      yield* Effect.provide(remove, S3Blobs.layer({ ...settings, forcePathStyle: true, presigned: false }))
       assert.strictEqual(most(), 8)
     })
   )
@@ -130,7 +156,8 @@ describe("an S3", () => {
         region: "us-east-1",
         accessKeyId: "x",
         secretAccessKey: Redacted.make("x"),
-        forcePathStyle: true
+        forcePathStyle: true,
+        presigned: false
       }
       const answers = yield* Effect.gen(function* () {
         const { probe, read, remove } = yield* Blobs
