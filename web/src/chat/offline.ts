@@ -23,5 +23,8 @@ const register = async () => {
 export const openOffline = (): void => {
   if (!import.meta.env.PROD || !("serviceWorker" in navigator)) return
   // Without it, as in private windows of some browsers, the page works as long as there is a network.
-  addEventListener("load", () => void register().catch(() => {}))
+  const start = () => void register().catch(() => {})
+  // The page waits for the words of its language, and may be loaded by then.
+  if (document.readyState === "complete") start()
+  else addEventListener("load", start)
 }
