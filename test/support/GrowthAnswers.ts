@@ -137,9 +137,10 @@ export const answers: Record<string, Answer> = {
     buffers: (size) => (size / 10) * 30,
     get: () => ReadMarkers.use((markers) => markers.unread(busy))
   },
+  // Each of 51 users is looked up with one buffer more when the index of the users has one level more.
   "the first members of a large group": {
     rows: 310,
-    buffers: 200,
+    buffers: 230,
     get: () => Members.use((members) => members.list(me, crowd, { limit: 50 }))
   },
   // Whether the group is full is counted, in a table of which the group is a third.
