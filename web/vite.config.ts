@@ -38,29 +38,33 @@ const installable = (): Plugin => ({
     const id = join(import.meta.dirname, "worker/service-worker.ts")
     this.emitFile({ type: "chunk", id, fileName: "service-worker.js" })
   },
-  generateBundle(_, bundle) {
-    const files = Object.keys(bundle)
-      .filter((name) => name.startsWith("assets/"))
-      .map((name) => `/${name}`)
-      .sort()
-    const version = createHash("sha256").update(files.join()).digest("hex").slice(0, 12)
-    const worker = bundle["service-worker.js"]
-    if (worker?.type === "chunk") worker.code = `const build=${JSON.stringify({ version, files })};${worker.code}`
-    const icon = (ending: string) => files.find((name) => name.startsWith("/assets/icon") && name.endsWith(ending))
-    const manifest = {
-      id: "/",
-      name: "Chat",
-      short_name: "Chat",
-      start_url: "/",
-      display: "standalone",
-      background_color: "#f5f5f8",
-      theme_color: "#4f46e5",
-      icons: [
-        { src: icon(".svg"), sizes: "any", type: "image/svg+xml" },
-        { src: icon(".png"), sizes: "512x512", type: "image/png" }
-      ]
+  // Last, because Vite removes an entry that has nothing but imports.
+  generateBundle: {
+    order: "post",
+    handler(_, bundle) {
+      const files = Object.keys(bundle)
+        .filter((name) => name.startsWith("assets/"))
+        .map((name) => `/${name}`)
+        .sort()
+      const version = createHash("sha256").update(files.join()).digest("hex").slice(0, 12)
+      const worker = bundle["service-worker.js"]
+      if (worker?.type === "chunk") worker.code = `const build=${JSON.stringify({ version, files })};${worker.code}`
+      const icon = (ending: string) => files.find((name) => name.startsWith("/assets/icon") && name.endsWith(ending))
+      const manifest = {
+        id: "/",
+        name: "Chat",
+        short_name: "Chat",
+        start_url: "/",
+        display: "standalone",
+        background_color: "#f5f5f8",
+        theme_color: "#4f46e5",
+        icons: [
+          { src: icon(".svg"), sizes: "any", type: "image/svg+xml" },
+          { src: icon(".png"), sizes: "512x512", type: "image/png" }
+        ]
+      }
+      this.emitFile({ type: "asset", fileName: "manifest.webmanifest", source: JSON.stringify(manifest) })
     }
-    this.emitFile({ type: "asset", fileName: "manifest.webmanifest", source: JSON.stringify(manifest) })
   }
 })
 
