@@ -16,6 +16,7 @@ import { Settings } from "../platform/Settings.ts"
 import { avatarKey } from "./BlobKeys.ts"
 import { Blobs } from "./Blobs.ts"
 import { Images, NoPicture } from "./Images.ts"
+import { makeScan } from "./Scanner.ts"
 import { type Full, makeLimitsOf, refusalOf, type StorageLimits } from "./StorageLimits.ts"
 import { atMost, UploadTurns } from "./UploadTurns.ts"
 
@@ -52,7 +53,7 @@ export class Avatars extends Context.Service<
   {
     /**
      * Stores the squares that are made of a picture, and returns the path to put into `avatarUrl`. `InvalidRequest` for
-     * what cannot be decoded, `TooLarge` for more than `limits.attachment_bytes`, `Conflict` ("storage-full") when the files of the user, or all, would have more bytes than they
+     * what cannot be decoded or what the scanner refuses, `TooLarge` for more than `limits.attachment_bytes`, `Conflict` ("storage-full") when the files of the user, or all, would have more bytes than they
      * may, `RateLimited` for too many uploads at a time. What is never shown is deleted.
      */
     readonly store: <E>(
@@ -74,13 +75,20 @@ export class Avatars extends Context.Service<
       const blobs = yield* Blobs
       const images = yield* Images
       const turns = yield* UploadTurns
+      const scan = yield* makeScan
       const limitsOf = yield* makeLimitsOf
       const { attachmentBytes } = (yield* Settings).limits
+
+      /** The picture as it was uploaded, which the store has until it is scanned and the squares are made. */
+      const original = (id: string) => Stream.unwrap(Effect.catchTag(blobs.read(id), "NoBlob", Effect.die))
 
       /** Stores the squares, and returns how many bytes they have. */
       const storeSquares = Effect.fnUntraced(
         function* <E>(ownerId: UserId, id: string, content: Stream.Stream<Uint8Array, E>) {
-          const squares = yield* images.squares(ownerId, content)
+          yield* blobs.write(id, content)
+          yield* Effect.addFinalizer(() => Effect.ignore(blobs.remove([id])))
+          yield* scan(original(id))
+          const squares = yield* images.squares(ownerId, original(id))
           if (squares === undefined) return yield* new Unavailable({ detail: "Nothing decodes pictures here" })
           yield* Effect.forEach(squares, ({ content, size }) => blobs.write(avatarKey(id, size), content))
           return squares.reduce((sum, { bytes }) => sum + bytes, 0)

@@ -3,14 +3,19 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
+import { avatarPath } from "../../../src/domain/Avatar.ts"
 import * as ScannerLayer from "../../../src/layers/scanner/layer.ts"
 import { Attachments } from "../../../src/services/files/Attachments.ts"
+import { Avatars } from "../../../src/services/files/Avatars.ts"
+import { Blobs } from "../../../src/services/files/Blobs.ts"
 import { Scanner } from "../../../src/services/files/Scanner.ts"
 import * as AttachmentsMemory from "../../../src/testing/memory/Attachments.ts"
+import * as AvatarsMemory from "../../../src/testing/memory/Avatars.ts"
 import * as ScannerMemory from "../../../src/testing/memory/Scanner.ts"
 import * as SettingsMemory from "../../../src/testing/memory/Settings.ts"
 import { chat, outcome, person, refused } from "../../support/Chat.ts"
 import { startClamdServer, startHttpScanner, virus } from "../../support/Scanners.ts"
+import { plainSquares } from "./Avatars.contract.ts"
 import { scannerContract } from "./Scanner.contract.ts"
 
 /** The scanner that the setting names. */
@@ -81,5 +86,26 @@ describe("an upload", () => {
       const accepting = yield* Effect.provide(uploads, withScanner(nobody, { scannerOnError: "accept" }))
       assert.deepInclude(accepting, { harmless: "ok", infected: "ok", files: 2 })
     })
+  )
+})
+
+describe("a picture of a user", () => {
+  it.live("is scanned as it was uploaded, and kept as its squares only", () =>
+    Effect.gen(function* () {
+      const { store } = yield* Avatars
+      const ann = yield* person
+      assert.strictEqual(yield* refused(store(ann, null, Stream.make(virus.bytes))), "file")
+      const path = yield* store(ann, null, Stream.make(Buffer.from("harmless")))
+      const key = path.slice(avatarPath("").length)
+      assert.strictEqual(yield* outcome(Avatars.use(({ read }) => read(key, 512))), "ok")
+      assert.strictEqual(yield* outcome(Blobs.use(({ read }) => read(key))), "NoBlob")
+    }).pipe(
+      Effect.provide(
+        Layer.fresh(AvatarsMemory.layerMemory).pipe(
+          Layer.provide(Layer.merge(ScannerMemory.layerMemory(virus), plainSquares)),
+          Layer.provideMerge(chat.fake)
+        )
+      )
+    )
   )
 })
