@@ -1,5 +1,6 @@
 import { Schema } from "effect"
 import { Account } from "./Account.ts"
+import { Attachment } from "./Attachment.ts"
 import { Block } from "./Block.ts"
 import { Kind, Membership } from "./Conversation.ts"
 import { Draft } from "./Draft.ts"
@@ -30,6 +31,8 @@ export const ExportedMessage = Schema.Struct({
   type: MessageType,
   body: Schema.String,
   payload: Schema.NullOr(SentPayload),
+  /** Its files, which the user gets at their `url`. */
+  attachments: Schema.Array(Attachment),
   createdAt: Timestamp,
   editedAt: Schema.NullOr(Timestamp),
   /** The bodies that the message had before its edits, the oldest first. */

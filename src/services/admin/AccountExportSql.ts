@@ -54,7 +54,8 @@ const makeStorage = Effect.gen(function* () {
       ),
     messages: (userId, conversationId, from, through) =>
       sql<Dated<ExportedMessage, "createdAt" | "editedAt">>`
-        SELECT id, conversation_id, seq, type, body, payload, created_at, edited_at, COALESCE((
+        SELECT id, conversation_id, seq, type, body, payload, COALESCE(attachments, '[]') AS attachments, created_at, edited_at,
+          COALESCE((
             SELECT json_agg(json_build_object('body', r.body, 'createdAt',
               to_char(r.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) ORDER BY r.revision)
             FROM message_revisions r WHERE r.conversation_id = m.conversation_id AND r.message_seq = m.seq

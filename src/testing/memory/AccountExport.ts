@@ -31,12 +31,13 @@ const makeStorage = Effect.map(Memory, (memory) => {
         (conversations.get(conversationId)?.log ?? []).slice(from, through).flatMap((entry) => {
           if (entry.event !== "message.created" || entry.senderId !== userId || entry.deletedAt !== null) return []
           const { body, createdAt, editedAt, id, payload, seq, type } = entry
+          const attachments = entry.attachments ?? []
           const times = { createdAt: createdAt.toISOString(), editedAt: editedAt?.toISOString() ?? null }
           const revisions = entry.revisions.map((earlier) => ({
             body: earlier.body,
             createdAt: earlier.createdAt.toISOString()
           }))
-          return [{ id, conversationId, seq, type, body, payload, revisions, ...times }]
+          return [{ id, conversationId, seq, type, body, payload, attachments, revisions, ...times }]
         })
       ),
     marks: (userId, conversationId, from, through) =>

@@ -7,6 +7,7 @@ import { Audit } from "../../../src/services/admin/Audit.ts"
 import { ConversationAdmin } from "../../../src/services/admin/ConversationAdmin.ts"
 import { Blocks } from "../../../src/services/conversations/Blocks.ts"
 import { Members } from "../../../src/services/conversations/Members.ts"
+import { Attachments } from "../../../src/services/files/Attachments.ts"
 import { Sessions } from "../../../src/services/identity/Sessions.ts"
 import { Users } from "../../../src/services/identity/Users.ts"
 import { Drafts } from "../../../src/services/messages/Drafts.ts"
@@ -17,6 +18,7 @@ import { ScheduledMessages } from "../../../src/services/messages/ScheduledMessa
 import { Stars } from "../../../src/services/messages/Stars.ts"
 import { signedIn } from "../../support/Accounts.ts"
 import { dmOf, groupOf, outcome, people, post } from "../../support/Chat.ts"
+import { png } from "../../support/Files.ts"
 import type { Operators } from "../../support/Operators.ts"
 import { Time } from "../../support/Time.ts"
 
@@ -33,7 +35,8 @@ export const accountExportContract = <E>(layer: Layer.Layer<Operators, E>) => {
       Effect.gen(function* () {
         const [a = assert.fail(), b = assert.fail()] = yield* people(2)
         const [dm, left, others] = [yield* dmOf(a, b), yield* groupOf(b, a), yield* groupOf(b)]
-        const mine = yield* post(dm, a, { body: "mine" })
+        const file = yield* Attachments.use(({ upload }) => upload(a, "photo.png", Stream.make(png)))
+        const mine = yield* post(dm, a, { body: "mine", attachments: [file.id] })
         yield* post(dm, b, { body: "theirs" })
         const gone = yield* post(dm, a, { body: "deleted" })
         yield* MessageChanges.use((changes) => changes.delete(a, dm, gone.id))
@@ -69,6 +72,10 @@ export const accountExportContract = <E>(layer: Layer.Layer<Operators, E>) => {
           lines.find((line) => line.kind === "conversation" && line.data.id === id) ?? assert.fail(id)
         assert.deepStrictEqual(lines[0], { kind: "profile", data: { ...me, disabledAt: null, team: null } })
         assert.deepStrictEqual(lines.at(-1), { kind: "end" })
+        assert.deepStrictEqual(
+          lines.flatMap((line) => (line.kind === "message" ? line.data.attachments : [])),
+          [file]
+        )
         assert.deepInclude(of(dm), { kind: "conversation" })
         assert.deepStrictEqual(
           lines.flatMap((line) =>
