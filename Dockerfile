@@ -14,6 +14,7 @@ COPY package.json package-lock.json tsconfig.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY src src
 COPY web web
+COPY examples/browser examples/browser
 RUN node node_modules/vite/bin/vite.js build web --logLevel error
 
 FROM node:24.21.0-slim

@@ -85,11 +85,11 @@ for (const file of filesBelow(join(root, "src"))) {
   }
 }
 
-// The chat page is an app like any other: it knows the client by its public names alone.
-for (const file of filesBelow(join(root, "web/src"))) {
+// The chat page and the widget, which it shows, are apps like any other: they know the client by its public names alone.
+for (const file of ["web/src", "examples/browser"].flatMap((folder) => filesBelow(join(root, folder)))) {
   const from = relative(root, file)
   for (const imported of importsOf(file))
-    if (relative(join(root, "web"), imported).startsWith(".."))
+    if (!/^(web|examples\/browser)\//.test(relative(root, imported)))
       problems.push(`${from} imports ${relative(root, imported)}`)
   for (const [, name] of readFileSync(file, "utf8").matchAll(/from "(chat-service[^"]*)"/g))
     if (name !== "chat-service/client" && name !== "chat-service/client/react") problems.push(`${from} imports ${name}`)

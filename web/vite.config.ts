@@ -87,9 +87,16 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     rolldownOptions: {
+      input: ["index.html", "embed.html"].map((name) => join(import.meta.dirname, name)),
       output: {
-        // What the page begins with is one file: each further one costs its headers, and compresses worse.
-        codeSplitting: { groups: [{ name: "index", tags: ["$initial"], test: (id) => !id.includes("/web/worker/") }] }
+        // Each further file costs its headers, and compresses worse. So the page begins with two: the client, which the
+        // widget of `embed.html` needs too, and the rest.
+        codeSplitting: {
+          groups: [
+            { name: "client", tags: ["$initial"], test: /\/(effect|src\/(client|domain|operations))\/(?!React)/ },
+            { name: "index", tags: ["$initial"], test: (id) => !/\/web\/(worker|embed|src\/embed)|widget\.ts/.test(id) }
+          ]
+        }
       }
     },
     reportCompressedSize: false

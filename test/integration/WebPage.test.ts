@@ -15,6 +15,7 @@ const makePage = () => {
   mkdirSync(join(web, "assets"), { recursive: true })
   writeFileSync(join(directory, "secret.js"), "secret")
   writeFileSync(join(web, "index.html"), "<!doctype html><title>Chat</title>")
+  writeFileSync(join(web, "embed.html"), "<!doctype html><title>Embed</title>")
   writeFileSync(join(web, "manifest.webmanifest"), "{}")
   writeFileSync(join(web, "assets/index-1a2b.js"), script)
   writeFileSync(join(web, "assets/index-1a2b.js.br"), brotliCompressSync(script))
@@ -54,6 +55,13 @@ describe("the chat page", () => {
     await service.stop()
     await without.stop()
     rmSync(directory, { recursive: true })
+  })
+
+  it("has the widget for other pages at /docs/embed", async () => {
+    const answer = await get("/docs/embed")
+    assert.deepStrictEqual([answer.status, await answer.text()], [200, "<!doctype html><title>Embed</title>"])
+    assert.include(answer.headers.get("content-security-policy") ?? "", "script-src 'self'")
+    assert.strictEqual((await fetch(`${without.url}/docs/embed`)).status, 404)
   })
 
   it("is served at the root, and asked for again each time", async () => {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -9,22 +9,6 @@ import { TestService } from "../../src/testing/TestService.ts"
 import { bundle } from "../support/Bundle.ts"
 
 const root = new URL("../..", import.meta.url).pathname
-
-/** A script that does what a user does to the page of examples/browser. */
-const hand = (url: string, login: string) => `<script type="module">
-  const byId = (id) => document.getElementById(id)
-  const until = async (holds) => { while (!holds()) await new Promise((go) => setTimeout(go, 20)) }
-  byId("login").elements.url.value = ${JSON.stringify(url)}
-  byId("login").elements.login.value = ${JSON.stringify(login)}
-  byId("login").elements.password.value = "correct horse"
-  byId("login").requestSubmit()
-  await until(() => byId("connection").textContent === "online" && byId("conversations").length === 1)
-  byId("conversations").selectedIndex = 0
-  byId("conversations").dispatchEvent(new Event("change"))
-  await until(() => byId("messages").textContent.includes("Hello browser"))
-  byId("write").elements.body.value = "I see: " + byId("messages").textContent
-  byId("write").requestSubmit()
-</script>`
 
 /**
  * A page that is loaded three times. Online, it opens a conversation. Offline, it shows what it had and writes, also with a
@@ -110,30 +94,6 @@ describe("the client in Chromium", () => {
         })
     )
   }
-
-  it("shows new messages live, and sends", async () => {
-    const service = await TestService.start({ server: { allowedOrigins: [origin] } })
-    stops.push(() => service.stop())
-    const bob = await service.signIn("bob")
-    const ann = new Chat({ url: service.url, tokens: await service.signIn("ann") })
-    stops.push(() => ann.close())
-    const { id } = await ann.ask("conversation.create", { kind: "dm", userId: bob.user.id })
-    await ann.open(id)
-    page = readFileSync(`${root}examples/browser/index.html`, "utf8").replace(
-      "</html>",
-      `${hand(service.url, "bob")}</html>`
-    )
-
-    browse()
-    await ann.send(id, "Hello browser")
-    const answer = await new Promise<string>((resolve) => {
-      ann.subscribe(({ conversations }) => {
-        const answer = conversations.get(id)?.messages?.find(({ senderId }) => senderId === bob.user.id)
-        if (answer !== undefined) resolve(answer.body)
-      })
-    })
-    assert.strictEqual(answer, "I see: Hello browser")
-  })
 
   it("keeps its state and unsent messages when its page is closed, and has one socket for two pages", async () => {
     const service = await TestService.start({ server: { allowedOrigins: [origin] } })

@@ -101,6 +101,7 @@ const pagePaths = (describe: Describe) => ({
       }
     }
   },
+  "/docs/embed": optionalFile("docs.embed", "A widget with one conversation for other pages", "text/html", describe),
   "/manifest.webmanifest": optionalFile(
     "web.manifest",
     "How the chat page is installed",

@@ -13,8 +13,8 @@ const vite = join(root, "node_modules/vite/bin/vite.js")
 export const builtFolder = join(root, "web/dist")
 
 /** What the page is made of. */
-const sources = ["web", "src/client", "src/domain", "src/operations", "package-lock.json"].map((name) =>
-  join(root, name)
+const sources = ["web", "examples/browser", "src/client", "src/domain", "src/operations", "package-lock.json"].map(
+  (name) => join(root, name)
 )
 
 /** Whether the page can be built here: the image has neither its sources nor the tools. */

@@ -104,14 +104,17 @@ const answer = (file: WebFile, policy: string, { headers }: HttpServerRequest.Ht
 
 const pathOf = ({ url }: HttpServerRequest.HttpServerRequest) => url.split("?", 1)[0] ?? ""
 
-/** Serves the page at `/`. Without one, the address of the service leads to what can be read about it. */
+/**
+ * Serves the page at `/`, and the widget for other pages at `/docs/embed`. Without one, the address of the service leads to
+ * what can be read about it.
+ */
 export const layer = Layer.unwrap(
   Effect.gen(function* () {
     const { file } = yield* WebPage
     const policy = contentSecurityPolicy(yield* storeOrigin)
-    const serve = (path: `/${string}`) =>
+    const serve = (path: `/${string}`, name?: string) =>
       HttpRouter.add("GET", path, (request) => {
-        const found = file(pathOf(request))
+        const found = file(name ?? pathOf(request))
         return found === undefined ? Effect.fail(new NotFound({})) : Effect.succeed(answer(found, policy, request))
       })
     const root = HttpRouter.add("GET", "/", (request) => {
@@ -120,6 +123,12 @@ export const layer = Layer.unwrap(
         index === undefined ? HttpServerResponse.redirect("/docs", { status: 302 }) : answer(index, policy, request)
       )
     })
-    return Layer.mergeAll(root, serve("/assets/:name"), serve("/manifest.webmanifest"), serve("/service-worker.js"))
+    return Layer.mergeAll(
+      root,
+      serve("/docs/embed", "/embed.html"),
+      serve("/assets/:name"),
+      serve("/manifest.webmanifest"),
+      serve("/service-worker.js")
+    )
   })
 )
