@@ -306,6 +306,10 @@ describe("the chat page in Chromium", () => {
     await seen.getByRole("radio", { name: "Noodles" }).click()
     await asked.getByRole("radio", { name: "Noodles 0 votes" }).waitFor()
     assert.isFalse(await seen.getByRole("radio", { name: "Noodles" }).isChecked())
+    // A vote on another device of hers.
+    const { lastMessage } = await ann.ask("conversation.get", { conversationId: id })
+    await ann.conversation(id).vote(lastMessage?.id ?? "", [1])
+    await seen.getByRole("radio", { name: "Tacos 1 vote", checked: true }).waitFor()
     await one.page.getByRole("navigation").getByText("You: Where to?").waitFor()
 
     const poll = { question: "Too late?", options: ["Yes", "No"], multiple: true }

@@ -1,13 +1,10 @@
 import { useChat } from "chat-service/client/react"
-import { useEffect, useRef, useState } from "react"
-import { perChat } from "../chat/perChat.ts"
+import { useEffect, useState } from "react"
 import type { Message, Poll as PollPayload } from "../chat/types.ts"
+import { explain } from "../text/failure.ts"
 import { momentOf } from "../text/format.ts"
 import { text } from "../text/text.ts"
-import { attempt } from "../ui/notices.tsx"
-
-/** My votes since the page was opened, by message. Events do not tell whose votes they are. */
-const votedOf = perChat(() => new Map<string, ReadonlyArray<number>>())
+import { notify } from "../ui/notices.tsx"
 
 /** The poll of a message; undefined for other messages. */
 export const pollOf = ({ payload, type }: Message): PollPayload | undefined =>
@@ -65,33 +62,32 @@ const useIsOpen = ({ closesAt }: PollPayload) => {
   return open
 }
 
-/** My vote in a poll, and what casts another one. That is shown at once, and no longer when it is refused. */
+/**
+ * My vote in a poll, and what casts another one. That is shown at once, and until the service has refused it or tells of my
+ * vote, which may be a later one of another device.
+ */
 const useVote = ({ conversationId, id, myVote }: Message) => {
-  const chat = useChat()
-  const voted = votedOf(chat)
-  const [, setTimes] = useState(0)
-  const mine = voted.get(id) ?? myVote ?? []
-  const counted = useRef(mine)
-  const show = (vote: ReadonlyArray<number>) => {
-    voted.set(id, vote)
-    setTimes((now) => now + 1)
+  const conversation = useChat().conversation(conversationId)
+  const [cast, setCast] = useState<{ readonly vote: ReadonlyArray<number>; readonly counted: boolean } | null>(null)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what the service tells is later than what was counted
+  useEffect(() => setCast((now) => (now?.counted === true ? null : now)), [myVote])
+  const send = async (vote: ReadonlyArray<number>) => {
+    setCast({ vote, counted: false })
+    const counted = await conversation.vote(id, vote).then(
+      () => ({ vote, counted: true }),
+      (error: unknown) => {
+        notify(explain(error))
+        return null
+      }
+    )
+    setCast((now) => (now?.vote === vote ? counted : now))
   }
-  const cast = async (vote: ReadonlyArray<number>) => {
-    show(vote)
-    try {
-      await chat.conversation(conversationId).vote(id, vote)
-      counted.current = vote
-    } catch (error) {
-      if (voted.get(id) === vote) show(counted.current)
-      throw error
-    }
-  }
-  return [mine, cast] as const
+  return [cast?.vote ?? myVote ?? [], send] as const
 }
 
 /** A poll, in which I vote by choosing. Choosing the same again takes the vote back. */
 export const Poll = ({ message, poll }: { readonly message: Message; readonly poll: PollPayload }) => {
-  const [mine, cast] = useVote(message)
+  const [mine, vote] = useVote(message)
   const votes = message.votes ?? poll.options.map(() => 0)
   const total = Math.max(...votes, 1)
   const open = useIsOpen(poll)
@@ -99,7 +95,7 @@ export const Poll = ({ message, poll }: { readonly message: Message; readonly po
   const toggle = (option: number) => {
     const others = mine.filter((other) => other !== option)
     const next = others.length < mine.length ? others : multiple ? [...mine, option] : [option]
-    attempt(cast(next))
+    void vote(next)
   }
   return (
     <fieldset className="poll">
