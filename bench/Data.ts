@@ -99,7 +99,8 @@ export const makeMessages = Effect.fnUntraced(function* (
   )
   yield* query(
     `INSERT INTO search_heads (conversation_id, seq, tokenizer)
-      SELECT ${sqlId("conversation", "c")}, ${each} + 1, ${tokenizerVersion} FROM ${groups}`,
+      SELECT ${sqlId("conversation", "c")}, ${each} + 1, ${tokenizerVersion} FROM ${groups}
+      ON CONFLICT (conversation_id) DO UPDATE SET seq = EXCLUDED.seq`,
     database
   )
   yield* query("VACUUM ANALYZE", database)
