@@ -182,6 +182,30 @@ describe("tus", () => {
     )
   )
 
+  it.live("takes the waveform of a voice note, as the form does", () =>
+    Effect.gen(function* () {
+      const { token } = yield* newcomer()
+      const http = yield* HttpService
+      const waveform = Array.from({ length: 64 }, (_, index) => index)
+      const begin = (value: string, size: number) =>
+        create(token, size, { "upload-metadata": `waveform ${Buffer.from(value).toString("base64")}` })
+      assert.strictEqual((yield* begin("[1,2]", 10)).status, 400)
+      const sound = Buffer.concat([
+        Buffer.from("OggS\0\x02"),
+        Buffer.alloc(22),
+        Buffer.from("OpusHead"),
+        Buffer.alloc(60)
+      ])
+      const { headers } = yield* begin(JSON.stringify(waveform), sound.length)
+      const path = headers.get("location") ?? ""
+      const last = yield* patch(token, path, 0, sound)
+      assert.strictEqual(last.status, 204, last.text)
+      assert.deepInclude((yield* http.ask(path, { token })).json, { contentType: "audio/ogg; codecs=opus", waveform })
+      const text = yield* begin(JSON.stringify(waveform), 4)
+      assert.strictEqual((yield* patch(token, text.headers.get("location") ?? "", 0, Buffer.from("text"))).status, 400)
+    }).pipe(service())
+  )
+
   it.live("takes any name, and makes it safe", () =>
     Effect.gen(function* () {
       const { token } = yield* newcomer()

@@ -1,12 +1,13 @@
 import { Effect, Layer, Schema, Stream } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { Attachment, type ThumbnailSize, thumbnailPath, thumbnailSizes, Waveform } from "../../domain/Attachment.ts"
+import { Attachment, type ThumbnailSize, thumbnailPath, thumbnailSizes } from "../../domain/Attachment.ts"
 import { AttachmentId, type UserId } from "../../domain/Ids.ts"
-import { type InvalidRequest, invalid, invalidData } from "../../domain/Problem.ts"
+import { invalidData } from "../../domain/Problem.ts"
 import { noAttachment } from "../../domain/Refusals.ts"
 import { actAsHeader } from "../../operations/Callers.ts"
 import type { StoredAttachment } from "../../services/files/AttachmentStorage.ts"
 import { Attachments } from "../../services/files/Attachments.ts"
+import { waveformOf } from "../../services/files/UploadFields.ts"
 import { HeavyReads } from "../../services/platform/load/HeavyReads.ts"
 import { bearerOf, makeAdmission } from "../edge/Admission.ts"
 import { isKnown } from "../edge/Conditional.ts"
@@ -21,17 +22,6 @@ const Query = Schema.Struct({
 })
 
 const encode = Schema.encodeSync(Attachment)
-
-const decodeWaveform = Schema.decodeEffect(Schema.fromJsonString(Waveform))
-
-/** The field `waveform` of a form, which is JSON. */
-const waveformOf = (fields: ReadonlyMap<string, string>): Effect.Effect<Waveform | undefined, InvalidRequest> => {
-  const text = fields.get("waveform")
-  if (text === undefined) return Effect.succeed(undefined)
-  return Effect.mapError(decodeWaveform(text), () =>
-    invalid("waveform", "must be 64 whole numbers from 0 to 100, as JSON")
-  )
-}
 
 /** Serves `POST /v1/attachments`: the field `file` of a form is stored as it comes. */
 const makeUpload = Effect.gen(function* () {

@@ -15,6 +15,7 @@ import { attachmentNotReady } from "../../domain/Refusals.ts"
 import { actAsHeader } from "../../operations/Callers.ts"
 import type { Checksum } from "../../services/files/ReceivedParts.ts"
 import { ResumableUploads, type UploadProgress } from "../../services/files/ResumableUploads.ts"
+import { metadataIn, waveformOf } from "../../services/files/UploadFields.ts"
 import { Settings } from "../../services/platform/Settings.ts"
 import { bearerOf, makeAdmission } from "../edge/Admission.ts"
 import { CurrentRequest } from "../edge/CurrentRequest.ts"
@@ -40,21 +41,6 @@ const wrongMetadata = invalid("upload-metadata", "must be pairs of a key and a v
 const wrongChecksum = invalid("upload-checksum", `must be one of ${algorithms.join(", ")}, and a digest in Base64`)
 
 const bytesIn = (text: string | undefined) => (text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined)
-
-/** At most so many characters of metadata are kept. */
-const maxMetadata = 4096
-
-/** The value of `filename` in the header `Upload-Metadata`; null for a header that is not valid. */
-const fileNameIn = (metadata: string): string | null => {
-  if (metadata.length > maxMetadata) return null
-  let name = "file"
-  for (const pair of metadata === "" ? [] : metadata.split(",")) {
-    const [, key, value = ""] = /^ *([!-+\--~]+)(?: +([A-Za-z0-9+/]*={0,2}))? *$/.exec(pair) ?? []
-    if (key === undefined) return null
-    if (key === "filename") name = Buffer.from(value, "base64").toString()
-  }
-  return name
-}
 
 /** The checksum in the header `Upload-Checksum`; undefined without one, and null for one that is not valid. */
 const checksumIn = (text: string | undefined): Checksum | undefined | null => {
@@ -146,8 +132,10 @@ export const ResumableUploadRoutes = Layer.unwrap(
       const { "content-type": type, "upload-length": length, "upload-metadata": metadata = "" } = request.headers
       const size = bytesIn(length)
       if (size === undefined) return yield* noLength
-      const name = fileNameIn(metadata)
-      if (name === null) return yield* wrongMetadata
+      const values = metadataIn(metadata)
+      if (values === undefined) return yield* wrongMetadata
+      yield* waveformOf(values)
+      const name = values.get("filename") ?? "file"
       const created = yield* uploads.create(userId, { size, name, metadata })
       const progress =
         type === contentType

@@ -21,6 +21,7 @@ import type { Part } from "./Parts.ts"
 import { type Checksum, locked, makeReceive } from "./ReceivedParts.ts"
 import { type ResumableUpload, ResumableUploadStorage } from "./ResumableUploadStorage.ts"
 import { makeLimitsOf, refusals } from "./StorageLimits.ts"
+import { metadataIn, waveformOf } from "./UploadFields.ts"
 import { UploadTurns } from "./UploadTurns.ts"
 
 /** How far an upload is; `attachment` is there once it is complete. */
@@ -159,7 +160,7 @@ const makeAppend = Effect.gen(function* () {
   /** Makes the attachment of all parts. The last one is added by this alone, so that nobody takes the upload for complete. */
   const complete = Effect.fnUntraced(function* (
     userId: UserId,
-    { id, name, size }: ResumableUpload,
+    { id, metadata, name, size }: ResumableUpload,
     writer: string,
     last: Part
   ) {
@@ -176,7 +177,7 @@ const makeAppend = Effect.gen(function* () {
     const content = Stream.flatMap(Stream.fromIterable(parts), ({ blobId }) =>
       Stream.unwrap(Effect.catchTag(blobs.read(blobId), "NoBlob", Effect.die))
     )
-    return yield* attachments.upload(userId, name, content, undefined, id)
+    return yield* attachments.upload(userId, name, content, yield* waveformOf(metadataIn(metadata)), id)
   })
 
   const add = Effect.fnUntraced(function* <E>(
