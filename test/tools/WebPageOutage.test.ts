@@ -130,7 +130,7 @@ layer(Rig.layer, { excludeTestServices: true, timeout: longTestTimeout })("the c
           .locator("input[type=file]")
           .setInputFiles([{ name: "secret.txt", mimeType: "text/plain", buffer: Buffer.from("secret") }])
         await write(ann, "never mind")
-        await messageOf(ann, "never mind").getByRole("progressbar", { name: "0 % uploaded" }).waitFor()
+        await messageOf(ann, "never mind").getByRole("progressbar", { name: "0% uploaded" }).waitFor()
         await messageOf(ann, "never mind").getByRole("button", { name: "Cancel" }).click()
         await messageOf(ann, "never mind").waitFor({ state: "detached" })
         assert.deepStrictEqual([...ann.errors, ...bob.errors], [])
