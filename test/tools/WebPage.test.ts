@@ -186,6 +186,8 @@ describe("the chat page in Chromium", () => {
     assert.strictEqual(await hostileElements.count(), 0)
     assert.strictEqual(await one.page.locator(".markdown td").count(), 0)
     assert.notInclude(await one.page.title(), "owned")
+    await mallory.send(id, "and *without* [signs](https://example.com) in the `list`")
+    await one.page.locator(".row-preview", { hasText: "and without signs in the list" }).waitFor()
     const width = (await one.page.getByRole("log").boundingBox())?.width ?? 0
     for (const part of await one.page.locator(".markdown p").all()) {
       const box = await part.boundingBox()

@@ -4,6 +4,20 @@ import { createElement, memo, type ReactNode } from "react"
 /** HTML stays text, pictures stay links, and nesting has an end. */
 const parser = new MarkdownIt({ html: false, linkify: true, breaks: true, maxNesting: 20 }).disable("image")
 
+/** Only so much of a text is read for a line of a list. */
+const longestLine = 300
+
+/** The beginning of a text with Markdown, as one line without its signs. */
+export const lineOf = (body: string): string =>
+  parser
+    .parse(body.slice(0, longestLine), {})
+    .map(({ children, content }) =>
+      children === null ? content : children.map((each) => (each.type.endsWith("break") ? " " : each.content)).join("")
+    )
+    .join(" ")
+    .replace(/\s+/g, " ")
+    .trim()
+
 /** The elements for tokens that have content between an opening and a closing one. */
 const elements: Readonly<Record<string, string>> = {
   paragraph: "p",
