@@ -48,14 +48,19 @@ export class FairQueue {
     )
   }
 
-  /** Does the work in the turn of its key, however much waits. The caller must bound how much it asks for. */
-  patient<A, E, R>(key: string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+  /**
+   * Does the work in the turn of its key, however much waits. The caller must bound how much it asks for. After `patienceMs`
+   * the work is done out of turn, so that what is stuck does not stop what comes after it.
+   */
+  patient<A, E, R>(key: string, work: Effect.Effect<A, E, R>, patienceMs?: number): Effect.Effect<A, E, R> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(restore(this.take(key)), (lane) =>
-        Effect.ensuring(
-          restore(work),
-          Effect.sync(() => this.release(key, lane))
-        )
+      Effect.flatMap(restore(this.take(key, patienceMs)), (lane) =>
+        lane === undefined
+          ? restore(work)
+          : Effect.ensuring(
+              restore(work),
+              Effect.sync(() => this.release(key, lane))
+            )
       )
     )
   }
@@ -66,9 +71,14 @@ export class FairQueue {
       (): Effect.Effect<void, RateLimited | Unavailable, Scope.Scope> =>
         this.refusal(key) ??
         Effect.asVoid(
-          Effect.acquireRelease(this.take(key), (lane) => Effect.sync(() => this.release(key, lane)), {
-            interruptible: true
-          })
+          Effect.acquireRelease(
+            this.take(key),
+            (lane) =>
+              Effect.sync(() => {
+                if (lane !== undefined) this.release(key, lane)
+              }),
+            { interruptible: true }
+          )
         )
     )
   }
@@ -84,9 +94,9 @@ export class FairQueue {
     return this.waiting >= this.bounds.waiting ? this.full : undefined
   }
 
-  /** Waits for the turn of a key, and begins. */
-  private take(key: string): Effect.Effect<Lane> {
-    return Effect.callback<Lane>((resume) => {
+  /** Waits for the turn of a key, and begins. Undefined when it has waited for `patienceMs`. */
+  private take(key: string, patienceMs?: number): Effect.Effect<Lane | undefined> {
+    return Effect.callback<Lane | undefined>((resume) => {
       const lane = this.lanes.get(key) ?? { running: 0, waiting: new Set() }
       this.lanes.set(key, lane)
       const begin = () => {
@@ -95,13 +105,20 @@ export class FairQueue {
         resume(Effect.succeed(lane))
       }
       if (this.startsNow(lane)) return begin()
+      let timer: NodeJS.Timeout | undefined
       const leave = () => {
+        clearTimeout(timer)
         if (lane.waiting.delete(start)) this.waiting--
       }
       const start = () => {
         leave()
         begin()
       }
+      if (patienceMs !== undefined)
+        timer = setTimeout(() => {
+          leave()
+          resume(Effect.succeed(undefined))
+        }, patienceMs)
       lane.waiting.add(start)
       this.waiting++
       return Effect.sync(() => {
@@ -116,12 +133,13 @@ export class FairQueue {
     this.running--
     this.lanes.delete(key)
     if (lane.running > 0 || lane.waiting.size > 0) this.lanes.set(key, lane)
-    this.startNext()
+    // Where there is no bound for all lanes together, no other lane waits for this one.
+    this.startNext(this.bounds.atATime === Number.MAX_SAFE_INTEGER ? [[key, lane]] : this.lanes)
   }
 
   /** Starts what may start. A lane goes to the end when its work starts, and when it ends. */
-  private startNext(): void {
-    for (const [key, lane] of this.lanes) {
+  private startNext(lanes: Iterable<readonly [string, Lane]>): void {
+    for (const [key, lane] of lanes) {
       if (this.running >= this.bounds.atATime) return
       const [start] = lane.running < this.bounds.atATimePerKey ? lane.waiting : []
       if (start === undefined) continue
