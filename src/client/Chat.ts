@@ -258,8 +258,8 @@ export class Chat {
   }
 
   /**
-   * Ends the pause before the next attempt to connect. A browser says by itself that the device is back online or the
-   * page is visible again; elsewhere, as in React Native, call it then.
+   * Ends the pause before the next attempt to connect, unless the service asked for it. A browser says by itself that the
+   * device is back online or the page is visible again; elsewhere, as in React Native, call it then.
    */
   wake(): Promise<void> {
     return this.run(({ wake }) => wake)

@@ -84,7 +84,7 @@ export class Realtime extends Context.Service<
     readonly watch: (userIds: ReadonlyArray<UserId>) => Effect.Effect<void, CommandError>
     /**
      * Ends the pause before the next attempt to connect, or the one after the attempt that is under way, and begins with short
-     * pauses again. Call it when the device is back online.
+     * pauses again, unless the service asked for that pause. Call it when the device is back online.
      */
     readonly wake: Effect.Effect<void>
   }

@@ -74,6 +74,8 @@ export const makeConnecting = Effect.fnUntraced(function* (
       if (!done) return reached
       onlineSince = yield* Clock.currentTimeMillis
       isOnline = true
+      // A wake during this attempt asked for what it has reached.
+      yield* alarm.close
       yield* update({ connection: { status: "online" } })
       yield* Effect.logDebug("online")
       return reached
@@ -88,10 +90,13 @@ export const makeConnecting = Effect.fnUntraced(function* (
       isDoubted ||= doubted
       if (!("_tag" in end) && !expired && isFinal(end.code)) return yield* new Refused({ code: end.code })
       const atOnce = attempt === 0 && (expired || ("atOnce" in end && end.atOnce === true))
-      const pauseMs = "retryAfterMs" in end ? end.retryAfterMs : atOnce ? 0 : yield* jitter(attempt)
+      const asked = "retryAfterMs" in end ? end.retryAfterMs : undefined
+      const pauseMs = asked ?? (atOnce ? 0 : yield* jitter(attempt))
       yield* update({ connection: { status: "waiting", pauseMs } })
+      const pause = Effect.as(Effect.sleep(pauseMs), attempt + 1)
       // What has failed without a network says nothing of the time with one. A wake may also have come before the pause.
-      const next = yield* Effect.raceFirst(Effect.as(Effect.sleep(pauseMs), attempt + 1), Effect.as(alarm.await, 0))
+      // It does not cut the pause that the service asked for.
+      const next = yield* asked === undefined ? Effect.raceFirst(pause, Effect.as(alarm.await, 0)) : pause
       yield* alarm.close
       if (!expired || token === undefined) return next
       // After the pause: a token of short life would expire during it.

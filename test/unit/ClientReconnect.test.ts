@@ -1,27 +1,54 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Context, Effect, Layer, Queue } from "effect"
+import { Array as Arr, Context, Effect, Layer, Queue, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import type { SocketLike } from "../../src/client/Client.ts"
 import { Credentials } from "../../src/client/Credentials.ts"
 import { Realtime } from "../../src/client/Realtime.ts"
 import { UserId } from "../../src/domain/Ids.ts"
+import { RateLimited } from "../../src/domain/Problem.ts"
 
-/** A client whose attempts to connect are taken from a queue. Each of them is lost by the effect that is taken. */
+const me = "01890000-0000-7000-8000-000000000001"
+
+/** What a test does to an attempt to connect. */
+interface Attempt {
+  /** The socket opens, and hello is answered with this. */
+  readonly answer: (answer: object) => Effect.Effect<void>
+  readonly lose: Effect.Effect<void>
+}
+
+/** A client whose attempts to connect are taken from a queue. */
 const client = Effect.gen(function* () {
-  const attempts = yield* Queue.unbounded<Effect.Effect<void>>()
-  const openSocket = (): SocketLike => ({
-    send: () => {},
-    close: () => {},
-    addEventListener: (type: string, listener: (event: { readonly code: number; readonly data: unknown }) => void) => {
-      if (type !== "close") return
-      Queue.offerUnsafe(
-        attempts,
-        Effect.sync(() => listener({ code: 1006, data: undefined }))
-      )
+  const attempts = yield* Queue.unbounded<Attempt>()
+  const openSocket = (): SocketLike => {
+    const listeners = new Map<string, (event: { readonly code: number; readonly data: unknown }) => void>()
+    const tell = (type: string, data?: object) => listeners.get(type)?.({ code: 1006, data: JSON.stringify(data) })
+    let reply: object = {}
+    Queue.offerUnsafe(attempts, {
+      answer: (answer) =>
+        Effect.sync(() => {
+          reply = answer
+          tell("open")
+        }),
+      lose: Effect.sync(() => tell("close"))
+    })
+    return {
+      send: (text) => {
+        const { id, op } = JSON.parse(text)
+        tell("message", { id, ...reply })
+        if (op === "hello" && "ok" in reply)
+          tell("message", { event: "ready", data: { conversations: [], done: true } })
+      },
+      close: () => {},
+      addEventListener: (
+        type: string,
+        listener: (event: { readonly code: number; readonly data: unknown }) => void
+      ) => {
+        listeners.set(type, listener)
+      }
     }
-  })
+  }
   const credentials = Credentials.of({
-    userId: UserId.make("01890000-0000-7000-8000-000000000001"),
+    userId: UserId.make(me),
     token: Effect.succeed("token"),
     renewed: () => Effect.succeed("token")
   })
@@ -29,6 +56,18 @@ const client = Effect.gen(function* () {
   const built = yield* Layer.build(Layer.provide(layer, Layer.succeed(Credentials, credentials)))
   return { attempts, realtime: Context.get(built, Realtime) }
 })
+
+const user = {
+  id: me,
+  username: "ann",
+  displayName: "Ann",
+  avatarUrl: null,
+  createdAt: "2026-01-01T00:00:00.000Z",
+  email: ""
+}
+const greeting = { ok: { user, userSeq: 0, heartbeatMs: 60_000 } }
+
+const tooMuch = { error: Schema.encodeSync(RateLimited)(new RateLimited({ retryAfterMs: 20_000 })) }
 
 /** Lets the client do all that needs no time. */
 const settled = Effect.forEach(Arr.range(1, 100), () => Effect.yieldNow, { discard: true })
@@ -38,13 +77,13 @@ describe("the pauses between attempts to connect", () => {
     Effect.gen(function* () {
       const { attempts, realtime } = yield* client
       for (const _ of [1, 2, 3]) {
-        const lose = yield* Queue.take(attempts)
+        const { lose } = yield* Queue.take(attempts)
         yield* realtime.wake
         yield* lose
         yield* settled
         assert.strictEqual(yield* Queue.size(attempts), 1)
       }
-      yield* Effect.flatten(Queue.take(attempts))
+      yield* (yield* Queue.take(attempts)).lose
       yield* settled
       assert.strictEqual(yield* Queue.size(attempts), 0, "each wake ends one pause")
       yield* realtime.wake
@@ -58,7 +97,7 @@ describe("the pauses between attempts to connect", () => {
       const { attempts, realtime } = yield* client
       /** Loses the attempt that is under way, and gives the pause after it. */
       const pause = Effect.gen(function* () {
-        yield* Effect.flatten(Queue.take(attempts))
+        yield* (yield* Queue.take(attempts)).lose
         yield* settled
         const { connection } = yield* realtime.state
         return connection.status === "waiting" ? connection.pauseMs : assert.fail(connection.status)
@@ -69,6 +108,37 @@ describe("the pauses between attempts to connect", () => {
         yield* realtime.wake
         assert.isAtMost(yield* pause, 1000)
       }
+    })
+  )
+
+  it.effect("do not end at a wake that came before the connection was there", () =>
+    Effect.gen(function* () {
+      const { attempts, realtime } = yield* client
+      const { answer, lose } = yield* Queue.take(attempts)
+      yield* realtime.wake
+      yield* answer(greeting)
+      yield* settled
+      assert.strictEqual((yield* realtime.state).connection.status, "online")
+      yield* lose
+      yield* settled
+      assert.strictEqual((yield* realtime.state).connection.status, "waiting")
+      assert.strictEqual(yield* Queue.size(attempts), 0)
+    })
+  )
+
+  it.effect("last as long as the service asked for, whatever wakes the client", () =>
+    Effect.gen(function* () {
+      const { attempts, realtime } = yield* client
+      const { answer } = yield* Queue.take(attempts)
+      yield* realtime.wake
+      yield* answer(tooMuch)
+      yield* settled
+      yield* realtime.wake
+      yield* TestClock.adjust(19_999)
+      assert.deepStrictEqual((yield* realtime.state).connection, { status: "waiting", pauseMs: 20_000 })
+      assert.strictEqual(yield* Queue.size(attempts), 0)
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* Queue.size(attempts), 1)
     })
   )
 })
