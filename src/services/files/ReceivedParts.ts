@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto"
 import { Effect, Stream } from "effect"
 import type { AttachmentId } from "../../domain/Ids.ts"
 import { ChecksumMismatch, Locked, TooLarge } from "../../domain/Problem.ts"
+import { tooManyParts } from "../../domain/Refusals.ts"
 import { Blobs } from "./Blobs.ts"
 import { makeParts, type Part } from "./Parts.ts"
 import { type ResumableUpload, ResumableUploadStorage } from "./ResumableUploadStorage.ts"
@@ -14,6 +15,12 @@ export interface Checksum {
 
 /** The size of a part, of which a node that is killed loses at most one. S3 takes as many bytes at once. */
 const partSize = 5 * 1024 * 1024
+
+/**
+ * In how many parts an upload may come, since each of them is a blob and a row. A client that sends as much as it can at once
+ * needs one for each `partSize`.
+ */
+const mostParts = (size: number) => Math.max(100, Math.ceil(size / 65_536))
 
 /** How long a client may send nothing before what it has sent is taken as all that comes, in milliseconds. */
 const idleMs = 20_000
@@ -63,7 +70,7 @@ export const makeReceive = Effect.gen(function* () {
   })
 
   return Effect.fnUntraced(function* <E>(
-    { id, offset, size }: ResumableUpload,
+    { id, offset, parts: before, size }: ResumableUpload,
     writer: string,
     content: Stream.Stream<Uint8Array, E>,
     checksum: Checksum | undefined,
@@ -78,6 +85,7 @@ export const makeReceive = Effect.gen(function* () {
     const written: Array<Part> = []
     let at = offset
     while (at < size && (yield* parts.more)) {
+      if (before + written.length >= mostParts(size)) return yield* tooManyParts
       const part = yield* writePart(id, writer, at, parts.next(Math.min(partSize, size - at)), loose)
       at += part.size
       written.push(part)

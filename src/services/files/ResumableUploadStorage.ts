@@ -11,6 +11,8 @@ export interface ResumableUpload {
   readonly size: number
   /** How many of them are stored. */
   readonly offset: number
+  /** In how many parts they are, with those that were noted and do not count. */
+  readonly parts: number
   /** The name of the file, and all that the client says about it, as it was sent. */
   readonly name: string
   readonly metadata: string

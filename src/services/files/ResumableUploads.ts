@@ -58,9 +58,9 @@ export class ResumableUploads extends Context.Service<
     readonly get: (userId: UserId, id: AttachmentId) => Effect.Effect<UploadProgress, NotFound | Unavailable>
     /**
      * Adds content behind `offset`, and completes the attachment when nothing is missing. `Conflict` ("upload-offset") unless
-     * so many bytes are stored, `Locked` while another request adds to it, `TooLarge` for more content than is missing, and
-     * `ChecksumMismatch` for content that is not that of the checksum, of which nothing is kept. A completion that
-     * is refused ends the upload, with the errors of `Attachments.upload`. Interrupting it does not: content that ends,
+     * so many bytes are stored, `Locked` while another request adds to it, and `ChecksumMismatch` for content that is not that of
+     * the checksum, of which nothing is kept. `TooLarge` for more content than is missing, `Conflict` ("storage-full") for
+     * content in too many parts, and a completion that is refused, with the errors of `Attachments.upload`, end the upload. Interrupting it does not: content that ends,
      * fails or pauses for long is stored as far as it came.
      */
     readonly append: <E>(
@@ -201,13 +201,14 @@ const makeAppend = Effect.gen(function* () {
       const received = yield* receive(held, writer, content, checksum, loose)
       const { last } = received
       if (last === undefined) return progressOf({ ...held, offset: received.offset })
-      const attachment = yield* Effect.tapError(complete(userId, held, writer, last), (error) =>
-        // The client can send the last part again when that passes, and nothing again when it does not.
-        isPassing(error) ? Effect.void : storage.end(userId, id, writer)
-      )
+      const attachment = yield* complete(userId, held, writer, last)
       yield* storage.end(userId, id, writer)
       return completed(attachment)
-    }).pipe(Effect.onError(() => drop(id, loose)))
+    }).pipe(
+      Effect.onError(() => drop(id, loose)),
+      // The client can send the last part again when that passes, and nothing again when it does not.
+      Effect.tapError((error) => (isPassing(error) ? Effect.void : storage.end(userId, id, writer)))
+    )
   }, Effect.scoped)
 
   return Effect.fn("ResumableUploads.append")(function* <E>(
@@ -233,4 +234,5 @@ const isWhole = (parts: ReadonlyArray<Part>, size: number) => {
   return at === size
 }
 
-const isPassing = ({ _tag }: { readonly _tag: string }) => ["Unavailable", "RateLimited", "Locked"].includes(_tag)
+const passing = ["Unavailable", "RateLimited", "Locked", "ChecksumMismatch"]
+const isPassing = ({ _tag }: { readonly _tag: string }) => passing.includes(_tag)

@@ -11,7 +11,8 @@ import { UploadTurns } from "./UploadTurns.ts"
 
 type Storage = ResumableUploadStorage["Service"]
 
-const shown = 'id, size, received AS "offset", name, metadata, expires_at'
+const shown = `id, size, received AS "offset", name, metadata, expires_at,
+  (SELECT count(*)::int FROM upload_parts p WHERE p.upload_id = uploads.id) AS parts`
 
 /** What a writer does. Each statement tests that it still holds the upload, and prolongs its lease. */
 const writing = (
@@ -84,7 +85,7 @@ export const storage = Layer.effect(
           ${userId}::uuid, ${size}::bigint, ${name}, ${metadata}, ${limits.user}::bigint, ${limits.all}::bigint)`.pipe(
           Effect.map(([row]) => {
             if (row?.outcome !== "begun") return row?.outcome ?? "full"
-            return { id, size, offset: 0, name, metadata, expiresAt: row.expiresAt }
+            return { id, size, offset: 0, parts: 0, name, metadata, expiresAt: row.expiresAt }
           }),
           orUnavailable
         ),

@@ -16,10 +16,11 @@ const lease = Duration.toMillis("6 seconds")
 
 const newRow = { writer: null, writerUntil: 0, blobs: [], parts: [] }
 
-const shown = (id: AttachmentId, { expiresAt, metadata, name, parts, size }: UploadRow): ResumableUpload => ({
+const shown = (id: AttachmentId, { blobs, expiresAt, metadata, name, parts, size }: UploadRow): ResumableUpload => ({
   id,
   size,
   offset: parts.reduce((sum, part) => sum + part.size, 0),
+  parts: blobs.length,
   name,
   metadata,
   expiresAt: new Date(expiresAt)
