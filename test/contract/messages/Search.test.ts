@@ -98,16 +98,16 @@ for (const database of databases) {
           yield* isReady(searchConsumer)
           yield* next.work
           // New messages are indexed first, so that a search need not read them; the old words still answer.
-          assert.deepStrictEqual(yield* state, { tokenizer: tokenizerVersion + 1, renewedSeq: 0, seq: 8 })
-          assert.lengthOf(yield* bodies(a, "other"), 4)
-          assert.deepStrictEqual([...(yield* bodies(a, "report"))].sort(), ["first report", "report 8"])
+          assert.deepInclude(yield* state, { tokenizer: tokenizerVersion + 1, seq: 8 })
+          assert.includeMembers([...(yield* bodies(a, "report"))], ["first report", "report 8"])
           let renewed = 0
-          while (renewed < 8) {
-            yield* next.work
+          while (true) {
             const now = (yield* state)?.renewedSeq ?? 0
             assert.isAtMost(now - renewed, 2)
             assert.lengthOf(new Set([...(yield* bodies(a, "report")), ...(yield* bodies(a, "other"))]), 6)
+            if (now === 8) break
             renewed = now
+            yield* next.work
           }
           yield* finished(next)
           assert.deepStrictEqual(yield* state, { tokenizer: tokenizerVersion + 1, renewedSeq: 8, seq: 8 })
@@ -149,6 +149,23 @@ for (const database of databases) {
           assert.deepStrictEqual(yield* heads, [1, 2])
           yield* finished(yield* makeSearchIndex({ version: tokenizerVersion + 2 }))
           assert.deepStrictEqual(yield* heads, [2, 2])
+        })
+      )
+
+      it.effect("is swept while users go on writing", () =>
+        Effect.gen(function* () {
+          const client = yield* SqlClient.SqlClient
+          const { a, id } = yield* twoOfUs
+          const left = yield* groupOf(a)
+          yield* say(left, a, "left by a release without a feed")
+          yield* client`DELETE FROM change_feed`
+          const index = yield* makeSearchIndex({ version: tokenizerVersion + 3 })
+          for (let turn = 0; turn < 20; turn++) {
+            yield* say(id, a, "busy")
+            yield* isReady(searchConsumer)
+            yield* index.work
+          }
+          assert.lengthOf(yield* client`SELECT FROM search_heads WHERE conversation_id = ${left}::uuid AND seq = 2`, 1)
         })
       )
 

@@ -27,8 +27,9 @@ interface SearchIndexOptions {
 type Progress = "idle" | "more" | "behind"
 
 /**
- * Makes the search index of this node. `work` does the next piece of work: a step for what the change feed has, or else one
- * of the sweep. A step may index more of a log than the feed has told of, so that a later change finds nothing to do.
+ * Makes the search index of this node. `work` does the next piece of work: a step for what the change feed has, and unless
+ * that has left some, a step of the sweep, which so goes on while users write. A step may index more of a log than the feed
+ * has told of, so that a later change finds nothing to do.
  */
 export const makeSearchIndex = Effect.fnUntraced(function* ({
   eventsPerStep = 1000,
@@ -52,11 +53,8 @@ export const makeSearchIndex = Effect.fnUntraced(function* ({
 
   const work: Effect.Effect<Progress, Unavailable> = Effect.gen(function* () {
     const followed = yield* feed.consume(searchConsumer, changesPerStep, follow)
-    if (followed !== undefined) {
-      sweeping ||= followed.sweeping
-      if (followed.behind) return "behind"
-      return sweeping ? "more" : "idle"
-    }
+    sweeping ||= followed?.sweeping === true
+    if (followed?.behind === true) return "behind"
     if (!sweeping) return "idle"
     sweeping = yield* sweep()
     return "more"
