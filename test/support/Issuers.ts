@@ -25,7 +25,7 @@ export class Issuers extends Context.Service<
         algorithm: "EdDSA",
         maxLifetime: 28 * 24 * 3_600_000
       }),
-      once: TestIssuer.make({ issuer: "https://once.example.com", updateProfile: "once" }),
+      once: TestIssuer.make({ issuer: "https://once.example.com", updateProfile: "once", claims: { team: "team" } }),
       existing: TestIssuer.make({ issuer: "https://existing.example.com", provision: "existing" })
     })
   )

@@ -150,6 +150,25 @@ export const externalSessionsContract = <E>(layer: Layer.Layer<AccountServices |
       })
     )
 
+    it.effect("a claim of another form is no team where the settings do not name the claim", () =>
+      Effect.gen(function* () {
+        const { app: issuer, once } = yield* Issuers
+        const users = yield* Users
+        const { userId: other } = yield* Effect.flatMap(once.sign({ sub: newSubject(), team: "one" }), authenticate)
+        const sub = newSubject()
+        let tokens = 0
+        const seen = (team: unknown) =>
+          issuer.sign({ sub, jti: `team-${tokens++}`, team }).pipe(
+            Effect.flatMap(authenticate),
+            Effect.flatMap(({ userId }) => outcome(users.look(userId, other)))
+          )
+        const others = [["one"], { name: "sales" }, 1, "", "x".repeat(256), "a\0"]
+        for (const team of others) assert.strictEqual(yield* seen(team), "ok")
+        assert.strictEqual(yield* seen("two"), "NotFound")
+        for (const team of others) assert.strictEqual(yield* seen(team), "NotFound", "the team stays as it is")
+      })
+    )
+
     it.effect("a subject that may not be made is refused", () =>
       Effect.gen(function* () {
         const { existing } = yield* Issuers

@@ -39,8 +39,14 @@ const Times = Schema.Struct({ exp: Schema.Finite, iat: Schema.Finite, sub: Schem
 const readTimes = Schema.decodeUnknownOption(Times)
 const readSubject = Schema.decodeUnknownOption(Text.check(Schema.isMinLength(1), Schema.isMaxLength(255)))
 
-// A team keeps users apart, so one that cannot be read must not count as none.
 const readTeam = Schema.decodeUnknownOption(Schema.NullOr(Team))
+
+/**
+ * The team in the claims of a token: null when they name none, undefined when the token must be refused. A team keeps users
+ * apart, so one that cannot be read does not count as none where the settings name the claim.
+ */
+const teamOf = (payload: JWTPayload, configured: string | undefined) =>
+  Option.getOrElse(readTeam(payload[configured ?? "team"] ?? null), () => (configured === undefined ? null : undefined))
 
 const invalid = (reason: string) =>
   new Unauthenticated({ code: "token-invalid", detail: `The token is not valid: ${reason}` })
@@ -135,8 +141,8 @@ const makeVerify = Effect.fnUntraced(function* (issuer: Issuer) {
     const subject = readSubject(payload[claims.subject])
     if (Option.isNone(times)) return yield* invalid("exp, iat and sub must be two numbers and a text")
     if (Option.isNone(subject)) return yield* invalid(`${claims.subject} must be a text of 1 to 255 characters`)
-    const team = readTeam(payload[claims.team] ?? null)
-    if (Option.isNone(team)) return yield* invalid(`${claims.team} must be a text of 1 to 255 characters`)
+    const team = teamOf(payload, claims.team)
+    if (team === undefined) return yield* invalid(`${claims.team} must be a text of 1 to 255 characters`)
     const { exp, iat } = times.value
     if (iat * 1000 > now + skew) return yield* invalid("iat is in the future")
     if ((exp - iat) * 1000 > maxLifetime) return yield* invalid("it lives longer than max_lifetime")
@@ -146,7 +152,7 @@ const makeVerify = Effect.fnUntraced(function* (issuer: Issuer) {
       sessionId: sessionIdOf(name, subject.value, payload, token),
       issuedAt: Math.floor(iat * 1000),
       expiresAt: Math.floor(exp * 1000 + skew),
-      profile: profileOf(subject.value, team.value, payload),
+      profile: profileOf(subject.value, team, payload),
       creates: issuer.provision === "create",
       updates: issuer.updateProfile === "always"
     }

@@ -27,7 +27,8 @@ const Claims = Schema.Struct({
   name: withDefault(text, "name"),
   picture: withDefault(text, "picture"),
   email: withDefault(text, "email"),
-  team: withDefault(text, "team")
+  /** Without it the claim is `team`, which may mean something else in tokens of an issuer that knows of no teams. */
+  team: Schema.optionalKey(text)
 })
 
 /** Ended sessions are remembered for 30 days, and so longer than any of their tokens lives. */
