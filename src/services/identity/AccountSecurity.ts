@@ -48,24 +48,28 @@ export const makeAccountSecurity = Effect.fnUntraced(function* (
   /** Confirms that a user wants it. A guest has no password, only the session. */
   const confirm = Effect.fnUntraced(function* (userId: UserId, password: string | undefined) {
     const user = yield* storage.user(userId)
-    if (user?.kind === "guest") return user.passwordHash
+    if (user === undefined) return yield* wrongPassword
+    if (user.kind === "guest") return user.passwordHash
     if (password === undefined) return yield* invalid("password", "is required")
     return yield* passwordChecks.confirm(userId, password)
   })
 
-  const closeAccount = Effect.fn("Sessions.closeAccount")(function* (
-    { userId }: Principal,
-    password: string | undefined,
-    leaveGroups: Effect.Effect<void, Unavailable>
-  ) {
-    const passwordHash = yield* confirm(userId, password)
-    // Whoever goes on adding the user would otherwise keep this from ending.
-    yield* storage.beginClosing(userId)
-    yield* leaveGroups.pipe(
-      Effect.andThen(close(userId, passwordHash)),
-      Effect.repeat({ until: (closed) => closed !== undefined })
-    )
-  })
+  const closeAccount = Effect.fn("Sessions.closeAccount")(
+    function* ({ userId }: Principal, password: string | undefined, leaveGroups: Effect.Effect<void, Unavailable>) {
+      const passwordHash = yield* confirm(userId, password)
+      // Whoever goes on adding the user would otherwise keep this from ending.
+      yield* storage.beginClosing(userId)
+      yield* leaveGroups.pipe(
+        Effect.andThen(close(userId, passwordHash)),
+        Effect.repeat({ until: (closed) => closed !== undefined })
+      )
+    },
+    // No password is that of an account that another request has closed meanwhile, which is what this one wants.
+    (closing, { userId }) =>
+      Effect.catchTag(closing, "Forbidden", (refusal) =>
+        Effect.flatMap(storage.user(userId), (user) => (user === undefined ? Effect.void : Effect.fail(refusal)))
+      )
+  )
 
   return { changePassword, closeAccount }
 })

@@ -116,7 +116,7 @@ export class Sessions extends Context.Service<
     /**
      * Ends the caller's account and all its sessions, once `leaveGroups` has left every group. `leaveGroups` runs again
      * when the user was added to a group in the meantime. A wrong password is `Forbidden` and counts as a failure; no
-     * password is `InvalidRequest`, except for guests, who have none.
+     * password is `InvalidRequest`, except for guests, who have none. An account that is closed already is left so.
      */
     readonly closeAccount: (
       principal: Principal,

@@ -262,6 +262,15 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
       })
     )
 
+    it.effect("may delete themselves more than once, also at a time", () =>
+      Effect.gen(function* () {
+        const accounts = yield* AccountClosing
+        const { principal } = yield* guestIn()
+        yield* Effect.replicateEffect(accounts.delete(principal), 4, { concurrency: 4 })
+        yield* accounts.delete(principal)
+      })
+    )
+
     it.effect("delete themselves without a password, which accounts need", () =>
       Effect.gen(function* () {
         const accounts = yield* AccountClosing
