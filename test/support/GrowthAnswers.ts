@@ -49,7 +49,7 @@ export interface Answer {
 const boundOf = (bound: Bound, size: number, strange: number) =>
   typeof bound === "number" ? bound : bound(size, strange)
 
-const { busy, crowd, deleted, kept, long, me, mentioning, thread, writer } = growth
+const { busy, crowd, deleted, kept, long, me, mentioning, sparse, thread, writer } = growth
 
 type Query = Parameters<Log["Service"]["messages"]>[0]
 
@@ -65,6 +65,12 @@ const quiet = (count: number) => Array.from({ length: count }, (_, n) => convers
 
 /** A page reads at most two windows for each message, and the messages. */
 const onePage = { rows: 165, buffers: 60 }
+
+/** Each message that is alone among others is found by two look-ups, in a window of four. */
+const onePageAmongOthers = { rows: 51 * 11 + 165, buffers: 51 * 17 + 60 }
+
+/** A page behind a run of messages that it leaves out reads one more window. */
+const onePageBehindOthers = { rows: 230, buffers: 60 }
 
 /** A search for a place takes a few buffers for each doubling of the thread. */
 const onePageOfReplies = { rows: 230, buffers: 200 }
@@ -84,11 +90,12 @@ export const answers: Record<string, Answer> = {
   "a page after the middle": { ...onePage, get: (size) => page({ after: size / 2 }) },
   "a page around the middle": { ...onePage, get: (size) => page({ around: size / 2 }) },
   "the oldest page": { ...onePage, get: () => page({ after: 0 }) },
-  // Messages that a page leaves out are read twice.
-  "a page above a long thread": {
-    rows: (size) => 2 * size + 165,
-    buffers: (size) => size / 12 + 60,
-    get: () => page({ newest: true }, thread)
+  "a page above a long thread": { ...onePageBehindOthers, get: () => page({ newest: true }, thread) },
+  "a page below a long thread": { ...onePageBehindOthers, get: () => page({ after: 2 }, thread) },
+  "a page of few messages among replies": { ...onePageAmongOthers, get: () => page({ newest: true }, sparse) },
+  "a page around few messages among replies": {
+    ...onePageAmongOthers,
+    get: (size) => page({ around: size / 2 }, sparse)
   },
   "the newest replies of a thread": { ...onePageOfReplies, get: () => replies({ newest: true }) },
   "replies around the middle of a thread": { ...onePageOfReplies, get: (size) => replies({ around: size / 2 }) },
@@ -98,20 +105,16 @@ export const answers: Record<string, Answer> = {
     get: () => Threads.use((threads) => threads.list(me, thread, messageOf(2, 2), { limit: 20 }))
   },
   "a long conversation": { ...oneConversation, get: () => conversation(long) },
-  // Unread messages are counted past the ones that do not count, and so is the last message looked for.
-  "a conversation with deleted messages": {
-    rows: (size) => size + 100,
-    buffers: (size) => size / 20 + 100,
-    get: () => conversation(deleted)
-  },
-  "a conversation with a long thread": {
-    rows: (size) => 2 * size + 100,
-    buffers: (size) => size / 10 + 100,
-    get: () => conversation(thread)
+  "a conversation with deleted messages": { ...oneConversation, get: () => conversation(deleted) },
+  "a conversation with a long thread": { ...oneConversation, get: () => conversation(thread) },
+  "a conversation with few messages among replies": {
+    rows: 100 * 6 + 400,
+    buffers: 100 * 9 + 100,
+    get: () => conversation(sparse)
   },
   "a conversation with many mentions, after a long thread": {
-    rows: (size) => 1.1 * size + 2000,
-    buffers: (size) => size / 20 + 450,
+    rows: 500,
+    buffers: 500,
     get: () => conversation(mentioning)
   },
   // Members are counted from an index.

@@ -35,6 +35,8 @@ export const growth = {
   crowd: conversationOf(5),
   /** All messages are pinned, and `me` has starred them. */
   kept: conversationOf(6),
+  /** A thread with all messages as replies but every hundredth, which are outside of threads and not deleted. */
+  sparse: conversationOf(7),
   firstQuiet: 100
 }
 
@@ -139,7 +141,8 @@ export const fillForGrowth = Effect.fnUntraced(function* (size: number, length =
     SELECT name, '1', growth_id(2, ${size} / 2) FROM unnest('{search,growth}'::text[]) name`)
   yield* members("generate_series(1, 4)", "generate_series(1, 2)")
   yield* conversation(one(6), `${size} + 1`)
-  yield* members(one(6), "generate_series(1, 2)")
+  yield* conversation(one(7), `${size} + 1`)
+  yield* members("generate_series(6, 7)", "generate_series(1, 2)")
   yield* messages(one(6), `${size}`, { pinned_at: "now()", pinned_by: "growth_id(1, 2)" })
   yield* run(`INSERT INTO stars (user_id, conversation_id, message_seq, message_id, starred, user_seq)
     SELECT growth_id(1, 1), growth_id(2, 6), s, growth_id(3, 60000000 + s), true, s
@@ -159,6 +162,12 @@ export const fillForGrowth = Effect.fnUntraced(function* (size: number, length =
   yield* run(`INSERT INTO thread_members (conversation_id, root_seq, user_id, read_seq, last_reply_seq)
     SELECT growth_id(2, 2), 2, growth_id(1, u), u + 2, u + 2 FROM generate_series(1, ${size} / 10) u`)
   yield* messages(one(3), `${size}`, { deleted_at: "now()" })
+  yield* messages(one(7), `${size}`, {
+    thread_root_seq: "CASE WHEN s % 100 <> 2 THEN 2 END",
+    thread_root_id: "CASE WHEN s % 100 <> 2 THEN growth_id(3, 70000002) END",
+    thread_place: "CASE WHEN s % 100 <> 2 THEN s - 2 - s / 100 END",
+    thread_reply_count: `CASE WHEN s = 2 THEN ${size} - ${size} / 100 ELSE 0 END`
+  })
   yield* messages(one(4), `2 * ${size}`, {
     thread_root_seq: `CASE WHEN s > 2 AND s <= ${size} THEN 2 END`,
     thread_place: `CASE WHEN s > 2 AND s <= ${size} THEN s - 2 END`,

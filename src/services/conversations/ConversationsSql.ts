@@ -46,11 +46,7 @@ const refusals = {
 /** Reads of conversations as their members see them. */
 const makeViews = (sql: SqlClient.SqlClient, limits: SettingsShape["limits"]) => {
   const unread = unreadCounts(sql)
-  const last = lastInWindows(sql, {
-    from: "me.visible_from_seq",
-    through: "h.seq",
-    where: `x.conversation_id = me.conversation_id AND x.thread_root_seq IS NULL AND ${notHiddenFrom("x")}`
-  })
+  const last = lastInWindows(sql, { from: "me.visible_from_seq", through: "h.seq", shown: notHiddenFrom("m") })
 
   /** The rows of the conversations whose ids are the column `id` of `wanted`, each by index lookups of its own. */
   const conversationsOf = (userId: UserId, wanted: ReturnType<typeof sql.literal>) => sql`

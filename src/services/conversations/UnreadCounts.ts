@@ -10,12 +10,15 @@ import { countInWindows } from "../log/Windows.ts"
  */
 export const unreadCounts = (sql: SqlClient.SqlClient) => {
   const messages = countInWindows(sql, {
-    number: "x.seq",
+    number: "m.seq",
     from: "GREATEST(me.read_seq + 1, me.visible_from_seq)",
     through: "h.seq",
-    where: `x.conversation_id = me.conversation_id AND x.sender_id <> me.user_id AND x.deleted_at IS NULL
-      AND ${notHiddenFrom("x")} AND x.thread_root_seq IS NULL
-      AND CASE WHEN x.type = 'system' THEN x.payload ->> 'silent' IS NULL ELSE true END`,
+    belongs: sql.literal(
+      "m.conversation_id = me.conversation_id AND m.thread_root_seq IS NULL AND m.deleted_at IS NULL"
+    ),
+    shown: `m.sender_id <> me.user_id AND ${notHiddenFrom("m")}
+      AND CASE WHEN m.type = 'system' THEN m.payload ->> 'silent' IS NULL ELSE true END`,
+    stops: "live",
     cap: unreadCap
   })
 

@@ -5,6 +5,7 @@ import { orUnavailable } from "../platform/Sql.ts"
 import { pageBounds } from "./Entry.ts"
 import type { Log } from "./Log.ts"
 import { type MessageRow, messageColumns, myColumns, notHiddenFrom, repliedTo, toMessage } from "./MessageRows.ts"
+import { windows } from "./Windows.ts"
 
 type Query = Parameters<Log["Service"]["messages"]>[0]
 
@@ -16,35 +17,42 @@ type Query = Parameters<Log["Service"]["messages"]>[0]
 const numberingOf = (sql: SqlClient.SqlClient, { replies }: Query, from: number) => {
   if (replies === undefined || replies === "all") {
     return {
-      number: sql.literal("m.seq"),
+      number: "m.seq",
       belongs: sql.literal(replies === "all" ? "true" : "m.thread_root_seq IS NULL"),
       first: sql.literal("c.visible_from_seq"),
       past: sql.literal("h.seq + 1"),
-      start: sql`${from}::bigint`
-    }
+      start: sql`${from}::bigint`,
+      stops: replies === "all" ? undefined : "timeline"
+    } as const
   }
   const place = (seq: ReturnType<typeof sql.literal>) =>
     sql`thread_place_of(c.conversation_id, ${replies.to}::bigint, ${seq})::bigint`
   return {
-    number: sql.literal("m.thread_place"),
+    number: "m.thread_place",
     belongs: sql`m.thread_root_seq = ${replies.to}::bigint`,
     first: place(sql.literal("c.visible_from_seq")),
     past: place(sql.literal("h.seq + 1")),
-    start: place(sql`${from}::bigint`)
+    start: place(sql`${from}::bigint`),
+    stops: undefined
   }
 }
 
+/** One more message than the page has is read on each side: it tells whether there are more. */
+const sizesFor = (count: number) => ({ wanted: count + 1, width: 2 * (count + 1) })
+
 /**
- * Makes the read of a page of the history. Every scan of messages in it is a range of a dense number with both bounds,
- * which has at most as many rows as it is wide, whatever plan the planner chooses. So windows are doubled, from the
- * start of the page up and down, until they hold what the page needs. One more message than the page has is read on
- * each side: it tells whether there are more. What is left to grow is a run of messages that the page does not show.
+ * Makes the read of a page of the history, in windows from the start of the page up and down. What is left to grow is a run
+ * of messages that the reader has hidden.
  */
 export const makeHistory = (sql: SqlClient.SqlClient): Log["Service"]["messages"] =>
   Effect.fn("Log.messages")(function* (query) {
     const { from, newer, older } = pageBounds(query.place, query.limit)
-    const { belongs, first, number, past, start } = numberingOf(sql, query, from)
-    const shown = sql`m.conversation_id = me.conversation_id AND ${belongs} AND ${sql.literal(notHiddenFrom("m"))}`
+    const numbering = numberingOf(sql, query, from)
+    const { first, past, start } = numbering
+    const belongs = sql`m.conversation_id = me.conversation_id AND ${numbering.belongs}`
+    const scan = { ...numbering, belongs, from: "me", shown: notHiddenFrom("m"), start: "me.start" }
+    const number = sql.literal(numbering.number)
+    const shown = sql`${belongs} AND ${sql.literal(scan.shown)}`
     const rows = yield* sql<{ visibleFromSeq: number } & (MessageRow | { id: null })>`
       WITH RECURSIVE me AS MATERIALIZED (
         SELECT i.*, LEAST(GREATEST(i.wanted, i.first), i.past) AS start FROM (
@@ -55,30 +63,18 @@ export const makeHistory = (sql: SqlClient.SqlClient): Log["Service"]["messages"
             AND c.left_seq IS NULL
           OFFSET 0
         ) i
-      ), older AS (
-        SELECT me.start AS low, 2 * (${older}::bigint + 1) AS width, 0::bigint AS found FROM me
+      ), ${windows(sql, { ...scan, name: "older", side: "older", end: "me.first", ...sizesFor(older) })},
+      ${windows(sql, { ...scan, name: "newer", side: "newer", end: "me.past", ...sizesFor(newer) })},
+      page AS MATERIALIZED (
+        SELECT p.* FROM me CROSS JOIN older w CROSS JOIN LATERAL (
+          SELECT m.* FROM messages m WHERE ${number} >= w.low AND ${number} < w.high AND ${shown}
+          ORDER BY ${number} DESC LIMIT ${older}::bigint + 1 - w.before
+        ) p WHERE w.low < w.high
         UNION ALL
-        SELECT w.low, o.width * 2, o.found + (
-          SELECT count(*) FROM messages m WHERE ${number} >= w.low AND ${number} < o.low AND ${shown})
-        FROM older o CROSS JOIN me CROSS JOIN LATERAL (SELECT GREATEST(me.first, o.low - o.width) AS low) w
-        WHERE o.found <= ${older}::bigint AND o.low > me.first
-      ), newer AS (
-        SELECT me.start AS high, 2 * (${newer}::bigint + 1) AS width, 0::bigint AS found FROM me
-        UNION ALL
-        SELECT w.high, o.width * 2, o.found + (
-          SELECT count(*) FROM messages m WHERE ${number} >= o.high AND ${number} < w.high AND ${shown})
-        FROM newer o CROSS JOIN me CROSS JOIN LATERAL (SELECT LEAST(me.past, o.high + o.width) AS high) w
-        WHERE o.found <= ${newer}::bigint AND o.high < me.past
-      ), page AS MATERIALIZED (
-        SELECT p.* FROM me CROSS JOIN LATERAL (
-          (SELECT m.* FROM messages m
-            WHERE ${number} >= (SELECT min(low) FROM older) AND ${number} < me.start AND ${shown}
-            ORDER BY ${number} DESC LIMIT ${older}::bigint + 1)
-          UNION ALL
-          (SELECT m.* FROM messages m
-            WHERE ${number} >= me.start AND ${number} < (SELECT max(high) FROM newer) AND ${shown}
-            ORDER BY ${number} LIMIT ${newer}::bigint + 1)
-        ) p
+        SELECT p.* FROM me CROSS JOIN newer w CROSS JOIN LATERAL (
+          SELECT m.* FROM messages m WHERE ${number} >= w.low AND ${number} < w.high AND ${shown}
+          ORDER BY ${number} LIMIT ${newer}::bigint + 1 - w.before
+        ) p WHERE w.low < w.high
       )
       SELECT me.visible_from_seq, ${sql.literal(messageColumns)}, ${sql.literal(myColumns)}
       FROM me LEFT JOIN (page m ${sql.literal(repliedTo)}) ON true ORDER BY m.seq`

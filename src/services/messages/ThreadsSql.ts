@@ -14,11 +14,12 @@ const storage = Layer.effect(
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const unread = countInWindows(sql, {
-      number: "x.thread_place",
+      number: "m.thread_place",
       from: "GREATEST(place.first, place.unread)",
       through: "r.thread_reply_count",
-      where: `x.conversation_id = me.conversation_id AND x.thread_root_seq = r.seq AND x.sender_id <> me.user_id
-        AND x.deleted_at IS NULL AND ${notHiddenFrom("x")}`,
+      belongs: sql.literal("m.conversation_id = me.conversation_id AND m.thread_root_seq = r.seq"),
+      shown: `m.sender_id <> me.user_id AND m.deleted_at IS NULL AND ${notHiddenFrom("m")}`,
+      stops: undefined,
       cap: unreadCap
     })
     return ThreadStorage.of({
