@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { Attachments } from "../services/files/Attachments.ts"
 import { Attachments as Declared } from "./Attachments.ts"
-import { asUser } from "./UserHandlers.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 
 /** Serves the operations of `Attachments`. */
 export const layer = Declared.rpcs.toLayer(

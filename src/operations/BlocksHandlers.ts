@@ -4,8 +4,8 @@ import { Blocks } from "../services/conversations/Blocks.ts"
 import { Users } from "../services/identity/Users.ts"
 import { Settings } from "../services/platform/Settings.ts"
 import { Blocks as Declared } from "./Blocks.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { makeHeavyHandlers } from "./HeavyHandlers.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Blocks`. */
 export const layer = Declared.rpcs.toLayer(

@@ -3,10 +3,10 @@ import { toPage } from "../domain/Page.ts"
 import { ConversationChanges } from "../services/conversations/ConversationChanges.ts"
 import { Conversations } from "../services/conversations/Conversations.ts"
 import { Settings } from "../services/platform/Settings.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { Conversations as Declared } from "./Conversations.ts"
 import { reportCreated } from "./Created.ts"
 import { makeHeavyHandlers } from "./HeavyHandlers.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Conversations`. */
 export const layer = Declared.rpcs.toLayer(

@@ -2,9 +2,9 @@ import { Effect } from "effect"
 import { toPage } from "../domain/Page.ts"
 import { Drafts } from "../services/messages/Drafts.ts"
 import { Settings } from "../services/platform/Settings.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { Drafts as Declared } from "./Drafts.ts"
 import { makeHeavyHandlers } from "./HeavyHandlers.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Drafts`. */
 export const layer = Declared.rpcs.toLayer(

@@ -2,10 +2,10 @@ import { Effect } from "effect"
 import { toPage } from "../domain/Page.ts"
 import { Invites } from "../services/conversations/Invites.ts"
 import { Settings } from "../services/platform/Settings.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { reportCreated } from "./Created.ts"
 import { makeHeavyHandlers } from "./HeavyHandlers.ts"
 import { Invites as Declared } from "./Invites.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Invites`. */
 export const layer = Declared.rpcs.toLayer(

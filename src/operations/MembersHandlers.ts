@@ -2,10 +2,10 @@ import { Effect } from "effect"
 import { toPage } from "../domain/Page.ts"
 import { Members } from "../services/conversations/Members.ts"
 import { Settings } from "../services/platform/Settings.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { reportCreated } from "./Created.ts"
 import { makeHeavyHandlers } from "./HeavyHandlers.ts"
 import { Members as Declared } from "./Members.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Members`. */
 export const layer = Declared.rpcs.toLayer(

@@ -6,9 +6,9 @@ import { Messages } from "../services/messages/Messages.ts"
 import { Shedding } from "../services/platform/load/Shedding.ts"
 import { Settings } from "../services/platform/Settings.ts"
 import { CurrentPrincipal } from "./Callers.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { makeHeavyHandlers } from "./HeavyHandlers.ts"
 import { Messages as Declared } from "./Messages.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Messages`. */
 export const layer = Declared.rpcs.toLayer(

@@ -2,9 +2,9 @@ import { Effect } from "effect"
 import { toPage } from "../domain/Page.ts"
 import { Pins } from "../services/messages/Pins.ts"
 import { Settings } from "../services/platform/Settings.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { makeHeavyHandlers } from "./HeavyHandlers.ts"
 import { Pins as Declared } from "./Pins.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Pins`. */
 export const layer = Declared.rpcs.toLayer(

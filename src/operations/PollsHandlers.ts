@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { Polls } from "../services/messages/Polls.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { Polls as Declared } from "./Polls.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Polls`. */
 export const layer = Declared.rpcs.toLayer(

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { Presence } from "../services/presence/Presence.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { Presence as Declared } from "./Presence.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Presence`. */
 export const layer = Declared.rpcs.toLayer(

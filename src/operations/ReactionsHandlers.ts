@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { Reactions } from "../services/messages/Reactions.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { Reactions as Declared } from "./Reactions.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Reactions`. */
 export const layer = Declared.rpcs.toLayer(

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { ReadMarkers } from "../services/conversations/ReadMarkers.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { ReadMarkers as Declared } from "./ReadMarkers.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `ReadMarkers`. */
 export const layer = Declared.rpcs.toLayer(

@@ -2,9 +2,9 @@ import { Effect } from "effect"
 import { toPage } from "../domain/Page.ts"
 import { ScheduledMessages } from "../services/messages/ScheduledMessages.ts"
 import { Settings } from "../services/platform/Settings.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { makeHeavyHandlers } from "./HeavyHandlers.ts"
 import { ScheduledMessages as Declared } from "./ScheduledMessages.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `ScheduledMessages`. */
 export const layer = Declared.rpcs.toLayer(

@@ -2,9 +2,9 @@ import { Effect } from "effect"
 import { toPage } from "../domain/Page.ts"
 import { Stars } from "../services/messages/Stars.ts"
 import { Settings } from "../services/platform/Settings.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { makeHeavyHandlers } from "./HeavyHandlers.ts"
 import { Stars as Declared } from "./Stars.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Stars`. */
 export const layer = Declared.rpcs.toLayer(

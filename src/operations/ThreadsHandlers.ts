@@ -2,9 +2,9 @@ import { Effect } from "effect"
 import { limitOf } from "../domain/Page.ts"
 import { Threads } from "../services/messages/Threads.ts"
 import { Settings } from "../services/platform/Settings.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { makeHeavyHandlers } from "./HeavyHandlers.ts"
 import { Threads as Declared } from "./Threads.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Threads`. */
 export const layer = Declared.rpcs.toLayer(

@@ -1,7 +1,7 @@
 import { Effect } from "effect"
 import { Typing } from "../services/presence/Typing.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { Typing as Declared } from "./Typing.ts"
-import { asUser } from "./UserHandlers.ts"
 
 /** Serves the operations of `Typing`. */
 export const layer = Declared.rpcs.toLayer(

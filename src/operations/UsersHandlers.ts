@@ -6,8 +6,8 @@ import { Users } from "../services/identity/Users.ts"
 import { bytesPer } from "../services/platform/load/HeavyReads.ts"
 import { Settings } from "../services/platform/Settings.ts"
 import { asPrincipal } from "./Callers.ts"
+import { asUser } from "./CallTurnHandlers.ts"
 import { makeHeavyHandlers } from "./HeavyHandlers.ts"
-import { asUser } from "./UserHandlers.ts"
 import { Users as Declared } from "./Users.ts"
 
 /** Serves the operations of `Users`. */

@@ -2,7 +2,6 @@ import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { UserId } from "../../src/domain/Ids.ts"
-import { FairQueue } from "../../src/services/platform/load/FairQueue.ts"
 import { HeavyReads } from "../../src/services/platform/load/HeavyReads.ts"
 import * as SettingsMemory from "../../src/testing/memory/Settings.ts"
 
@@ -101,22 +100,6 @@ layer(HeavyReads.layer.pipe(Layer.provide(settings)))("heavy reads", (it) => {
       assert.isTrue(hello.begun())
       yield* hello.finish
       assert.strictEqual(yield* outcome(big), "ok")
-    })
-  )
-
-  it.effect("go on out of their turn where they have waited for long enough, and leave their turn to others", () =>
-    Effect.gen(function* () {
-      const many = Number.MAX_SAFE_INTEGER
-      const queue = new FairQueue({ atATime: many, atATimePerKey: 1, waiting: many, waitingPerKey: many, detail: "" })
-      const stuck = yield* Deferred.make<void>()
-      const first = yield* Effect.forkChild(queue.patient("ann", Deferred.await(stuck)), { startImmediately: true })
-      assert.strictEqual(yield* queue.patient("ann", Effect.succeed("out of turn"), 1), "out of turn")
-      const third = yield* Effect.forkChild(queue.patient("ann", Effect.succeed("in turn")), { startImmediately: true })
-      assert.isUndefined(third.pollUnsafe())
-      yield* Deferred.succeed(stuck, undefined)
-      yield* Fiber.join(first)
-      assert.strictEqual(yield* Fiber.join(third), "in turn")
-      assert.strictEqual(yield* queue.patient("ann", Effect.succeed("at once")), "at once")
     })
   )
 })

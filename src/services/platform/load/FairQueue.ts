@@ -114,6 +114,7 @@ export class FairQueue {
         leave()
         begin()
       }
+      // A race with a sleeping fiber could lose a turn that comes at the same moment.
       if (patienceMs !== undefined)
         timer = setTimeout(() => {
           leave()
