@@ -3,7 +3,8 @@ import { useId, useState } from "react"
 import { usePeople } from "../chat/people.tsx"
 import { setTheme, type Theme, theme } from "../chat/theme.ts"
 import type { Me } from "../chat/types.ts"
-import { chooseLanguage, chosenLanguage, type Language, languages } from "../text/language.ts"
+import { chooseLanguage, chosenLanguage } from "../text/language.ts"
+import { isLanguage, type Language, languages } from "../text/languages.ts"
 import { text } from "../text/text.ts"
 import { UserAvatar } from "../ui/Avatar.tsx"
 import { Field } from "../ui/Field.tsx"
@@ -87,10 +88,9 @@ const LanguageChoice = () => (
     value={chosenLanguage()}
     options={[
       ["", text.languageSystem],
-      ["en", languages.en],
-      ["de", languages.de],
-      ["ar", languages.ar],
-      ["ja", languages.ja]
+      ...Object.keys(languages)
+        .filter(isLanguage)
+        .map((tag) => [tag, languages[tag].name] as const)
     ]}
     onChange={chooseLanguage}
   />

@@ -1,21 +1,7 @@
-import { i18n, type Messages } from "@lingui/core"
-
-/** The languages of the page, each by its own name. */
-export const languages = { en: "English", de: "Deutsch", ar: "العربية", ja: "日本語" } as const
-
-/** One of the languages of the page. */
-export type Language = keyof typeof languages
-
-const catalogues: Readonly<Record<Language, () => Promise<{ readonly messages: Messages }>>> = {
-  en: () => import("../../locales/en.po"),
-  de: () => import("../../locales/de.po"),
-  ar: () => import("../../locales/ar.po"),
-  ja: () => import("../../locales/ja.po")
-}
+import { i18n } from "@lingui/core"
+import { isLanguage, type Language, languages } from "./languages.ts"
 
 const key = "chat-service.language"
-
-const isLanguage = (value: string): value is Language => Object.hasOwn(languages, value)
 
 /** The language that was chosen in this browser; empty when it follows the settings of the browser. */
 export const chosenLanguage = (): Language | "" => {
@@ -40,7 +26,7 @@ export const language: Language =
 export const locale: string = navigator.languages.find((tag) => languageOf(tag) === language) ?? language
 
 /** Where lines begin. */
-export const direction = language === "ar" ? "rtl" : "ltr"
+export const { direction } = languages[language]
 
 /** The arrow keys to what comes next and what came before, in the direction of reading. */
 export const [keyForwards, keyBackwards] =
@@ -49,5 +35,5 @@ export const [keyForwards, keyBackwards] =
 document.documentElement.lang = language
 document.documentElement.dir = direction
 
-const { messages } = await catalogues[language]()
+const { messages } = await languages[language].load()
 i18n.loadAndActivate({ locale: language, locales: [locale, language], messages })
