@@ -285,7 +285,7 @@ const database: Dashboard = {
           title: "Standstill of the change feed",
           description: "For how long a consumer has not moved although there is something to do",
           unit: "s",
-          queries: [{ expr: "max by (consumer) (chat_feed_stalled_seconds)", legend: "{{consumer}}" }]
+          queries: [{ expr: "max by (consumer) (chat_change_feed_stalled_seconds)", legend: "{{consumer}}" }]
         }
       ]
     }

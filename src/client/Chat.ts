@@ -6,9 +6,9 @@ import { type ChatOptions, credentialsOf } from "./ChatOptions.ts"
 import { ConversationHandle, type SendOptions } from "./ConversationHandle.ts"
 import { Credentials, joinAsGuest, login, register } from "./Credentials.ts"
 import { ConnectionLost, type Refused } from "./Failures.ts"
-import { Feed } from "./Feed.ts"
 import { type FileSource, pendingFile, readFile, type StreamSource, type UploadProgress } from "./files/LocalFile.ts"
 import { makeUploader } from "./files/Uploads.ts"
+import { Listeners } from "./Listeners.ts"
 import type { AnswerOf, OperationName, PayloadOf } from "./Operations.ts"
 import type { Ack, Attachment, ChatEvent, ChatState, EventName, EventOf, Me, Plain, Tokens } from "./Plain.ts"
 import { randomId } from "./Platform.ts"
@@ -36,7 +36,7 @@ const decodeClientMessageId = Schema.decodeSync(ClientMessageId)
  */
 export class Chat {
   private readonly runtime: ManagedRuntime.ManagedRuntime<Realtime | Credentials, Refused>
-  private readonly feed = new Feed()
+  private readonly listeners = new Listeners()
   private readonly handles = new Map<string, ConversationHandle>()
   private readonly stop: () => void
   private readonly erase: () => Promise<void>
@@ -60,10 +60,10 @@ export class Chat {
     this.runtime = ManagedRuntime.make(
       debug === true ? Layer.provideMerge(layer, Layer.succeed(References.MinimumLogLevel, "Debug")) : layer
     )
-    this.stop = this.runtime.runCallback(this.feed.follow, {
+    this.stop = this.runtime.runCallback(this.listeners.follow, {
       onExit: (exit) => {
         const why = Option.getOrUndefined(Exit.findErrorOption(exit))
-        if (why !== undefined) this.feed.closed(why)
+        if (why !== undefined) this.listeners.closed(why)
       }
     })
   }
@@ -111,7 +111,7 @@ export class Chat {
 
   /** The current state. */
   get state(): ChatState {
-    return this.feed.state
+    return this.listeners.state
   }
 
   /** One conversation, with methods for what a user does in it. The same id always gives the same handle. */
@@ -123,7 +123,7 @@ export class Chat {
 
   /** Calls `listener` soon with the current state, and after each change, until the returned function is called. */
   subscribe(listener: (state: ChatState) => void): () => void {
-    return this.feed.subscribe(listener)
+    return this.listeners.subscribe(listener)
   }
 
   /**
@@ -131,7 +131,7 @@ export class Chat {
    * state includes the event.
    */
   on<Name extends EventName>(name: Name, listener: (event: EventOf<Name>) => void): () => void {
-    return this.feed.on(name, listener)
+    return this.listeners.on(name, listener)
   }
 
   /** The events from now on: each durable event once and in order, however often the connection is lost. */
@@ -269,7 +269,7 @@ export class Chat {
   async close(): Promise<void> {
     this.stop()
     await this.runtime.dispose()
-    this.feed.closed()
+    this.listeners.closed()
   }
 
   /** Disconnects, and removes from the database what it has of this user: call it when the user signs out. */

@@ -1,6 +1,6 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { type ConsumerState, makeFeedWatch } from "../log/FeedWatch.ts"
+import { type ConsumerState, makeChangeFeedWatch } from "../log/ChangeFeedWatch.ts"
 import { every, makeWake } from "../platform/Background.ts"
 import { orUnavailable } from "../platform/Sql.ts"
 import { DisappearingMessages } from "./DisappearingMessages.ts"
@@ -50,7 +50,7 @@ export const background = Layer.effectDiscard(
       Effect.repeat(eraseDue, { while: (more) => more })
     )
     const index = yield* startSearchIndex
-    const watchSearch = yield* makeFeedWatch(searchConsumer, "new messages are found more slowly")
+    const watchSearch = yield* makeChangeFeedWatch(searchConsumer, "new messages are found more slowly")
     const start = Effect.gen(function* () {
       const due = yield* lookForDueWork
       if (due.scheduled) send()

@@ -201,8 +201,8 @@ export const dependencyUp = gauge("chat_dependency_up", "1 while a dependency is
 export const dependencyLatency = gauge("chat_dependency_latency_seconds", "How long the last probe took", {
   dependency: "open"
 })
-export const feedStalled = gauge(
-  "chat_feed_stalled_seconds",
+export const changeFeedStalled = gauge(
+  "chat_change_feed_stalled_seconds",
   "For how long a consumer of the change feed has not moved although there is something to do",
   { consumer: "open" }
 )

@@ -1,5 +1,5 @@
 import { Effect } from "effect"
-import { feedStalled } from "../platform/MetricDefinitions.ts"
+import { changeFeedStalled } from "../platform/MetricDefinitions.ts"
 import { Metrics } from "../platform/Metrics.ts"
 import { monotonicNow } from "../platform/Monotonic.ts"
 import { Readiness } from "../platform/readiness/Readiness.ts"
@@ -25,7 +25,7 @@ const reasons = {
  * Makes `see`, which takes the state of a consumer once a second. While the consumer stands still, this node is degraded
  * and has the metric and the line in the log that say so; `without` is what it means for users.
  */
-export const makeFeedWatch = Effect.fnUntraced(function* (consumer: string, without: string) {
+export const makeChangeFeedWatch = Effect.fnUntraced(function* (consumer: string, without: string) {
   const metrics = yield* Metrics
   const readiness = yield* Readiness
   let last: ConsumerState = { place: "", waits: null }
@@ -33,7 +33,7 @@ export const makeFeedWatch = Effect.fnUntraced(function* (consumer: string, with
   let seen = Number.NEGATIVE_INFINITY
 
   const standsFor = () => (last.waits === null ? 0 : seen - since)
-  metrics.read(feedStalled, () => standsFor() / 1000, { consumer })
+  metrics.read(changeFeedStalled, () => standsFor() / 1000, { consumer })
   yield* readiness.watch({
     name: `${consumer}-feed`,
     required: false,

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import * as PrometheusMetrics from "../../src/layers/telemetry/PrometheusMetrics.ts"
-import { type ConsumerState, longestStandstill, makeFeedWatch } from "../../src/services/log/FeedWatch.ts"
+import { type ConsumerState, longestStandstill, makeChangeFeedWatch } from "../../src/services/log/ChangeFeedWatch.ts"
 import { Metrics } from "../../src/services/platform/Metrics.ts"
 import { Drain } from "../../src/services/platform/readiness/Drain.ts"
 import { Readiness } from "../../src/services/platform/readiness/Readiness.ts"
@@ -31,12 +31,12 @@ describe("a watched consumer", () => {
       Effect.gen(function* () {
         const readiness = yield* Readiness
         const metrics = yield* Metrics
-        const see = yield* makeFeedWatch("search", "it is missed")
+        const see = yield* makeChangeFeedWatch("search", "it is missed")
         const look = (state: ConsumerState, times = 1) =>
           Effect.replicateEffect(Effect.andThen(see(state), TestClock.adjust("1 second")), times)
         const status = Effect.map(readiness.report, (report) => report.status)
         const stalled = Effect.map(metrics.render("text"), (text) =>
-          Number(/^chat_feed_stalled_seconds\{consumer="search"\} (\S+)/m.exec(text)?.[1])
+          Number(/^chat_change_feed_stalled_seconds\{consumer="search"\} (\S+)/m.exec(text)?.[1])
         )
 
         // An idle consumer, and one that moves, may take any time.

@@ -17,8 +17,8 @@ const call = <A>(listener: (value: A) => void, value: A) => {
 
 const isNamed = <Name extends EventName>(event: ChatEvent, name: Name): event is EventOf<Name> => event.event === name
 
-/** The current state, and the listeners of an app. All of them have one subscription to `Realtime`. */
-export class Feed {
+/** The listeners of an app, and the current state for them. All of them have one subscription to `Realtime`. */
+export class Listeners {
   private latest: ChatState = emptyState
   private readonly stateListeners = new Set<(state: ChatState) => void>()
   private readonly eventListeners = new Set<(event: ChatEvent) => void>()
