@@ -1,4 +1,4 @@
--- Resumable uploads: see services/files/ResumableUploadsSql.ts for what else changes their rows.
+-- Resumable uploads, which alone are in the table uploads; a file that comes in one request is not. See services/files/ResumableUploadsSql.ts for what else changes their rows.
 
 -- Begins an upload of p_size bytes, which all count until its parts are deleted. Outcomes: begun · those of refusal_to_store.
 CREATE OR REPLACE FUNCTION begin_upload(
