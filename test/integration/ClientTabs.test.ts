@@ -145,6 +145,39 @@ layer(TestService.layer(), { excludeTestServices: true })("a client with a datab
     }).pipe(Effect.scoped)
   )
 
+  it.effect("tells nothing while there is no other tab, and everything as soon as there is one", () =>
+    Effect.gen(function* () {
+      const { signIn } = yield* TestService
+      const tokens = yield* signIn("lone")
+      const { chat: bob, id } = yield* friend("lone-friend", tokens)
+      const told: Array<string> = []
+      const { postMessage } = BroadcastChannel.prototype
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          BroadcastChannel.prototype.postMessage = function (message) {
+            told.push(message._tag)
+            postMessage.call(this, message)
+          }
+        }),
+        () =>
+          Effect.sync(() => {
+            BroadcastChannel.prototype.postMessage = postMessage
+          })
+      )
+      const device = browser()
+      const first = yield* tabOf(tokens, device)
+      yield* online(first)
+      yield* run(() => first.conversation(id).open())
+      yield* run(() => first.conversation(id).send("alone"))
+      assert.deepStrictEqual(new Set(told), new Set(["Hello"]))
+      const second = yield* tabOf(tokens, device)
+      yield* until(second, () => bodies(second, id).length === 1)
+      yield* run(() => bob.conversation(id).send("together"))
+      yield* until(second, () => bodies(second, id).length === 2)
+      assert.includeMembers(told, ["Lead", "Changed", "Happened"])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("takes the lead from a tab that is frozen", () =>
     Effect.gen(function* () {
       const { signIn } = yield* TestService

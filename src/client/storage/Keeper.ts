@@ -16,6 +16,12 @@ const encodeSaved = Schema.encodeSync(SavedConversation)
 /** At most so many messages of each conversation are stored: the newest ones. */
 const mostMessages = 100
 
+/** After so many conversations the rest waits, so that a page can do other things: there may be thousands. */
+const atOnce = 250
+
+/** Lets others run before the conversation at this index of many. */
+const breathe = (index: number) => (index % atOnce === atOnce - 1 ? Effect.yieldNow : Effect.void)
+
 const encodeConversation = (saved: SavedConversation) => {
   const { messages } = saved.state
   if (messages === null || messages.length <= mostMessages) return encodeSaved(saved)
@@ -56,7 +62,9 @@ export const makeKeeper = Effect.fnUntraced(function* (database: Database, userI
     const [entry] = yield* stored(() => database.read(sessionKey), [])
     const found = entry === undefined ? undefined : Option.getOrUndefined(decodeSession(entry[1]))
     if (found === undefined) return undefined
-    for (const [, value] of yield* stored(() => database.read(conversations), [])) {
+    const entries = yield* stored(() => database.read(conversations), [])
+    for (const [index, [, value]] of entries.entries()) {
+      yield* breathe(index)
       const saved = Option.getOrUndefined(decodeConversation(value))
       // One that cannot be read has no cursor, so the service sends the conversation as a new one.
       if (saved !== undefined) written.set(saved.state.conversation.id, store.restore(saved))
@@ -65,22 +73,23 @@ export const makeKeeper = Effect.fnUntraced(function* (database: Database, userI
     return found
   })
 
-  const flush = Effect.suspend(() => {
-    if (session === undefined) return Effect.void
+  const flush = Effect.gen(function* () {
+    if (session === undefined) return
     const current = store.saved()
     const changed = current.filter((one) => !isSame(written.get(one.state.conversation.id), one))
     const ids = new Set(current.map(({ state }) => state.conversation.id))
     const gone = [...written.keys()].filter((id) => !ids.has(id))
-    const put = [
-      [sessionKey, encodeSession(session)] as const,
-      ...changed.map((one) => [conversations + one.state.conversation.id, encodeConversation(one)] as const)
-    ]
+    const put: Array<readonly [string, unknown]> = [[sessionKey, encodeSession(session)]]
+    for (const [index, one] of changed.entries()) {
+      yield* breathe(index)
+      put.push([conversations + one.state.conversation.id, encodeConversation(one)])
+    }
     const write = async () => {
       await database.write({ put, remove: gone.map((id) => conversations + id) })
       for (const one of changed) written.set(one.state.conversation.id, one)
       for (const id of gone) written.delete(id)
     }
-    return stored(write, undefined)
+    yield* stored(write, undefined)
   }).pipe(oneAtATime.withPermit)
 
   yield* Effect.addFinalizer(() => flush)

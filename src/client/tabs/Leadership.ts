@@ -36,3 +36,12 @@ export const holdLock = (name: string, steal: boolean): Effect.Effect<Effect.Eff
     yield* Deferred.await(granted)
     return Deferred.await(lost)
   })
+
+/** Whether other tabs wait for the lock. */
+export const isAwaited = (name: string): Effect.Effect<boolean> =>
+  Effect.promise(() =>
+    globalThis.navigator.locks.query().then(
+      ({ pending = [] }) => pending.some((request) => request.name === name),
+      () => true
+    )
+  )

@@ -10,7 +10,7 @@ import type { ChatEvent } from "../Session.ts"
 import { emptyState } from "../state/State.ts"
 import { type Database, format } from "../storage/Database.ts"
 import { makeCalls } from "./Calls.ts"
-import { holdLock } from "./Leadership.ts"
+import { holdLock, isAwaited } from "./Leadership.ts"
 import { type Call, changed, changeOf, type TabMessage } from "./Messages.ts"
 
 /** The options of a client that all tabs share. Tabs with a database of the same name belong together. */
@@ -59,6 +59,7 @@ const makeTab = Effect.fnUntraced(function* (name: string) {
   const scope = yield* Effect.scope
   return {
     id,
+    name,
     inbox,
     post,
     calls,
@@ -76,13 +77,17 @@ const makeTab = Effect.fnUntraced(function* (name: string) {
 })
 type Tab = Effect.Success<ReturnType<typeof makeTab>>
 
-/** Runs the client in this tab, and tells the others, until `lost` ends or the service refuses the client. */
+/**
+ * Runs the client in this tab, and tells the others, until `lost` ends or the service refuses the client. A tab that comes
+ * later asks for the state, so while there was none, nothing is told: each message is a copy of what it tells.
+ */
 const lead = Effect.fnUntraced(function* (
-  { calls, deliver, id, post, state, watchAgain }: Tab,
+  { calls, deliver, id, name, post, state, watchAgain }: Tab,
   options: SharedOptions,
   lost: Effect.Effect<void>
 ) {
   let leads = true
+  let isFollowed = false
   const database: Database = {
     ...options.database,
     // What this tab knows is old by now, if another one has taken the lead.
@@ -92,18 +97,21 @@ const lead = Effect.fnUntraced(function* (
   let told = yield* client.state
   const tell = Effect.flatMap(client.state, (now) => {
     if (now === told) return Effect.void
-    post({ _tag: "Changed", leader: id, change: changeOf(told, now) })
+    if (isFollowed) post({ _tag: "Changed", leader: id, change: changeOf(told, now) })
     told = now
     return SubscriptionRef.set(state, now)
   })
   yield* SubscriptionRef.set(state, told)
-  const introduce = (to?: string) => post({ _tag: "Lead", leader: id, to, change: changeOf(emptyState, told) })
-  introduce()
+  const introduce = (to?: string) => {
+    isFollowed = true
+    post({ _tag: "Lead", leader: id, to, change: changeOf(emptyState, told) })
+  }
   calls.goTo({ client, run: yield* FiberSet.makeRuntime<never, void, never>(), introduce })
+  yield* Effect.forkScoped(Effect.map(isAwaited(name), (awaited) => awaited && introduce()))
   yield* watchAgain
   yield* client.events.pipe(
     Stream.runForEach((event) => {
-      const announce = Effect.sync(() => post({ _tag: "Happened", leader: id, event }))
+      const announce = Effect.sync(() => isFollowed && post({ _tag: "Happened", leader: id, event }))
       return tell.pipe(Effect.andThen(announce), Effect.andThen(deliver(event)))
     }),
     Effect.ignore,

@@ -132,10 +132,8 @@ export const MessageList = (props: MessageListProps) => {
         }}
       >
         <div className="spacer" />
-        <Virtualizer ref={handle} shift={shift} onScroll={look} onResize={resized} bufferSize={400}>
-          {rows.map((row) => (
-            <div key={row.key}>{render(row)}</div>
-          ))}
+        <Virtualizer ref={handle} data={rows} shift={shift} onScroll={look} onResize={resized} bufferSize={400}>
+          {(row) => <div key={row.key}>{render(row)}</div>}
         </Virtualizer>
       </div>
       {(away || timeline.hasAfter) && (

@@ -35,10 +35,13 @@ export const ProgressMark = ({ progress }: { readonly progress: Progress }) => {
   )
 }
 
-const Quote = ({ message, onOpen }: { readonly message: Message; readonly onOpen: (seq: number) => void }) => {
-  const { replyTo } = message
-  const sender = useUser(replyTo?.senderId ?? undefined)
-  if (replyTo === null) return null
+interface QuoteProps {
+  readonly replyTo: NonNullable<Message["replyTo"]>
+  readonly onOpen: (seq: number) => void
+}
+
+const Quote = ({ onOpen, replyTo }: QuoteProps) => {
+  const sender = useUser(replyTo.senderId ?? undefined)
   const shown = replyTo.hidden === true ? text.hiddenMessage : replyTo.deleted ? text.deletedMessage : replyTo.excerpt
   return (
     <button type="button" className="quote" onClick={() => onOpen(replyTo.seq)} disabled={replyTo.hidden === true}>
@@ -125,11 +128,12 @@ export const MessageRow = memo(
     const sender = useUser(message.senderId)
     const [pointed, setPointed] = useState(false)
     const [held, setHeld] = useState(false)
+    const time = timeOf(message.createdAt)
     const active = (pointed || held) && message.deletedAt === null
     return (
       <article
         className={`message ${follows ? "follows" : ""} ${highlighted ? "highlighted" : ""} ${active ? "active" : ""}`}
-        aria-label={`${sender?.displayName ?? text.someone}, ${timeOf(message.createdAt)}`}
+        aria-label={`${sender?.displayName ?? text.someone}, ${time}`}
         // biome-ignore lint/a11y/noNoninteractiveTabindex: the keys of the list move the focus from message to message
         tabIndex={0}
         data-message={message.id}
@@ -139,13 +143,13 @@ export const MessageRow = memo(
         onBlur={({ currentTarget, relatedTarget }) => currentTarget.contains(relatedTarget) || setPointed(false)}
       >
         {follows ? (
-          <time dateTime={message.createdAt}>{timeOf(message.createdAt)}</time>
+          <time dateTime={message.createdAt}>{time}</time>
         ) : (
           <UserAvatar user={sender} id={message.senderId} />
         )}
         <div className="content">
           {!follows && <Author user={sender} at={message.createdAt} />}
-          <Quote message={message} onOpen={actions.show} />
+          {message.replyTo !== null && <Quote replyTo={message.replyTo} onOpen={actions.show} />}
           <Body message={message} />
           <Reactions message={message} />
           {withThread && message.threadReplyCount > 0 && (

@@ -30,11 +30,14 @@ export const toRows = (
   const rows: Array<Row> = options.atBeginning ? [{ kind: "beginning", key: "beginning" }] : []
   const arrived = new Set<string>()
   let previous: Message | undefined
+  let previousDay: number | undefined
   let divided = options.readSeq === null
   for (const message of messages) {
-    if (previous === undefined || dayOf(previous.createdAt) !== dayOf(message.createdAt)) {
-      rows.push({ kind: "day", key: `day ${dayOf(message.createdAt)}`, at: message.createdAt })
+    const day = dayOf(message.createdAt)
+    if (day !== previousDay) {
+      rows.push({ kind: "day", key: `day ${day}`, at: message.createdAt })
       previous = undefined
+      previousDay = day
     }
     if (!divided && message.seq > (options.readSeq ?? 0) && message.senderId !== options.me) {
       rows.push({ kind: "unread", key: "unread" })

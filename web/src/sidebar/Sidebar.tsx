@@ -87,9 +87,9 @@ export const Sidebar = ({ selected }: { readonly selected: string | null }) => {
       ? conversation.me.archived === (archived && hasArchived)
       : titleOf(conversation).toLowerCase().includes(words.toLowerCase())
   )
-  const rows = shown.map((state) => (
+  const rowOf = (state: ConversationState) => (
     <ConversationRow key={state.conversation.id} state={state} me={me} selected={state.conversation.id === selected} />
-  ))
+  )
   return (
     <nav className="sidebar" aria-label={text.conversations}>
       <Header onStart={onStart} />
@@ -121,13 +121,15 @@ export const Sidebar = ({ selected }: { readonly selected: string | null }) => {
       )}
       {words !== "" ? (
         <div className="found">
-          {rows}
+          {shown.map(rowOf)}
           <SearchResults words={words} />
         </div>
       ) : all.length === 0 && !connecting ? (
         <Empty onStart={onStart} />
       ) : (
-        <VList className="rows">{rows}</VList>
+        <VList className="rows" data={shown}>
+          {rowOf}
+        </VList>
       )}
       {starting && (
         <Suspense>
