@@ -17,7 +17,7 @@ export type {
 export type { TokenSource } from "./credentials/External.ts"
 export type { TokenStorage } from "./credentials/Holders.ts"
 export { ConnectionLost, Refused } from "./Failures.ts"
-export type { FileSource, PendingFile, StreamSource, UploadProgress } from "./files/LocalFile.ts"
+export type { FileSource, NamedFile, PendingFile, StreamSource, UploadProgress } from "./files/LocalFile.ts"
 export type { AnswerOf, CommandError, OperationName, PayloadOf } from "./Operations.ts"
 export type { OutboxStorage, SendError } from "./Outbox.ts"
 export type {

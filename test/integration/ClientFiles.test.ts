@@ -136,6 +136,21 @@ layer(TestService.layer({ limits: { attachmentBytes: 1_000_000 } }), { excludeTe
       }).pipe(Effect.scoped)
     )
 
+    it.effect("may have a waveform, also when they are kept with a message", () =>
+      Effect.gen(function* () {
+        const { chat, id } = yield* someone("speaker")
+        const waveform = Array.from({ length: 64 }, (_, part) => part)
+        const note = { name: "note.ogg", bytes: ogg, waveform }
+        assert.deepStrictEqual((yield* run(() => chat.upload(note))).waveform, waveform)
+        yield* run(() => chat.send(id, "", { attachments: [note] }))
+        const { items } = yield* run(() => chat.conversation(id).list())
+        assert.deepStrictEqual(
+          items.flatMap(({ attachments }) => attachments.map((attachment) => attachment.waveform)),
+          [waveform]
+        )
+      }).pipe(Effect.scoped)
+    )
+
     it.effect("that are too large or aborted are not uploaded, and say why", () =>
       Effect.gen(function* () {
         const { chat } = yield* someone("aborter")
@@ -336,6 +351,9 @@ const networkOf = (pass: (piece: number) => boolean | Promise<boolean>) =>
 
 const large = randomBytes(12_000_000)
 
+/** The beginning of a sound. */
+const ogg = Buffer.concat([Buffer.from("OggS\0\x02"), Buffer.alloc(22), Buffer.from("OpusHead"), Buffer.alloc(60)])
+
 /** A network on which the second piece never arrives; `reached` resolves when it is sent. */
 const stuckNetwork = Effect.gen(function* () {
   const { promise: reached, resolve } = Promise.withResolvers<void>()
@@ -356,6 +374,16 @@ layer(TestService.layer(), { excludeTestServices: true })("a large file of the c
       assert.deepStrictEqual(methods(), ["POST", "PATCH", "PATCH", "HEAD", "PATCH", "PATCH", "GET"])
       yield* run(() => chat.send(id, "", { type: "file", attachments: [attachmentId] }))
       assert.deepStrictEqual(yield* stored(chat, id), [["file", "", `film.bin ${hashOf(large)}`]])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("may have a waveform", () =>
+    Effect.gen(function* () {
+      const { chat } = yield* someone("long-speaker")
+      const waveform = Array.from({ length: 64 }, (_, part) => 64 - part)
+      const bytes = Buffer.concat([ogg, large])
+      const uploaded = yield* run(() => chat.upload({ name: "note.ogg", bytes, waveform }))
+      assert.deepStrictEqual(uploaded.waveform, waveform)
     }).pipe(Effect.scoped)
   )
 

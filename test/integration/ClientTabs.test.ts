@@ -154,7 +154,7 @@ layer(TestService.layer(), { excludeTestServices: true })("a client with a datab
       const { postMessage } = BroadcastChannel.prototype
       yield* Effect.acquireRelease(
         Effect.sync(() => {
-          BroadcastChannel.prototype.postMessage = function (message) {
+          BroadcastChannel.prototype.postMessage = function (message: { readonly _tag: string }) {
             told.push(message._tag)
             postMessage.call(this, message)
           }

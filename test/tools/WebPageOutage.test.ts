@@ -123,6 +123,12 @@ layer(Rig.layer, { excludeTestServices: true, timeout: longTestTimeout })("the c
         await ann.page.getByRole("timer").filter({ hasText: "0:01" }).waitFor()
         await ann.page.getByRole("button", { name: "Send the voice note" }).click()
         await bob.page.getByRole("log").locator("audio").waitFor()
+        const tokens = await Chat.login(service.url, { login: "bob", password: "correct horse" })
+        const listener = new Chat({ url: service.url, tokens })
+        const { items: conversations } = await listener.ask("conversation.list", {})
+        const { items } = await listener.ask("message.list", { conversationId: conversations[0]?.id ?? "" })
+        await listener.close()
+        assert.isTrue(items.at(-1)?.attachments[0]?.waveform?.includes(100))
 
         // What is not sent yet can be taken back.
         await ann.context.setOffline(true)

@@ -1,7 +1,7 @@
 import { Effect, Queue } from "effect"
 import type { MessageType } from "../../domain/Message.ts"
 import type { PendingMessage } from "../state/State.ts"
-import type { PendingFile, UploadProgress } from "./LocalFile.ts"
+import { factsOf, type PendingFile, type UploadProgress } from "./LocalFile.ts"
 import type { Upload, UploadError } from "./Uploads.ts"
 
 type Attached = NonNullable<PendingMessage["attachments"]>[number]
@@ -26,7 +26,7 @@ export const hasUploaded = (message: PendingMessage) =>
 
 /** The message with all of its files still to be uploaded. */
 export const withoutUploads = (message: PendingMessage) =>
-  changeFiles(message, ({ content, name }) => ({ name, content }))
+  changeFiles(message, (file) => ({ ...factsOf(file), name: file.name, content: file.content }))
 
 /** The type of a message with files of these content types: that of all of them, or `file`. */
 export const messageTypeOf = (contentTypes: ReadonlyArray<string | undefined>): MessageType =>

@@ -37,7 +37,7 @@ export const endUpload = (send: Send, path: string): Effect.Effect<void> =>
  */
 export const uploadInParts = (
   send: Send,
-  { content, name, upload }: PendingFile,
+  { content, name, upload, waveform }: PendingFile,
   { onBegun, onSent }: UploadEvents
 ): Effect.Effect<Attachment, Failure> => {
   const { size } = content
@@ -51,7 +51,11 @@ export const uploadInParts = (
     )
 
   const begin = Effect.gen(function* () {
-    const headers = { "upload-length": String(size), "upload-metadata": `filename ${base64(safeFileName(name))}` }
+    const metadata = [
+      `filename ${base64(safeFileName(name))}`,
+      ...(waveform === undefined ? [] : [`waveform ${base64(JSON.stringify(waveform))}`])
+    ]
+    const headers = { "upload-length": String(size), "upload-metadata": metadata.join(",") }
     const { header } = yield* expect({ method: "POST", path: "/v1/uploads", headers }, 201)
     const begun = header("location")
     if (begun === null) return yield* new ConnectionLost({})

@@ -21,9 +21,10 @@ export interface Uploader {
 }
 
 /** Uploads a file in one request. */
-const uploadAtOnce = (send: Send, { content, name }: PendingFile, { onSent }: UploadEvents) =>
+const uploadAtOnce = (send: Send, { content, name, waveform }: PendingFile, { onSent }: UploadEvents) =>
   Effect.gen(function* () {
     const body = new FormData()
+    if (waveform !== undefined) body.append("waveform", JSON.stringify(waveform))
     body.append("file", content, name)
     const answer = yield* send({
       method: "POST",

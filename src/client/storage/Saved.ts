@@ -36,6 +36,7 @@ export type SavedSession = typeof SavedSession.Type
 const SavedFile = Schema.Struct({
   name: Schema.String,
   content: Schema.declare((content): content is Blob => content instanceof Blob),
+  waveform: Schema.optionalKey(Schema.Array(Schema.Number)),
   upload: Schema.optionalKey(Schema.String),
   attachment: Schema.optionalKey(Schema.Struct({ id: Schema.String, contentType: Schema.String }))
 })

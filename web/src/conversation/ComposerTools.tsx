@@ -1,4 +1,4 @@
-import type { SendOptions } from "chat-service/client"
+import type { FileSource, SendOptions } from "chat-service/client"
 import { useChat } from "chat-service/client/react"
 import { CalendarClock, ChartBarDecreasing, Eye, Mic, Paperclip, PencilLine, SendHorizontal, Smile } from "lucide-react"
 import { lazy, type RefObject, Suspense, useRef, useState } from "react"
@@ -86,8 +86,7 @@ export const ComposerTools = (props: ComposerToolsProps) => {
     notify(text.scheduledFor(momentOf(sendAt)))
   }
   if (tool === "voice") {
-    const send = (file: File) =>
-      props.onSend("", { ...options, type: "audio", attachments: [{ name: file.name, bytes: file }] })
+    const send = (file: FileSource) => props.onSend("", { ...options, type: "audio", attachments: [file] })
     return (
       <Suspense>
         <VoiceNote onClose={close} onSend={send} />

@@ -1,15 +1,18 @@
+import type { FileSource } from "chat-service/client"
 import { SendHorizontal, Trash2 } from "lucide-react"
 import { useEffect, useRef, useState } from "react"
 import { durationOf } from "../text/format.ts"
 import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
 import { notify } from "../ui/notices.tsx"
+import { listenTo } from "./loudness.ts"
 
 /** What browsers can record, the best one first. */
 const types = ["audio/webm;codecs=opus", "audio/mp4"]
 
 interface Recording {
   readonly recorder: MediaRecorder
+  readonly waveform: () => ReadonlyArray<number> | undefined
   readonly end: () => void
 }
 
@@ -17,27 +20,41 @@ const record = async (): Promise<Recording> => {
   const stream = await navigator.mediaDevices.getUserMedia({ audio: true })
   const mimeType = types.find((type) => MediaRecorder.isTypeSupported(type))
   const recorder = new MediaRecorder(stream, mimeType === undefined ? {} : { mimeType })
+  const loudness = listenTo(stream)
   recorder.start()
   return {
     recorder,
+    waveform: loudness.waveform,
     end: () => {
+      loudness.end()
       for (const track of stream.getTracks()) track.stop()
     }
   }
 }
 
-/** What was recorded, as a file. */
-const finish = ({ recorder }: Recording) =>
-  new Promise<File>((resolve) => {
+/** What was recorded, as a file, with how loud it is. */
+const finish = ({ recorder, waveform }: Recording) =>
+  new Promise<FileSource>((resolve) => {
+    const heard = waveform()
     recorder.addEventListener("dataavailable", ({ data }) => {
       const type = data.type.split(";", 1)[0] ?? ""
-      resolve(new File([data], `${text.voiceNote}.${type.split("/")[1] ?? "webm"}`, { type }))
+      resolve({
+        name: `${text.voiceNote}.${type.split("/")[1] ?? "webm"}`,
+        bytes: new Blob([data], { type }),
+        ...(heard !== undefined && { waveform: heard })
+      })
     })
     recorder.stop()
   })
 
 /** Records while it is shown, for as long as nobody sends it or throws it away. */
-const VoiceNote = ({ onClose, onSend }: { readonly onClose: () => void; readonly onSend: (file: File) => void }) => {
+const VoiceNote = ({
+  onClose,
+  onSend
+}: {
+  readonly onClose: () => void
+  readonly onSend: (file: FileSource) => void
+}) => {
   const [seconds, setSeconds] = useState(0)
   const [recording, setRecording] = useState<Recording | null>(null)
   const discard = useRef<HTMLButtonElement>(null)
