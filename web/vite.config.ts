@@ -76,7 +76,7 @@ export default defineConfig({
   plugins: [
     lingui({ cwd: import.meta.dirname, failOnMissing: true }),
     // The plugin can do this itself, but only with a program that older versions of npm and Node leave out.
-    babel({ include: /text\.ts$/, plugins: [["@lingui/babel-plugin-lingui-macro", { linguiConfig }]] }),
+    babel({ include: /[tT]ext\.ts$/, plugins: [["@lingui/babel-plugin-lingui-macro", { linguiConfig }]] }),
     installable(),
     precompressed()
   ],

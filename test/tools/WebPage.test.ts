@@ -265,6 +265,10 @@ describe("the chat page in Chromium", () => {
     await messageOf(owner, "I only look in").getByText("Guest", { exact: true }).waitFor()
     await owner.page.getByRole("complementary").getByText("Guest", { exact: true }).waitFor()
     assert.strictEqual(await guest.page.getByRole("button", { name: "New conversation" }).count(), 0)
+    await guest.page.getByRole("button", { name: "Details" }).click()
+    await guest.page.getByRole("complementary").getByText("Owner", { exact: true }).waitFor()
+    assert.strictEqual(await guest.page.getByRole("button", { name: "More: host" }).count(), 0)
+    await guest.page.getByRole("complementary").getByRole("button", { name: "Close" }).click()
 
     await guest.page.getByRole("navigation").getByRole("button", { name: "Gus", exact: true }).click()
     const dialog = guest.page.getByRole("dialog")

@@ -1,10 +1,7 @@
 import { type FormEvent, useState } from "react"
-import { explain } from "../text/failure.ts"
+import { explain, isTagged } from "../text/failure.ts"
 import { text } from "../text/text.ts"
 import { Field } from "../ui/Field.tsx"
-
-const isWrongPassword = (error: unknown) =>
-  typeof error === "object" && error !== null && Reflect.get(error, "_tag") === "Unauthenticated"
 
 /** Runs a form, once at a time, and keeps what went wrong. */
 export const useForm = (submit: (value: (name: string) => string) => Promise<void>) => {
@@ -26,7 +23,7 @@ export const useForm = (submit: (value: (name: string) => string) => Promise<voi
 /** What went wrong with a form. */
 export const Failure = ({ error }: { readonly error: unknown }) => (
   <p className="error" role="alert">
-    {error !== undefined && (isWrongPassword(error) ? text.signInWrong : explain(error))}
+    {error !== undefined && (isTagged(error, "Unauthenticated") ? text.signInWrong : explain(error))}
   </p>
 )
 

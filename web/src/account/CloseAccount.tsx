@@ -1,7 +1,7 @@
 import { useChat } from "chat-service/client/react"
 import { useState } from "react"
 import { forgetSession } from "../chat/session.ts"
-import { explain } from "../text/failure.ts"
+import { explain, isTagged } from "../text/failure.ts"
 import { text } from "../text/text.ts"
 import { Field } from "../ui/Field.tsx"
 
@@ -19,7 +19,9 @@ export const CloseAccount = ({ isGuest }: { readonly isGuest: boolean }) => {
       onSubmit={(event) => {
         event.preventDefault()
         const password = String(new FormData(event.currentTarget).get("password"))
-        close(password).catch((failure: unknown) => setError(explain(failure)))
+        close(password).catch((failure: unknown) =>
+          setError(isTagged(failure, "Forbidden") ? text.passwordWrong : explain(failure))
+        )
       }}
     >
       <p>{text.closeAccountHint}</p>

@@ -5,6 +5,7 @@ import { useMembers } from "../chat/members.tsx"
 import { openConversation } from "../chat/route.ts"
 import { useStarred } from "../chat/stars.tsx"
 import type { Message } from "../chat/types.ts"
+import { failureText } from "../text/failureText.ts"
 import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
 import { attempt } from "../ui/notices.tsx"
@@ -116,7 +117,7 @@ const ThreadMessages = ({ actions, conversationId, messageId }: ThreadPanelProps
   useEffect(() => void end.current?.scrollIntoView({ block: "end" }), [last])
   return (
     <div className="panel-body">
-      {thread === null && <p className="hint">{problem === null ? text.loading : text.notThere}</p>}
+      {thread === null && <p className="hint">{problem === null ? text.loading : failureText.notThere}</p>}
       {thread?.root === null && <p className="hint">{text.hiddenMessage}</p>}
       {thread?.hasBefore === true && (
         <button type="button" className="link" onClick={() => attempt(loadOlder())}>

@@ -1,4 +1,4 @@
-import { useChat } from "chat-service/client/react"
+import { useChat, useChatState } from "chat-service/client/react"
 import { Ellipsis, LogOut, MessageSquare, Shield, UserMinus, UserPlus } from "lucide-react"
 import { useState } from "react"
 import { useMembers } from "../chat/members.tsx"
@@ -30,6 +30,7 @@ const MemberRow = ({ conversation, member }: { readonly conversation: Conversati
   const { id: conversationId, me } = conversation
   const { role, user } = member
   const isMe = user.id === chat.userId
+  const isGuest = useChatState((state) => state.me?.kind === "guest")
   const place = { conversationId, userId: user.id }
   const give = (next: Role): MenuEntry | undefined =>
     me.role === "owner" && role !== next
@@ -44,6 +45,21 @@ const MemberRow = ({ conversation, member }: { readonly conversation: Conversati
     const { id } = await chat.ask("conversation.create", { kind: "dm", userId: user.id })
     openConversation(id)
   }
+  const entries: ReadonlyArray<MenuEntry | undefined> = [
+    // Guests may start nothing.
+    isGuest ? undefined : { label: text.startDirect, icon: <MessageSquare />, onSelect: () => attempt(talk()) },
+    give("owner"),
+    give("admin"),
+    give("member"),
+    mayRemove
+      ? {
+          label: text.removeMember,
+          icon: <UserMinus />,
+          danger: true,
+          onSelect: () => attempt(chat.ask("member.remove", place))
+        }
+      : undefined
+  ]
   return (
     <li className="member">
       <UserAvatar user={user} id={user.id} size="small" />
@@ -51,24 +67,8 @@ const MemberRow = ({ conversation, member }: { readonly conversation: Conversati
       <KindTag user={user} />
       {isMe && <span className="hint">({text.you})</span>}
       {role !== "member" && <span className="tag">{roles[role]}</span>}
-      {!isMe && (
-        <Menu
-          label={`${text.more}: ${user.displayName}`}
-          entries={[
-            { label: text.startDirect, icon: <MessageSquare />, onSelect: () => attempt(talk()) },
-            give("owner"),
-            give("admin"),
-            give("member"),
-            mayRemove
-              ? {
-                  label: text.removeMember,
-                  icon: <UserMinus />,
-                  danger: true,
-                  onSelect: () => attempt(chat.ask("member.remove", place))
-                }
-              : undefined
-          ]}
-        >
+      {!isMe && entries.some((entry) => entry !== undefined) && (
+        <Menu label={`${text.more}: ${user.displayName}`} entries={entries}>
           <Ellipsis />
         </Menu>
       )}

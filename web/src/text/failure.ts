@@ -1,48 +1,81 @@
+import { failureText } from "./failureText.ts"
 import { text } from "./text.ts"
 
 const field = (error: unknown, name: string): unknown =>
   typeof error === "object" && error !== null ? Reflect.get(error, name) : undefined
 
+/** Whether an error is a problem of this kind. */
+export const isTagged = (error: unknown, tag: string): boolean => field(error, "_tag") === tag
+
 const byCode: Readonly<Record<string, string>> = {
-  "email-taken": text.emailTaken,
-  "username-taken": text.usernameTaken,
-  "registration-closed": text.registrationClosed,
-  "invite-required": text.inviteRequired,
-  "account-disabled": text.accountDisabled,
-  "passwords-disabled": text.passwordsDisabled,
-  "group-full": text.groupFull,
-  "last-owner": text.lastOwner,
-  "already-sending": text.alreadySending,
-  "message-deleted": text.messageGone,
+  "email-taken": failureText.emailTaken,
+  "username-taken": failureText.usernameTaken,
+  "registration-closed": failureText.registrationClosed,
+  "invite-required": failureText.inviteRequired,
+  "account-disabled": failureText.accountDisabled,
+  "passwords-disabled": failureText.passwordsDisabled,
+  "group-full": failureText.groupFull,
+  "last-owner": failureText.lastOwner,
+  "already-sending": failureText.alreadySending,
+  "message-deleted": failureText.messageGone,
   "poll-closed": text.pollClosed,
-  "too-many-edits": text.tooManyEdits,
-  "too-many-reactions": text.tooManyReactions,
-  "too-many-scheduled": text.tooManyScheduled,
-  "storage-full": text.storageFull,
-  "contacts-only": text.contactsOnly
+  "too-many-edits": failureText.tooManyEdits,
+  "too-many-reactions": failureText.tooManyReactions,
+  "too-many-scheduled": failureText.tooManyScheduled,
+  "storage-full": failureText.storageFull,
+  "contacts-only": failureText.contactsOnly,
+  guest: failureText.guestMayNot,
+  "guests-disabled": failureText.guestsDisabled,
+  "not-a-guest": failureText.hasAccount,
+  "not-provisioned": failureText.notProvisioned
 }
 
 const byTag: Readonly<Record<string, string>> = {
-  ConnectionLost: text.noConnection,
-  Forbidden: text.noRights,
-  NotFound: text.notThere,
-  RateLimited: text.tooFast,
-  TooLarge: text.fileTooLarge
+  ConnectionLost: failureText.noConnection,
+  Forbidden: failureText.noRights,
+  NotFound: failureText.notThere,
+  RateLimited: failureText.tooFast,
+  TooLarge: text.fileTooLarge,
+  Internal: failureText.unavailable,
+  Unavailable: failureText.unavailable
+}
+
+/** What may be wrong with the fields that people fill in. The service has no codes for that. */
+const byField: Readonly<Record<string, string>> = {
+  username: failureText.usernameInvalid,
+  email: failureText.emailInvalid,
+  password: failureText.passwordInvalid,
+  newPassword: failureText.passwordInvalid,
+  displayName: failureText.nameInvalid,
+  inviteCode: failureText.inviteInvalid,
+  code: failureText.inviteInvalid,
+  title: failureText.titleInvalid,
+  memberIds: failureText.tooManyPeople,
+  userIds: failureText.tooManyPeople,
+  body: failureText.bodyInvalid,
+  sendAt: failureText.timeInvalid,
+  file: failureText.fileInvalid,
+  query: failureText.queryInvalid
 }
 
 /** The invalid fields that a problem names, each with what is wrong with it. */
 export const issuesOf = (error: unknown): Readonly<Record<string, string>> => {
   const errors = field(error, "errors")
   if (!Array.isArray(errors)) return {}
-  return Object.fromEntries(errors.map((issue) => [String(field(issue, "path")), String(field(issue, "message"))]))
+  return Object.fromEntries(
+    errors.map((issue) => {
+      const path = String(field(issue, "path"))
+      return [path, byField[path] ?? `${path}: ${String(field(issue, "message"))}`]
+    })
+  )
 }
 
 /** What a failed request means, for the person who made it. */
 export const explain = (error: unknown): string => {
   const known = byCode[String(field(error, "code"))] ?? byTag[String(field(error, "_tag"))]
   if (known !== undefined) return known
-  const [issue] = Object.entries(issuesOf(error))
-  if (issue !== undefined) return `${issue[0]}: ${issue[1]}`
+  const [issue] = Object.values(issuesOf(error))
+  if (issue !== undefined) return issue
   const detail = field(error, "detail")
-  return typeof detail === "string" ? detail : text.failed
+  return typeof detail === "string" ? detail : failureText.failed
 }
