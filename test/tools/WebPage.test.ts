@@ -319,10 +319,10 @@ describe("the chat page in Chromium", () => {
     await one.page.getByRole("navigation").getByText("You: Where to?").waitFor()
 
     const poll = { question: "Too late?", options: ["Yes", "No"], multiple: true }
-    const closesAt = new Date(Date.now() + 5000).toISOString()
     const slow = await person("ann")
     await slow.page.clock.setFixedTime(Date.now() - 3_600_000)
     await choose(slow, "Lunch")
+    const closesAt = new Date(Date.now() + 5000).toISOString()
     await pat.send(id, poll.question, { type: "poll", payload: { ...poll, closesAt } })
     await messageOf(other, "Too late?").getByText("This poll has ended").waitFor()
     assert.isTrue(await messageOf(other, "Too late?").getByRole("checkbox", { name: "Yes" }).isDisabled())
