@@ -5,6 +5,7 @@ import * as Spectral from "@stoplight/spectral-core"
 import * as Rulesets from "@stoplight/spectral-rulesets"
 import { Effect, Layer } from "effect"
 import { HttpRouter } from "effect/http"
+import { capacityPlots } from "../../scripts/capacityPlots.ts"
 import { clientEntries, clientReference, describeExport, exportsOf } from "../../scripts/clientReference.ts"
 import { CloseCode, socketCommands } from "../../src/domain/Protocol.ts"
 import { asyncApiDocument, openApiDocument } from "../../src/http/documents/Docs.ts"
@@ -270,6 +271,17 @@ describe("the committed documents", () => {
       )
     }
   })
+
+  for (const [name, plot] of capacityPlots(readFileSync(new URL("../../docs/capacity.md", import.meta.url), "utf8"))) {
+    it(`docs/pictures/${name} shows the tables of docs/capacity.md`, () => {
+      const committed = readFileSync(new URL(`../../docs/pictures/${name}`, import.meta.url), "utf8")
+      assert.strictEqual(
+        plot,
+        committed,
+        `The tables have changed. Run: npm run documents, and commit docs/pictures/${name}`
+      )
+    })
+  }
 
   for (const [name, document] of [
     ["openapi", openApi],
