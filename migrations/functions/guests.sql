@@ -23,12 +23,12 @@ BEGIN
   IF outcome <> 'changed' THEN DELETE FROM users u WHERE u.id = p_user_id; END IF;
 END $$;
 
--- Looks at the guests whose time has come, at most p_limit, and returns all of them. Those who are over are members of no
--- group, or without a session that was used after p_idle_since and has neither ended nor expired by p_at. They are being
+-- Looks at the guests whose time has come, at most p_limit, and returns all of them. Expired guests are members of no group,
+-- or without a session that was used after p_idle_since and has neither ended nor expired by p_at. They are being
 -- closed from now on, so that they can no longer become accounts. All of them are looked at again later. The times of
 -- sessions are those of the nodes.
-CREATE OR REPLACE FUNCTION look_at_guests(p_at timestamptz, p_idle_since timestamptz, p_limit int)
-RETURNS TABLE (user_id uuid, is_over boolean) LANGUAGE plpgsql VOLATILE AS $$
+CREATE OR REPLACE FUNCTION check_guests(p_at timestamptz, p_idle_since timestamptz, p_limit int)
+RETURNS TABLE (user_id uuid, is_expired boolean) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
   guest record;
@@ -39,18 +39,18 @@ BEGIN
     ORDER BY u.guest_check_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED
   LOOP
     user_id := guest.id;
-    is_over := NOT EXISTS (SELECT FROM conversation_members m
+    is_expired := NOT EXISTS (SELECT FROM conversation_members m
         JOIN conversations c ON c.id = m.conversation_id AND c.kind = 'group'
         WHERE m.user_id = guest.id AND m.left_seq IS NULL)
       OR NOT EXISTS (SELECT FROM sessions s WHERE s.user_id = guest.id AND s.ended_at IS NULL AND s.expires_at > p_at
         AND s.last_used_at > p_idle_since);
     UPDATE users u SET guest_check_at = clock_timestamp() + guest_check_interval() WHERE u.id = guest.id;
-    IF is_over THEN UPDATE users u SET closing_at = clock_timestamp() WHERE u.id = guest.id; END IF;
+    IF is_expired THEN UPDATE users u SET closing_at = clock_timestamp() WHERE u.id = guest.id; END IF;
     RETURN NEXT;
   END LOOP;
 END $$;
 
--- Closes the account of a guest who is over and in no group. Others go on seeing the name, because it is all that tells who
+-- Closes the account of an expired guest who is in no group. Others go on seeing the name, because it is all that tells who
 -- wrote the messages. Outcomes: closed · in-groups · no-user (also when it is no guest any more).
 CREATE OR REPLACE FUNCTION close_guest(p_user_id uuid, p_at timestamptz, OUT outcome text, OUT ended uuid[])
 LANGUAGE plpgsql VOLATILE AS $$

@@ -31,22 +31,22 @@ export class GuestStorage extends Context.Service<
   GuestStorage,
   {
     /**
-     * Makes an account of a guest, whose memberships no longer end with their invites. `NotFound` for a guest who is over,
+     * Makes an account of a guest, whose memberships no longer end with their invites. `NotFound` for an expired guest,
      * `Conflict` for a user who is no guest ("not-a-guest"), and for a taken e-mail address or username.
      */
     readonly claim: (userId: UserId, account: ClaimedRow) => Effect.Effect<void, NotFound | Conflict | Unavailable>
     /** Memberships of guests whose invite has expired, at most `limit`. */
     readonly leaving: (limit: number) => Effect.Effect<ReadonlyArray<Actor>, Unavailable>
     /**
-     * Guests who are over: members of no group, or without a living session that was used after `idleSince`. At most `limit`
+     * Expired guests: members of no group, or without a living session that was used after `idleSince`. At most `limit`
      * guests are looked at, and each of them once an hour, or after leaving a conversation; `more` says that there may be
-     * others to look at. Those who are over can no longer become accounts, nor be added to anything for a while.
+     * others to look at. Expired guests can no longer become accounts, nor be added to anything for a while.
      */
-    readonly over: (
+    readonly expired: (
       now: Date,
       idleSince: Date,
       limit: number
-    ) => Effect.Effect<{ readonly over: ReadonlyArray<UserId>; readonly more: boolean }, Unavailable>
+    ) => Effect.Effect<{ readonly expired: ReadonlyArray<UserId>; readonly more: boolean }, Unavailable>
     /**
      * Closes the account of a guest who is in no group, and ends the sessions. The name stays. It changes nothing for users
      * who are no guests, or in a group.
@@ -55,7 +55,7 @@ export class GuestStorage extends Context.Service<
   }
 >()("chat/services/GuestStorage") {}
 
-/** A guest who does not come for so long is over. */
+/** A guest who does not come for so long is expired. */
 const idlePeriod = Duration.days(30)
 
 /** How many guests are looked at in one step. */
@@ -86,7 +86,7 @@ const newGuest = (displayName: string, createdAt: Date): UserRow => {
 /**
  * Guests: people without an account, who join a group by an invite that admits them. They see what they were invited to,
  * look for nobody, start no conversations, and are members without any other role. They leave a group when their invite
- * expires. A guest is over, and the account closed, who is a member of no group any more, has signed out, or has not come for
+ * expires. A guest is expired, and the account closed, who is a member of no group any more, has signed out, or has not come for
  * 30 days.
  */
 export class Guests extends Context.Service<
@@ -113,7 +113,7 @@ export class Guests extends Context.Service<
       account: GuestClaim
     ) => Effect.Effect<Me, InvalidRequest | NotFound | Forbidden | Conflict | RateLimited | Unavailable>
     /**
-     * Takes one step: guests leave the groups whose invites have expired, and the accounts of those who are over are
+     * Takes one step: guests leave the groups whose invites have expired, and the accounts of expired guests are
      * closed, with an end of their sockets. True when there may be more. Repeating it is safe, also on several nodes.
      */
     readonly endDue: Effect.Effect<boolean, Unavailable>
@@ -186,8 +186,8 @@ const makeEndDue = Effect.gen(function* () {
     for (const { conversationId, userId } of leaving) yield* members.leaveIfMember(userId, conversationId)
     const now = yield* DateTime.nowAsDate
     const idleSince = new Date(now.getTime() - Duration.toMillis(idlePeriod))
-    const { more, over } = yield* storage.over(now, idleSince, guestsPerStep)
-    for (const userId of over) {
+    const { expired, more } = yield* storage.expired(now, idleSince, guestsPerStep)
+    for (const userId of expired) {
       yield* members.leaveAll(userId)
       yield* sessions.ending(storage.close(userId, now), true)
     }

@@ -21,11 +21,11 @@ const makeStorage = Effect.map(SqlClient.SqlClient, (sql) =>
       sql<Actor>`SELECT conversation_id, user_id FROM conversation_members
         WHERE guest_until <= (SELECT clock_timestamp()) AND left_seq IS NULL
         ORDER BY guest_until LIMIT ${limit}`.pipe(orUnavailable),
-    over: (now, idleSince, limit) =>
-      sql<{ readonly userId: UserId; readonly isOver: boolean }>`SELECT user_id, is_over FROM look_at_guests(
+    expired: (now, idleSince, limit) =>
+      sql<{ readonly userId: UserId; readonly isExpired: boolean }>`SELECT user_id, is_expired FROM check_guests(
         ${now}::timestamptz, ${idleSince}::timestamptz, ${limit}::int)`.pipe(
         Effect.map((rows) => ({
-          over: rows.filter(({ isOver }) => isOver).map(({ userId }) => userId),
+          expired: rows.filter(({ isExpired }) => isExpired).map(({ userId }) => userId),
           more: rows.length === limit
         })),
         orUnavailable
@@ -43,7 +43,7 @@ const makeStorage = Effect.map(SqlClient.SqlClient, (sql) =>
 /** Guests on PostgreSQL. */
 export const layer = Guests.layerNoDeps.pipe(Layer.provide(Layer.effect(GuestStorage, makeStorage)))
 
-/** The job that ends what is over of guests, once a minute. */
+/** The job that ends expired guests and memberships, once a minute. */
 export const background = Layer.effectDiscard(
   Effect.flatMap(Guests, ({ endDue }) =>
     every("1 minute", "the end of guests", Effect.repeat(endDue, { while: (more) => more }))

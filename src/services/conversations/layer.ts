@@ -20,7 +20,7 @@ export const layerNoDeps = Layer.mergeAll(
   ReadMarkers.layer
 ).pipe(Layer.provideMerge(Members.layer))
 
-/** The job that ends what is over of guests. */
+/** The job that ends expired guests and memberships. */
 export const background = Guests.background
 
 /** The conversations themselves, on PostgreSQL. */

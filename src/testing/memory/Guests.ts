@@ -34,18 +34,18 @@ const makeStorage = Effect.map(Memory, (memory) => {
           .slice(0, limit)
           .map(({ conversation, me }) => ({ conversationId: conversation.id, userId: me.userId }))
       ),
-    over: (now, idleSince, limit) =>
+    expired: (now, idleSince, limit) =>
       Effect.map(Clock.currentTimeMillis, (millis) => {
         const due = [...guestChecks].filter(([, at]) => at <= millis).sort(([, one], [, other]) => one - other)
         const looked = due.slice(0, limit).flatMap(([id]) => users.get(id) ?? [])
-        const over = looked.filter(
+        const expired = looked.filter(
           ({ id }) =>
             membershipsOf(conversations, id).every(({ conversation }) => conversation.kind === "dm") ||
             living.livingOf(id, now).every(({ lastUsedAt }) => lastUsedAt <= idleSince)
         )
         for (const { id } of looked) guestChecks.set(id, millis + checkInterval)
-        for (const guest of over) users.set(guest.id, { ...guest, closingAt: now })
-        return { over: over.map(({ id }) => id), more: looked.length === limit }
+        for (const guest of expired) users.set(guest.id, { ...guest, closingAt: now })
+        return { expired: expired.map(({ id }) => id), more: looked.length === limit }
       }),
     close: (userId, now) =>
       Effect.sync(() => {

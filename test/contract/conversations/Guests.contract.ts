@@ -69,7 +69,7 @@ const inDays = <A, E, R>(days: number, effect: Effect.Effect<A, E, R>) =>
   })
 
 const lives = ["Gus", "ok"]
-const over = ["Gus", "session-ended"]
+const expired = ["Gus", "session-ended"]
 
 /** The behaviour that every implementation of Guests must have. */
 export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
@@ -98,7 +98,7 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
       })
     )
 
-    it.effect("cannot use an invite for accounts, nor one that is over", () =>
+    it.effect("cannot use an invite for accounts, nor one that is revoked or used up", () =>
       Effect.gen(function* () {
         const owner = yield* person
         const id = yield* groupOf(owner)
@@ -247,7 +247,7 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
         for (const one of [brief, both, ofRevoked]) assert.deepStrictEqual(yield* stateOf(one), lives)
         yield* Time.use(({ pass }) => pass(61))
         yield* endDue
-        assert.deepStrictEqual(yield* stateOf(brief), over)
+        assert.deepStrictEqual(yield* stateOf(brief), expired)
         const last = (yield* wholeLog(brief.id)).at(-1)
         assert.deepInclude(last, { event: "member.left", actorId: brief.guest })
         assert.deepInclude(last?.data, { removed: false })
@@ -313,7 +313,7 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
       })
     )
 
-    it.effect("are over when nothing is left for them, or nobody comes", () =>
+    it.effect("expire when nothing is left for them, or nobody comes", () =>
       Effect.gen(function* () {
         const removed = yield* guestIn()
         yield* Members.use((members) => members.remove(removed.owner, removed.id, removed.guest))
@@ -323,8 +323,8 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
         const blocked = yield* guestIn()
         yield* Blocks.use((blocks) => blocks.add(blocked.owner, blocked.guest))
         yield* endDue
-        assert.deepStrictEqual(yield* stateOf(removed), over)
-        assert.deepStrictEqual(yield* stateOf(left), over)
+        assert.deepStrictEqual(yield* stateOf(removed), expired)
+        assert.deepStrictEqual(yield* stateOf(left), expired)
         assert.deepStrictEqual(yield* stateOf(blocked), lives)
 
         const deleted = yield* guestIn()
@@ -333,7 +333,7 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
         yield* Sessions.use((sessions) => sessions.logout(signedOut.principal))
         yield* Time.use(({ pass }) => pass(61))
         yield* endDue
-        assert.deepStrictEqual(yield* stateOf(deleted), over)
+        assert.deepStrictEqual(yield* stateOf(deleted), expired)
         const { memberCount } = yield* Conversations.use((all) => all.get(signedOut.owner, signedOut.id))
         assert.strictEqual(memberCount, 1)
 
@@ -345,7 +345,7 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
         )
         for (const [days, state] of [
           [40, lives],
-          [51, over]
+          [51, expired]
         ] as const) {
           yield* Time.use(({ pass }) => pass(61))
           assert.deepStrictEqual(yield* inDays(days, Effect.andThen(endDue, stateOf(blocked))), state)
