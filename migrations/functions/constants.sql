@@ -51,6 +51,16 @@ CREATE OR REPLACE FUNCTION upload_lease() RETURNS interval LANGUAGE sql IMMUTABL
   SELECT interval '6 seconds'
 $$;
 
+-- A user can have so many uploads under way.
+CREATE OR REPLACE FUNCTION max_uploads() RETURNS int LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT 100
+$$;
+
+-- An upload of which nothing has arrived ends after this long.
+CREATE OR REPLACE FUNCTION unreceived_period() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT interval '1 hour'
+$$;
+
 -- An attachment that belongs to no message is deleted after this long: unboundPeriod of services/files/Attachments.ts.
 CREATE OR REPLACE FUNCTION unbound_period() RETURNS interval LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT interval '24 hours'

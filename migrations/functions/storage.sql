@@ -1,6 +1,7 @@
 -- What files take up: user_storage counts for each user what the user has uploaded, and storage_total what the store has of
--- all of them, with what was made of it, until it is deleted there. Uploads that are under way are counted in neither: they
--- count by their whole size until their parts are deleted. The row of storage_total is locked last.
+-- all of them, with what was made of it, until it is deleted there. Uploads that are under way count until their parts are
+-- deleted: for their user by their whole size, and for all files by what has arrived of them, which is the sum `received` of
+-- storage_total. The row of storage_total is locked last.
 
 -- Why there is no room for a file of p_bytes, of which the store would have p_stored: full (the files of the user would have
 -- more than p_limit bytes, or be more than most_files) · store-full (all files together would have more than p_total_limit
@@ -23,9 +24,9 @@ BEGIN
     RETURN 'full';
   END IF;
   IF p_total_limit IS NULL THEN RETURN NULL; END IF;
-  SELECT t.bytes INTO total FROM storage_total t FOR UPDATE;
-  SELECT COALESCE(sum(u.size), 0) AS bytes INTO begun FROM uploads u WHERE u.id <> p_id;
-  RETURN CASE WHEN total + begun.bytes + p_stored > p_total_limit THEN 'store-full' END;
+  SELECT t.bytes + t.received INTO total FROM storage_total t FOR UPDATE;
+  total := total - COALESCE((SELECT u.received FROM uploads u WHERE u.id = p_id), 0);
+  RETURN CASE WHEN total + p_stored > p_total_limit THEN 'store-full' END;
 END $$;
 
 -- Counts a file that is uploaded: p_bytes for the user, and p_stored in all. Outcomes: stored · those of refusal_to_store.

@@ -42,10 +42,15 @@ export const filesUnavailable = new Unavailable({ detail: "Files cannot be store
 export const noAvatar = new NotFound({ detail: "There is no such picture" })
 /** Also returned for an upload that has ended, or of somebody else. */
 export const noUpload = new NotFound({ detail: "There is no such upload, or it has ended" })
-/** An upload has come in more pieces than `mostParts`. It has ended. */
+/** The user has as many uploads under way as are allowed: `max_uploads` in SQL. */
+export const tooManyUploads = new Conflict({
+  code: "storage-full",
+  detail: "You have begun as many uploads as you may have at a time: complete or delete some of them first"
+})
+/** An upload has come in more parts than `mostParts`. It has ended. */
 export const tooManyParts = new Conflict({
   code: "storage-full",
-  detail: "This upload has come in too many pieces, and has ended: begin it again, and send larger ones"
+  detail: "This upload has come in too many parts, and has ended: begin it again, and send more at once"
 })
 /** The offset of a request is not the number of bytes that are stored. */
 export const otherOffset = new Conflict({

@@ -40,7 +40,7 @@ export class AttachmentStorage extends Context.Service<
     ) => Effect.Effect<ReadonlyMap<AttachmentId, Attachment | null>, Unavailable>
     /** The attachment if the user may see it now: as its uploader until it is sent, and then as one who sees the message. */
     readonly seenBy: (userId: UserId, id: AttachmentId) => Effect.Effect<StoredAttachment | undefined, Unavailable>
-    /** The files that the user has uploaded, and their bytes. */
+    /** The files that the user has uploaded and the uploads that the user has begun, and the bytes that count for them. */
     readonly use: (userId: UserId) => Effect.Effect<Pick<StorageUse, "files" | "bytes">, Unavailable>
     /** Finds at most so many blobs to which nothing refers, after deleting attachments that were not sent within a day. */
     readonly unused: (limit: number) => Effect.Effect<ReadonlyArray<string>, Unavailable>

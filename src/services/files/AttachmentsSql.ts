@@ -58,7 +58,9 @@ export const storage = Layer.effect(
         sql<{
           bytes: number
           files: number
-        }>`SELECT bytes, files FROM user_storage WHERE user_id = ${userId}::uuid`.pipe(
+        }>`SELECT COALESCE(s.bytes, 0) + u.bytes AS bytes, COALESCE(s.files, 0) + u.files AS files
+          FROM (SELECT COALESCE(sum(size), 0)::bigint AS bytes, count(*) AS files FROM uploads
+            WHERE owner_id = ${userId}::uuid) u LEFT JOIN user_storage s ON s.user_id = ${userId}::uuid`.pipe(
           Effect.map(([row]) => row ?? { bytes: 0, files: 0 }),
           orUnavailable
         ),

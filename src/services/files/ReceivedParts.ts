@@ -29,7 +29,7 @@ const idleMs = 20_000
 export const locked = new Locked({ detail: "Another request adds to this upload" })
 
 /**
- * Makes the function that writes content into parts, of which it adds all but the last one of the file. Those that do not
+ * Makes the function that writes content into parts, of which it adds all but the last one of the file, which it returns. Those that do not
  * count, whose blobs are to be deleted if the request fails, are in `loose`.
  */
 export const makeReceive = Effect.gen(function* () {
@@ -100,6 +100,6 @@ export const makeReceive = Effect.gen(function* () {
     if (failure !== undefined) return yield* failure
     const last = at === size ? written.pop() : undefined
     if (hash !== undefined) yield* add(id, writer, written, loose)
-    return { offset: at, last }
+    return last
   })
 })

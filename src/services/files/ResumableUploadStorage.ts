@@ -26,12 +26,15 @@ export interface ResumableUpload {
 export class ResumableUploadStorage extends Context.Service<
   ResumableUploadStorage,
   {
-    /** Begins an upload, which counts by its whole size until it is forgotten, unless there is no room for it. */
+    /**
+     * Begins an upload, which counts for its user by its whole size until it is forgotten, unless there is no room for it, or
+     * the user has too many of them. It ends after an hour, and a day after its first part was added.
+     */
     readonly create: (
       userId: UserId,
       upload: Pick<ResumableUpload, "id" | "size" | "name" | "metadata">,
       limits: StorageLimits
-    ) => Effect.Effect<ResumableUpload | Full, Unavailable>
+    ) => Effect.Effect<ResumableUpload | "too-many" | Full, Unavailable>
     /** An upload of the user that has not ended. */
     readonly get: (userId: UserId, id: AttachmentId) => Effect.Effect<ResumableUpload | undefined, Unavailable>
     /** Does the same and holds it. `locked` while another writer does. */

@@ -13,7 +13,7 @@ import {
   type TooLarge,
   type Unavailable
 } from "../../domain/Problem.ts"
-import { fileTooLarge, noUpload, otherOffset } from "../../domain/Refusals.ts"
+import { fileTooLarge, noUpload, otherOffset, tooManyUploads } from "../../domain/Refusals.ts"
 import { Settings } from "../platform/Settings.ts"
 import { Attachments } from "./Attachments.ts"
 import { Blobs } from "./Blobs.ts"
@@ -48,7 +48,8 @@ export class ResumableUploads extends Context.Service<
   {
     /**
      * Begins an upload of `size` bytes. `TooLarge` for more than `limits.attachment_bytes`, `InvalidRequest` for none, and
-     * `Conflict` ("storage-full") when there is no room for it. It ends by itself after a day.
+     * `Conflict` ("storage-full") when there is no room for it or the user has 100 under way. It ends by itself after an
+     * hour, and a day after its first part has arrived.
      */
     readonly create: (
       userId: UserId,
@@ -87,6 +88,7 @@ export class ResumableUploads extends Context.Service<
       const clear = yield* makeClear
       const append = yield* makeAppend
       const tooLarge = fileTooLarge(attachmentBytes)
+      const refusal = { ...refusals, "too-many": tooManyUploads }
 
       return ResumableUploads.of({
         create: Effect.fn("ResumableUploads.create")(function* (userId, file) {
@@ -95,7 +97,7 @@ export class ResumableUploads extends Context.Service<
           const id = AttachmentId.make(randomUUIDv7())
           const limits = yield* limitsOf(userId)
           const created = yield* storage.create(userId, { ...file, id, name: safeFileName(file.name) }, limits)
-          return typeof created === "string" ? yield* refusals[created] : progressOf(created)
+          return typeof created === "string" ? yield* refusal[created] : progressOf(created)
         }),
         get: Effect.fn("ResumableUploads.get")(function* (userId, id) {
           const upload = yield* storage.get(userId, id)
@@ -198,9 +200,8 @@ const makeAppend = Effect.gen(function* () {
     if (held.offset !== offset) return yield* otherOffset
     yield* Effect.forkScoped(Effect.forever(Effect.delay(Effect.ignore(storage.keep(id, writer)), keepMs)))
     return yield* Effect.gen(function* () {
-      const received = yield* receive(held, writer, content, checksum, loose)
-      const { last } = received
-      if (last === undefined) return progressOf({ ...held, offset: received.offset })
+      const last = yield* receive(held, writer, content, checksum, loose)
+      if (last === undefined) return progressOf((yield* storage.get(userId, id)) ?? (yield* noUpload))
       const attachment = yield* complete(userId, held, writer, last)
       yield* storage.end(userId, id, writer)
       return completed(attachment)

@@ -49,9 +49,14 @@ const writing = (
           SELECT * FROM unnest(${parts.map(({ blobId }) => blobId)}::uuid[], ${parts.map(({ start }) => start)}::bigint[],
             ${parts.map(({ size }) => size)}::bigint[]) p (blob_id, start, size)
         ), held AS (
-          UPDATE uploads SET received = received + coalesce((SELECT sum(size) FROM new), 0),
-              writer_until = clock_timestamp() + upload_lease()
-            WHERE id = ${id}::uuid AND writer = ${writer}::uuid AND expires_at > clock_timestamp() RETURNING id
+          UPDATE uploads SET received = received + added.bytes, writer_until = clock_timestamp() + upload_lease(),
+              expires_at = CASE WHEN received = 0 AND added.bytes > 0 THEN clock_timestamp() + unbound_period()
+                ELSE expires_at END
+            FROM (SELECT coalesce(sum(size), 0)::bigint AS bytes FROM new) added
+            WHERE id = ${id}::uuid AND writer = ${writer}::uuid AND expires_at > clock_timestamp()
+            RETURNING id, added.bytes
+        ), total AS (
+          UPDATE storage_total t SET received = t.received + held.bytes FROM held WHERE held.bytes > 0
         ), part AS (
           UPDATE upload_parts p SET start = new.start, size = new.size FROM new, held WHERE p.blob_id = new.blob_id
         )
@@ -81,7 +86,10 @@ export const storage = Layer.effect(
 
     return ResumableUploadStorage.of({
       create: (userId, { id, metadata, name, size }, limits) =>
-        sql<{ outcome: "begun" | Full; expiresAt: Date }>`SELECT outcome, expires_at FROM begin_upload(${id}::uuid,
+        sql<{
+          outcome: "begun" | "too-many" | Full
+          expiresAt: Date
+        }>`SELECT outcome, expires_at FROM begin_upload(${id}::uuid,
           ${userId}::uuid, ${size}::bigint, ${name}, ${metadata}, ${limits.user}::bigint, ${limits.all}::bigint)`.pipe(
           Effect.map(([row]) => {
             if (row?.outcome !== "begun") return row?.outcome ?? "full"
@@ -115,7 +123,12 @@ export const storage = Layer.effect(
           Effect.map((rows) => rows.map(({ blobId }) => blobId)),
           orUnavailable
         ),
-      forget: (id) => sql`DELETE FROM uploads WHERE id = ${id}::uuid`.pipe(Effect.asVoid, orUnavailable)
+      forget: (id) =>
+        sql`WITH gone AS (DELETE FROM uploads WHERE id = ${id}::uuid RETURNING received)
+          UPDATE storage_total t SET received = t.received - gone.received FROM gone WHERE gone.received > 0`.pipe(
+          Effect.asVoid,
+          orUnavailable
+        )
     })
   })
 )

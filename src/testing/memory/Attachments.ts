@@ -45,7 +45,7 @@ export const storage = Layer.effect(
   AttachmentStorage,
   Effect.gen(function* () {
     const memory = yield* Memory
-    const { attachments, avatars, blobs, conversations, users } = memory
+    const { attachments, avatars, blobs, conversations, uploads, users } = memory
     const isSeenBy = (row: AttachmentRow, userId: string) => {
       if (row.bound === null) return row.ownerId === userId
       const { conversationId, seq } = row.bound
@@ -97,7 +97,12 @@ export const storage = Layer.effect(
             return
           return isSeenBy(row, userId) ? { ...row, attachment: row.attachment } : undefined
         }),
-      use: (userId) => Effect.sync(() => useOf(memory, userId)),
+      use: (userId) =>
+        Effect.sync(() => {
+          const { bytes, files } = useOf(memory, userId)
+          const begun = [...uploads.values()].filter(({ ownerId }) => ownerId === userId)
+          return { files: files + begun.length, bytes: begun.reduce((sum, { size }) => sum + size, bytes) }
+        }),
       unused: Effect.fnUntraced(function* (limit) {
         const now = yield* Clock.currentTimeMillis
         for (const [id, { bound, createdAt }] of attachments)

@@ -25,3 +25,6 @@ export interface UploadRow {
   readonly blobs: ReadonlyArray<string>
   readonly parts: ReadonlyArray<Part>
 }
+
+/** How many bytes of an upload have arrived. */
+export const receivedOf = ({ parts }: Pick<UploadRow, "parts">) => parts.reduce((sum, { size }) => sum + size, 0)

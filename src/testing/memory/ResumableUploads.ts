@@ -4,12 +4,18 @@ import type { Part } from "../../services/files/Parts.ts"
 import { type ResumableUpload, ResumableUploadStorage } from "../../services/files/ResumableUploadStorage.ts"
 import { ResumableUploads } from "../../services/files/ResumableUploads.ts"
 import { UploadTurns } from "../../services/files/UploadTurns.ts"
-import type { UploadRow } from "./FileRows.ts"
+import { receivedOf, type UploadRow } from "./FileRows.ts"
 import { fullness, Memory } from "./State.ts"
 import * as Uploaders from "./Uploaders.ts"
 
-/** An upload ends by itself after this long: `unbound_period` in SQL. */
+/** An upload ends by itself so long after its first part: `unbound_period` in SQL. */
 const period = Duration.toMillis("24 hours")
+
+/** An upload of which nothing has arrived ends after this long: `unreceived_period` in SQL. */
+const unreceivedPeriod = Duration.toMillis("1 hour")
+
+/** A user can have so many uploads under way: `max_uploads` in SQL. */
+const maxUploads = 100
 
 /** A writer holds an upload for this long after each of its calls: `upload_lease` in SQL. */
 const lease = Duration.toMillis("6 seconds")
@@ -19,7 +25,7 @@ const newRow = { writer: null, writerUntil: 0, blobs: [], parts: [] }
 const shown = (id: AttachmentId, { blobs, expiresAt, metadata, name, parts, size }: UploadRow): ResumableUpload => ({
   id,
   size,
-  offset: parts.reduce((sum, part) => sum + part.size, 0),
+  offset: receivedOf({ parts }),
   parts: blobs.length,
   name,
   metadata,
@@ -30,34 +36,71 @@ const shown = (id: AttachmentId, { blobs, expiresAt, metadata, name, parts, size
 const isOver = ({ expiresAt, writer, writerUntil }: UploadRow, now: number) =>
   expiresAt <= now && (writer === null || writerUntil <= now)
 
+type Storage = ResumableUploadStorage["Service"]
+type Rows = Memory["Service"]["uploads"]
+
+/** Makes the function that finds an upload that has not ended. */
+const finding =
+  (uploads: Rows) =>
+  (id: AttachmentId, now: number, fits: (row: UploadRow) => boolean): UploadRow | undefined => {
+    const row = uploads.get(id)
+    return row !== undefined && row.expiresAt > now && fits(row) ? row : undefined
+  }
+
+const isOf = (userId: UserId) => (row: UploadRow) => row.ownerId === userId
+const isHeldBy = (writer: string) => (row: UploadRow) => row.writer === writer
+
+/** What a writer does. */
+const writing = (uploads: Rows): Pick<Storage, "hold" | "keep" | "add" | "release"> => {
+  const find = finding(uploads)
+
+  /** Changes an upload that a writer holds, and prolongs its lease. False when the writer has lost it. */
+  const change = (id: AttachmentId, writer: string, next: (row: UploadRow, now: number) => Partial<UploadRow>) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      const row = find(id, now, isHeldBy(writer))
+      if (row !== undefined) uploads.set(id, { ...row, writerUntil: now + lease, ...next(row, now) })
+      return row !== undefined
+    })
+
+  return {
+    hold: (userId, id, writer) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const row = find(id, now, isOf(userId))
+        if (row === undefined) return undefined
+        if (row.writer !== null && row.writerUntil > now) return "locked"
+        uploads.set(id, { ...row, writer, writerUntil: now + lease })
+        return shown(id, row)
+      }),
+    keep: (id, writer, blobId) =>
+      change(id, writer, ({ blobs }) => (blobId === undefined ? {} : { blobs: [...blobs, blobId] })),
+    add: (id, writer, added) =>
+      change(id, writer, ({ expiresAt, parts }, now) => ({
+        parts: [...parts, ...added],
+        expiresAt: parts.length === 0 && added.length > 0 ? now + period : expiresAt
+      })),
+    release: (id, writer) =>
+      Effect.sync(() => {
+        const row = uploads.get(id)
+        if (row?.writer === writer) uploads.set(id, { ...row, writer: null })
+      })
+  }
+}
+
 /** Uploads that are under way, in `Memory`. */
 export const storage = Layer.effect(
   ResumableUploadStorage,
   Effect.gen(function* () {
     const memory = yield* Memory
     const { uploads } = memory
-
-    const find = (id: AttachmentId, now: number, fits: (row: UploadRow) => boolean) => {
-      const row = uploads.get(id)
-      return row !== undefined && row.expiresAt > now && fits(row) ? row : undefined
-    }
-    const isOf = (userId: UserId) => (row: UploadRow) => row.ownerId === userId
-    const isHeldBy = (writer: string) => (row: UploadRow) => row.writer === writer
-
-    /** Changes an upload that a writer holds, and prolongs its lease. False when the writer has lost it. */
-    const change = (id: AttachmentId, writer: string, next: (row: UploadRow) => Partial<UploadRow>) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
-        const row = find(id, now, isHeldBy(writer))
-        if (row !== undefined) uploads.set(id, { ...row, writerUntil: now + lease, ...next(row) })
-        return row !== undefined
-      })
+    const find = finding(uploads)
 
     return ResumableUploadStorage.of({
       create: Effect.fnUntraced(function* (userId, { id, metadata, name, size }, limits) {
         const now = yield* Clock.currentTimeMillis
         const full = fullness(memory, userId, id, { bytes: size, stored: size }, limits)
         if (full !== undefined) return full
-        const row = { ...newRow, ownerId: userId, size, name, metadata, expiresAt: now + period }
+        if ([...uploads.values()].filter(isOf(userId)).length >= maxUploads) return "too-many"
+        const row = { ...newRow, ownerId: userId, size, name, metadata, expiresAt: now + unreceivedPeriod }
         uploads.set(id, row)
         return shown(id, row)
       }, memory.atomically),
@@ -66,17 +109,7 @@ export const storage = Layer.effect(
           const row = find(id, now, isOf(userId))
           return row && shown(id, row)
         }),
-      hold: (userId, id, writer) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          const row = find(id, now, isOf(userId))
-          if (row === undefined) return undefined
-          if (row.writer !== null && row.writerUntil > now) return "locked"
-          uploads.set(id, { ...row, writer, writerUntil: now + lease })
-          return shown(id, row)
-        }),
-      keep: (id, writer, blobId) =>
-        change(id, writer, ({ blobs }) => (blobId === undefined ? {} : { blobs: [...blobs, blobId] })),
-      add: (id, writer, added) => change(id, writer, ({ parts }) => ({ parts: [...parts, ...added] })),
+      ...writing(uploads),
       parts: (id) =>
         Effect.sync(() => {
           const parts: ReadonlyArray<Part> = uploads.get(id)?.parts ?? []
@@ -88,11 +121,6 @@ export const storage = Layer.effect(
           const added = new Set(row?.parts.map(({ blobId }) => blobId))
           const isDropped = (blobId: string) => blobIds.includes(blobId) && !added.has(blobId)
           if (row !== undefined) uploads.set(id, { ...row, blobs: row.blobs.filter((blobId) => !isDropped(blobId)) })
-        }),
-      release: (id, writer) =>
-        Effect.sync(() => {
-          const row = uploads.get(id)
-          if (row?.writer === writer) uploads.set(id, { ...row, writer: null })
         }),
       end: (userId, id, writer) =>
         Effect.map(Clock.currentTimeMillis, (now) => {

@@ -25,7 +25,7 @@ import type { AvatarRow } from "../../services/files/Avatars.ts"
 import { type Full, mostFiles, type StorageLimits } from "../../services/files/StorageLimits.ts"
 import type { SessionRow, UserRow } from "../../services/identity/Rows.ts"
 import type { ScheduledRow } from "../../services/messages/ScheduledMessages.ts"
-import type { AttachmentRow, UploadRow } from "./FileRows.ts"
+import { type AttachmentRow, receivedOf, type UploadRow } from "./FileRows.ts"
 
 /**
  * A retry with the same Idempotency-Key gets the first answer for this long, in milliseconds: `idempotency_window` in
@@ -213,7 +213,7 @@ export const useOf = (memory: Memory["Service"], userId: UserId) => {
 
 /**
  * Why there is no room for so many more bytes, of the user and in the store: `refusal_to_store` in SQL. Uploads that are
- * under way count by their whole size, except the one with this id.
+ * under way count for their user by their whole size, and for all files by what has arrived, except the one with this id.
  */
 export const fullness = (
   memory: Memory["Service"],
@@ -224,10 +224,11 @@ export const fullness = (
 ): Full | undefined => {
   const used = useOf(memory, userId)
   const begun = [...memory.uploads].flatMap(([uploadId, row]) => (uploadId === id ? [] : [row]))
-  const sizeOf = (rows: ReadonlyArray<UploadRow>) => rows.reduce((sum, { size }) => sum + size, 0)
   const own = begun.filter(({ ownerId }) => ownerId === userId)
-  if (used.bytes + sizeOf(own) + bytes > limits.user || used.files + own.length >= mostFiles(limits)) return "full"
-  const all = [...memory.blobs.values()].reduce((sum, each) => sum + each, stored + sizeOf(begun))
+  const ownBytes = own.reduce((sum, { size }) => sum + size, used.bytes)
+  if (ownBytes + bytes > limits.user || used.files + own.length >= mostFiles(limits)) return "full"
+  const sizes = [...memory.blobs.values(), ...begun.map(receivedOf)]
+  const all = sizes.reduce((sum, each) => sum + each, stored)
   return limits.all !== null && all > limits.all ? "store-full" : undefined
 }
 

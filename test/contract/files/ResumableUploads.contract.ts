@@ -57,11 +57,12 @@ const contentOf = Effect.fnUntraced(function* (userId: UserId, id: AttachmentId)
   return Buffer.concat(chunks)
 })
 
-/** The contract of ResumableUploads. `aDayPasses` and `aLeasePasses` make everything so much older. */
+/** The contract of ResumableUploads. `aDayPasses`, `aLeasePasses` and `anHourPasses` make everything so much older. */
 export const resumableUploadsContract = <E, R>(
   layer: Layer.Layer<Chat | AttachmentStorage | ResumableUploads | ResumableUploadStorage | R, E>,
   aDayPasses: Effect.Effect<unknown, never, R>,
-  aLeasePasses: Effect.Effect<unknown, never, R>
+  aLeasePasses: Effect.Effect<unknown, never, R>,
+  anHourPasses: Effect.Effect<unknown, never, R>
 ) => {
   withLayer(layer)("ResumableUploads", (it) => {
     it.effect("an upload in parts becomes the same attachment as one at once, and its parts are deleted", () =>
@@ -256,6 +257,23 @@ export const resumableUploadsContract = <E, R>(
       })
     )
 
+    it.effect("ends after an hour when nothing of it has arrived, and a day after its first part", () =>
+      Effect.gen(function* () {
+        const ann = yield* person
+        const [empty, begun] = [yield* create(ann, 100), yield* create(ann, 100)]
+        const answered = yield* append(ann, begun.id, 0, randomBytes(10))
+        const ends = (yield* progress(ann, begun.id)).expiresAt
+        assert.deepStrictEqual(answered.expiresAt, ends)
+        const [soon, late] = [begun.expiresAt?.getTime() ?? 0, ends?.getTime() ?? 0]
+        assert.isAbove(late - soon, 22 * 3_600_000)
+        yield* append(ann, begun.id, 10, randomBytes(10))
+        assert.deepStrictEqual((yield* progress(ann, begun.id)).expiresAt, ends)
+        yield* anHourPasses
+        assert.strictEqual(yield* outcome(progress(ann, empty.id)), "NotFound")
+        assert.strictEqual(yield* offsetOf(ann, begun.id), 20)
+      })
+    )
+
     it.effect("a request cleans up after its own upload only", () =>
       Effect.gen(function* () {
         const storage = yield* ResumableUploadStorage
@@ -405,16 +423,47 @@ export const resumableUploadsContract = <E, R>(
       })
     )
 
-    it.effect("counts for all files together", () =>
+    it.effect("is shown to its user", () =>
+      Effect.gen(function* () {
+        const { use } = yield* Attachments
+        const ann = yield* person
+        yield* begin(ann, 70, roomy)
+        const { id } = yield* create(ann, 3)
+        assert.deepInclude(yield* use(ann), { files: 2, bytes: 73 })
+        yield* append(ann, id, 0, Buffer.from("abc"))
+        assert.deepInclude(yield* use(ann), { files: 2, bytes: 73 })
+      })
+    )
+
+    it.effect("is that of at most 100 of a user", () =>
+      Effect.gen(function* () {
+        const ann = yield* person
+        const limits = { user: 10_000_000, all: null }
+        for (let n = 0; n < 100; n++) assert.strictEqual(yield* begin(ann, 1, limits), "begun")
+        assert.strictEqual(yield* begin(ann, 1, limits), "too-many")
+        assert.strictEqual(yield* beginAttachment(ann, limits), "begun")
+        assert.strictEqual(yield* begin(yield* person, 1, limits), "begun")
+      })
+    )
+
+    it.effect("counts for all files together by what has arrived", () =>
       Effect.gen(function* () {
         const [ann, bob] = [yield* person, yield* person]
-        // So far, the tests above have begun uploads of 10,100 bytes.
-        const limits = { user: 100_000, all: 20_000 }
-        assert.strictEqual(yield* begin(ann, 9000, limits), "begun")
-        assert.strictEqual(yield* begin(bob, 901, limits), "store-full")
-        assert.strictEqual(yield* beginAttachment(bob, limits), "begun")
-        assert.strictEqual(yield* begin(bob, 900, limits), "begun")
+        // A test above has stored three bytes.
+        const limits = { user: 100_000, all: 20_003 }
+        for (let n = 0; n < 3; n++) assert.strictEqual(yield* begin(ann, 20_000, limits), "begun")
+        const { id } = yield* create(ann, 10_000)
+        yield* append(ann, id, 0, randomBytes(9000))
+        assert.strictEqual(yield* begin(bob, 11_001, limits), "store-full")
+        assert.strictEqual(yield* begin(bob, 11_000, limits), "begun")
+        yield* append(ann, id, 9000, randomBytes(1000))
+        assert.strictEqual(yield* begin(bob, 10_001, limits), "store-full")
+        assert.strictEqual(yield* begin(bob, 10_000, limits), "begun")
+        const next = yield* create(ann, 20_000)
+        yield* append(ann, next.id, 0, randomBytes(10_000))
         assert.strictEqual(yield* beginAttachment(bob, limits), "store-full")
+        yield* ResumableUploads.use(({ remove }) => remove(ann, next.id))
+        assert.strictEqual(yield* beginAttachment(bob, limits), "begun")
       })
     )
   })

@@ -16,7 +16,8 @@ describe("fake", () =>
       Layer.provideMerge(chat.fake)
     ),
     TestClock.adjust("24 hours"),
-    TestClock.adjust("6 seconds")
+    TestClock.adjust("6 seconds"),
+    TestClock.adjust("1 hour")
   ))
 
 const older = SqlClient.SqlClient.use((sql) =>
@@ -32,10 +33,14 @@ const lost = SqlClient.SqlClient.use((sql) =>
   Effect.orDie(sql`UPDATE uploads SET writer_until = writer_until - interval '6 seconds'`)
 )
 
+const anHour = SqlClient.SqlClient.use((sql) =>
+  Effect.orDie(sql`UPDATE uploads SET expires_at = expires_at - interval '1 hour'`)
+)
+
 for (const database of databases) {
   const layer = Layer.mergeAll(ResumableUploadsSql.layer, ResumableUploadsSql.storage, AttachmentsSql.storage).pipe(
     Layer.provideMerge(chat.sql),
     Layer.provideMerge(database.layer)
   )
-  describe.skipIf(database.skip)(database.name, () => resumableUploadsContract(layer, older, lost))
+  describe.skipIf(database.skip)(database.name, () => resumableUploadsContract(layer, older, lost, anHour))
 }
