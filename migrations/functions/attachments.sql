@@ -1,5 +1,5 @@
 -- Attachments: their upload, their binding to a message, and what is left of them. Rows are locked in the order head of a
--- conversation, attachments by id, user_storage, blobs.
+-- conversation, attachments by id, the upload that becomes one, user_storage, blobs.
 
 -- Begins an upload. Outcomes: those of begin_blob.
 CREATE OR REPLACE FUNCTION begin_attachment(
@@ -15,22 +15,28 @@ BEGIN
 END $$;
 
 -- Completes an upload of p_size bytes, of which the store has p_stored with the thumbnails. Outcomes: those of count_stored ·
--- gone (the account has been closed meanwhile, or another request completes the upload into a blob of its own).
+-- gone (the account has been closed meanwhile, the resumable upload that it completes has ended, or another request completes
+-- that into a blob of its own). That upload has ended when it is stored.
 CREATE OR REPLACE FUNCTION complete_attachment(
   p_id uuid, p_blob_id uuid, p_size bigint, p_stored bigint, p_sha256 bytea, p_data json, p_limit bigint,
   p_total_limit bigint
 ) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   owner uuid;
+  ended boolean;
   outcome text;
 BEGIN
   SELECT a.owner_id INTO owner FROM attachments a
     WHERE a.id = p_id AND a.blob_id = p_blob_id AND a.data IS NULL FOR UPDATE;
   IF NOT FOUND THEN RETURN 'gone'; END IF;
+  -- Locked, so that whoever ends it either comes before the file, or finds it and deletes it.
+  SELECT u.expires_at <= clock_timestamp() INTO ended FROM uploads u WHERE u.id = p_id FOR UPDATE;
+  IF ended THEN RETURN 'gone'; END IF;
   outcome := count_stored(owner, p_id, p_size, p_stored, p_limit, p_total_limit);
   IF outcome <> 'stored' THEN RETURN outcome; END IF;
   UPDATE attachments a SET data = p_data, bytes = p_size WHERE a.id = p_id;
   UPDATE blobs b SET size = p_stored, sha256 = p_sha256 WHERE b.id = p_blob_id;
+  UPDATE uploads u SET expires_at = date_trunc('milliseconds', clock_timestamp()) WHERE u.id = p_id;
   RETURN outcome;
 END $$;
 

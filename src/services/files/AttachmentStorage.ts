@@ -24,7 +24,8 @@ export class AttachmentStorage extends Context.Service<
     ) => Effect.Effect<"begun" | Full, Unavailable>
     /**
      * Completes an upload, of which the store has `storedBytes` with the thumbnails. The outcome is `Full` when there is no
-     * room for it, and `gone` when the account was closed meanwhile, or the upload was begun again with another blob.
+     * room for it, and `gone` when the account was closed meanwhile, or the resumable upload that it completes has ended or was
+     * begun again with another blob. That upload has ended when it is `stored`.
      */
     readonly complete: (
       upload: StoredAttachment,

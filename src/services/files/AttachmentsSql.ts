@@ -24,6 +24,7 @@ export const storage = Layer.effect(
         sql<{ outcome: "stored" | "gone" | Full }>`SELECT complete_attachment(${attachment.id}::uuid,
           ${blobId}::uuid, ${attachment.size}::bigint, ${storedBytes}::bigint, ${Buffer.from(sha256, "hex")}::bytea,
           ${JSON.stringify(attachment)}::json, ${limits.user}::bigint, ${limits.all}::bigint) AS outcome`.pipe(
+          retryDeadlocks,
           Effect.map(([row]) => row?.outcome ?? "gone"),
           orUnavailable
         ),

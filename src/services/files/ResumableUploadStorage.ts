@@ -43,7 +43,10 @@ export class ResumableUploadStorage extends Context.Service<
       id: AttachmentId,
       writer: string
     ) => Effect.Effect<ResumableUpload | "locked" | undefined, Unavailable>
-    /** Goes on holding it, and notes the blob of a part that is about to be written. False when the upload was lost. */
+    /**
+     * Goes on holding it, and notes the blob of a part that is about to be written. False when the upload was lost, and when it
+     * has ended: then its writer holds it all the same, so that nobody deletes the parts that it reads.
+     */
     readonly keep: (id: AttachmentId, writer: string, blobId?: string) => Effect.Effect<boolean, Unavailable>
     /** Adds parts that are written. False when the upload was lost. */
     readonly add: (id: AttachmentId, writer: string, parts: ReadonlyArray<Part>) => Effect.Effect<boolean, Unavailable>

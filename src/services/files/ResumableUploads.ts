@@ -167,17 +167,12 @@ const makeAppend = Effect.gen(function* () {
     last: Part
   ) {
     if (!(yield* storage.keep(id, writer))) return yield* locked
-    const known = yield* uploaded(attachments, userId, id)
-    if (known !== undefined) return known
     // A node that was killed may have left half of it.
     yield* Effect.catchTag(attachments.discard(userId, id), "NotFound", () => Effect.void)
     const parts = [...(yield* storage.parts(id)), last]
-    if (!isWhole(parts, size)) {
-      yield* Effect.logError("an upload has not all of its parts", { id })
-      return yield* noUpload
-    }
+    if (!isWhole(parts, size)) return yield* lost(id)
     const content = Stream.flatMap(Stream.fromIterable(parts), ({ blobId }) =>
-      Stream.unwrap(Effect.catchTag(blobs.read(blobId), "NoBlob", Effect.die))
+      Stream.unwrap(Effect.catchTag(blobs.read(blobId), "NoBlob", () => lost(id)))
     )
     return yield* attachments.upload(userId, name, content, yield* waveformOf(metadataIn(metadata)), id)
   })
@@ -202,9 +197,7 @@ const makeAppend = Effect.gen(function* () {
     return yield* Effect.gen(function* () {
       const last = yield* receive(held, writer, content, checksum, loose)
       if (last === undefined) return progressOf((yield* storage.get(userId, id)) ?? (yield* noUpload))
-      const attachment = yield* complete(userId, held, writer, last)
-      yield* storage.end(userId, id, writer)
-      return completed(attachment)
+      return completed(yield* complete(userId, held, writer, last))
     }).pipe(
       Effect.onError(() => drop(id, loose)),
       // The client can send the last part again when that passes, and nothing again when it does not.
@@ -224,6 +217,9 @@ const makeAppend = Effect.gen(function* () {
       .pipe(Effect.ensuring(Effect.ignore(clear(1, id))), Effect.uninterruptible)
   })
 })
+
+const lost = (id: AttachmentId) =>
+  Effect.andThen(Effect.logError("an upload has not all of its parts", { id }), Effect.fail(noUpload))
 
 /** Whether parts follow each other from the first to the last byte of a file. */
 const isWhole = (parts: ReadonlyArray<Part>, size: number) => {

@@ -35,12 +35,13 @@ const writing = (
   keep: (id, writer, blobId) =>
     sql<{ kept: boolean }>`WITH held AS (
           UPDATE uploads SET writer_until = clock_timestamp() + upload_lease()
-            WHERE id = ${id}::uuid AND writer = ${writer}::uuid AND expires_at > clock_timestamp() RETURNING id
+            WHERE id = ${id}::uuid AND writer = ${writer}::uuid RETURNING id, expires_at > clock_timestamp() AS open
         ), part AS (
           INSERT INTO upload_parts (blob_id, upload_id)
             SELECT p.blob_id, held.id FROM held, unnest(${blobId === undefined ? [] : [blobId]}::uuid[]) p (blob_id)
+            WHERE held.open
         )
-        SELECT EXISTS (SELECT FROM held) AS kept`.pipe(
+        SELECT EXISTS (SELECT FROM held WHERE open) AS kept`.pipe(
       Effect.map(([row]) => row?.kept === true),
       orUnavailable
     ),

@@ -64,13 +64,16 @@ export const storage = Layer.effect(
         return "begun"
       }, memory.atomically),
       complete: ({ attachment, blobId, sha256 }, stored, limits) =>
-        Effect.sync(() => {
+        Effect.map(Clock.currentTimeMillis, (now) => {
           const row = attachments.get(attachment.id)
           if (row?.blobId !== blobId || row.attachment !== null) return "gone"
+          const upload = uploads.get(attachment.id)
+          if (upload !== undefined && upload.expiresAt <= now) return "gone"
           const full = fullness(memory, row.ownerId, attachment.id, { bytes: attachment.size, stored }, limits)
           if (full !== undefined) return full
           blobs.set(row.blobId, stored)
           attachments.set(attachment.id, { ...row, attachment, sha256, bytes: attachment.size })
+          if (upload !== undefined) uploads.set(attachment.id, { ...upload, expiresAt: now })
           return "stored"
         }).pipe(memory.atomically),
       drop: (userId, id, blobId) =>

@@ -72,7 +72,14 @@ const writing = (uploads: Rows): Pick<Storage, "hold" | "keep" | "add" | "releas
         return shown(id, row)
       }),
     keep: (id, writer, blobId) =>
-      change(id, writer, ({ blobs }) => (blobId === undefined ? {} : { blobs: [...blobs, blobId] })),
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const row = uploads.get(id)
+        if (row?.writer !== writer) return false
+        const isOpen = row.expiresAt > now
+        const added = isOpen && blobId !== undefined ? [blobId] : []
+        uploads.set(id, { ...row, writerUntil: now + lease, blobs: [...row.blobs, ...added] })
+        return isOpen
+      }),
     add: (id, writer, added) =>
       change(id, writer, ({ expiresAt, parts }, now) => ({
         parts: [...parts, ...added],

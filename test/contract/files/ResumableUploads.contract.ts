@@ -1,8 +1,8 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto"
 import { assert, layer as withLayer } from "@effect/vitest"
-import { Deferred, Effect, Fiber, type Layer, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { safeFileName } from "../../../src/domain/Attachment.ts"
+import { type Attachment, safeFileName } from "../../../src/domain/Attachment.ts"
 import { AttachmentId, type UserId } from "../../../src/domain/Ids.ts"
 import { AttachmentStorage } from "../../../src/services/files/AttachmentStorage.ts"
 import { Attachments } from "../../../src/services/files/Attachments.ts"
@@ -10,6 +10,7 @@ import { Blobs } from "../../../src/services/files/Blobs.ts"
 import type { Checksum } from "../../../src/services/files/ReceivedParts.ts"
 import { ResumableUploadStorage } from "../../../src/services/files/ResumableUploadStorage.ts"
 import { ResumableUploads } from "../../../src/services/files/ResumableUploads.ts"
+import { Scanner } from "../../../src/services/files/Scanner.ts"
 import type { StorageLimits } from "../../../src/services/files/StorageLimits.ts"
 import { type Chat, outcome, person, refused } from "../../support/Chat.ts"
 
@@ -57,7 +58,28 @@ const contentOf = Effect.fnUntraced(function* (userId: UserId, id: AttachmentId)
   return Buffer.concat(chunks)
 })
 
-/** The contract of ResumableUploads. `aDayPasses`, `aLeasePasses` and `anHourPasses` make everything so much older. */
+const anAttachment: Omit<Attachment, "id" | "size"> = {
+  name: "a",
+  contentType: "text/plain",
+  width: null,
+  height: null,
+  durationMs: null,
+  placeholder: null,
+  url: "/",
+  thumbnails: []
+}
+
+/** What happens while a file is scanned, which is the last thing before it becomes an attachment. */
+const scans: { during: Effect.Effect<void> } = { during: Effect.void }
+export const scanner = Layer.succeed(Scanner, {
+  scan: () =>
+    Effect.as(
+      Effect.suspend(() => scans.during),
+      undefined
+    )
+})
+
+/** The contract of ResumableUploads, on a layer with `scanner`. `aDayPasses`, `aLeasePasses` and `anHourPasses` make everything so much older. */
 export const resumableUploadsContract = <E, R>(
   layer: Layer.Layer<Chat | AttachmentStorage | ResumableUploads | ResumableUploadStorage | R, E>,
   aDayPasses: Effect.Effect<unknown, never, R>,
@@ -375,6 +397,67 @@ export const resumableUploadsContract = <E, R>(
           assert.strictEqual(yield* outcome(append(ann, id, 4, randomBytes(6))), "NotFound")
           assert.strictEqual(yield* outcome(progress(ann, id)), "NotFound")
         }
+      })
+    )
+
+    it.effect("is refused and ends when a part is not in the store any more", () =>
+      Effect.gen(function* () {
+        const ann = yield* person
+        const { id } = yield* create(ann, 10)
+        yield* append(ann, id, 0, randomBytes(4))
+        yield* Effect.flatMap(blobsOf(id), (keys) => Blobs.use(({ remove }) => remove(keys)))
+        assert.strictEqual(yield* outcome(append(ann, id, 4, randomBytes(6))), "NotFound")
+        assert.strictEqual(yield* outcome(progress(ann, id)), "NotFound")
+      })
+    )
+
+    it.effect("that is deleted while it is completed becomes no attachment", () =>
+      Effect.gen(function* () {
+        const { remove } = yield* ResumableUploads
+        const ann = yield* person
+        const { id } = yield* create(ann, 10)
+        yield* append(ann, id, 0, randomBytes(4))
+        const keys = yield* blobsOf(id)
+        let deleted = "not"
+        scans.during = Effect.map(outcome(remove(ann, id)), (now) => {
+          deleted = now
+        })
+        const appended = yield* outcome(append(ann, id, 4, randomBytes(6)))
+        scans.during = Effect.void
+        assert.deepStrictEqual([deleted, appended], ["ok", "NotFound"])
+        assert.strictEqual(yield* outcome(progress(ann, id)), "NotFound")
+        assert.strictEqual(yield* outcome(remove(ann, id)), "NotFound")
+        assert.deepStrictEqual(yield* Effect.forEach(keys, stored), ["NoBlob"])
+      })
+    )
+
+    it.effect("has ended from the moment on when it is an attachment", () =>
+      Effect.gen(function* () {
+        const [storage, attachments] = [yield* ResumableUploadStorage, yield* AttachmentStorage]
+        const ann = yield* person
+        const limits = { user: 1000, all: null }
+        const [{ id }, blobId] = [yield* create(ann, 10), randomUUID()]
+        yield* attachments.begin(ann, id, blobId, limits)
+        const attachment = { ...anAttachment, id, size: 10 }
+        assert.strictEqual(yield* attachments.complete({ attachment, blobId, sha256: "00" }, 10, limits), "stored")
+        assert.isFalse(yield* storage.end(ann, id))
+      })
+    )
+
+    it.effect("is held by its writer also when it has ended, so that nobody deletes what is read", () =>
+      Effect.gen(function* () {
+        const storage = yield* ResumableUploadStorage
+        const ann = yield* person
+        const { id } = yield* create(ann, 10)
+        const writer = randomUUID()
+        yield* storage.hold(ann, id, writer)
+        yield* storage.end(ann, id)
+        yield* aLeasePasses
+        assert.isFalse(yield* storage.keep(id, writer, randomUUID()))
+        assert.deepStrictEqual(yield* blobsOf(id), [])
+        assert.deepStrictEqual(yield* storage.ended(1, id), [])
+        yield* storage.release(id, writer)
+        assert.deepStrictEqual(yield* storage.ended(1, id), [id])
       })
     )
 

@@ -8,12 +8,13 @@ import * as AttachmentsMemory from "../../../src/testing/memory/Attachments.ts"
 import * as ResumableUploadsMemory from "../../../src/testing/memory/ResumableUploads.ts"
 import { chat } from "../../support/Chat.ts"
 import { databases } from "../../support/Database.ts"
-import { resumableUploadsContract } from "./ResumableUploads.contract.ts"
+import { resumableUploadsContract, scanner } from "./ResumableUploads.contract.ts"
 
 describe("fake", () =>
   resumableUploadsContract(
     Layer.mergeAll(ResumableUploadsMemory.layerMemory, ResumableUploadsMemory.storage, AttachmentsMemory.storage).pipe(
-      Layer.provideMerge(chat.fake)
+      Layer.provideMerge(chat.fake),
+      Layer.provide(scanner)
     ),
     TestClock.adjust("24 hours"),
     TestClock.adjust("6 seconds"),
@@ -39,7 +40,7 @@ const anHour = SqlClient.SqlClient.use((sql) =>
 
 for (const database of databases) {
   const layer = Layer.mergeAll(ResumableUploadsSql.layer, ResumableUploadsSql.storage, AttachmentsSql.storage).pipe(
-    Layer.provideMerge(chat.sql),
+    Layer.provideMerge(Layer.provide(chat.sql, scanner)),
     Layer.provideMerge(database.layer)
   )
   describe.skipIf(database.skip)(database.name, () => resumableUploadsContract(layer, older, lost, anHour))
