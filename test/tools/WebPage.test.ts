@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs"
 import type { Browser } from "playwright-core"
 import decodeQR from "qr/decode.js"
 import sharp from "sharp"
-import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
+import { afterAll, afterEach, assert, beforeAll, describe, it, vi } from "vitest"
 import { Chat } from "../../src/client/Client.ts"
 import { TestService } from "../../src/testing/TestService.ts"
-import { longTestTimeout } from "../support/TimeLimits.ts"
+import { longTestTimeout, patience } from "../support/TimeLimits.ts"
 import { buildWeb, choose, launchChromium, messageOf, openPage, type Person, signIn, write } from "../support/Web.ts"
 
 const axe = readFileSync(new URL("../../node_modules/axe-core/axe.min.js", import.meta.url), "utf8")
@@ -374,6 +374,66 @@ describe("the chat page in Chromium", () => {
     assert.strictEqual(await box.inputValue(), "")
     const kept = "JSON.stringify([...Object.entries(sessionStorage), ...Object.entries(localStorage)])"
     assert.notInclude(String(await one.page.evaluate(kept)), "a secret draft")
+  })
+
+  it("keeps an edit until the service has it, and goes on with the message as it is now", async () => {
+    const [ann, bob] = [await client("ann"), await client("bob")]
+    const { id } = await ann.ask("conversation.create", { kind: "group", title: "Away", memberIds: [bob.userId] })
+    const { messageId } = await ann.send(id, "a frist draft")
+    const one = await person("ann")
+    const { context, page } = one
+    const box = page.getByRole("textbox", { name: "Message Away" })
+    const editing = page.getByText("Edit message", { exact: true })
+    const edit = async () => {
+      await box.press("ArrowUp")
+      await editing.waitFor()
+    }
+    const forgotten = () =>
+      vi.waitUntil(async () => (await page.evaluate("sessionStorage.length")) === 0, { timeout: patience })
+    const away = async (act: () => Promise<unknown>) => {
+      await page.goto("about:blank")
+      await act()
+      await page.goto(`${service.url}/#/c/${id}`)
+    }
+    await choose(one, "Away")
+    await messageOf(one, "a frist draft").waitFor()
+    await page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+
+    await edit()
+    await context.setOffline(true)
+    await page.getByText("You are offline").waitFor()
+    await box.fill("a first draft")
+    await box.press("Enter")
+    await editing.waitFor({ state: "detached" })
+    await page.reload()
+    await editing.waitFor()
+    assert.strictEqual(await box.inputValue(), "a first draft")
+    await box.press("Enter")
+    await context.setOffline(false)
+    await messageOf(one, "a first draft").getByText("(edited)").waitFor()
+    assert.strictEqual(await box.inputValue(), "")
+    await forgotten()
+
+    await edit()
+    await box.fill("the last draft")
+    await away(() => ann.conversation(id).edit(messageId, "the draft of another device"))
+    await page.locator(".about").getByText("the draft of another device").waitFor()
+    assert.strictEqual(await box.inputValue(), "the last draft")
+
+    for (let n = 0; n < 100; n++)
+      await ann
+        .conversation(id)
+        .edit(messageId, `draft ${n}`)
+        .catch(() => {})
+    await box.press("Enter")
+    await page.locator(".notices p").waitFor()
+    await editing.waitFor()
+    assert.strictEqual(await box.inputValue(), "the last draft")
+
+    await away(() => ann.conversation(id).delete(messageId))
+    await forgotten()
+    assert.strictEqual(await editing.count(), 0)
+    assert.strictEqual(await box.inputValue(), "")
   })
 
   it("sends later, and lists what is waiting", async () => {

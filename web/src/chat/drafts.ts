@@ -1,5 +1,3 @@
-import type { Message } from "./types.ts"
-
 const keyOf = (place: string) => `chat-service.draft.${place}`
 
 /** What was being written in a conversation or a thread; empty when nothing was. It survives reloads. */
@@ -11,9 +9,9 @@ export const keepDraft = (place: string, body: string): void => {
   else localStorage.setItem(keyOf(place), body)
 }
 
-/** A message that is being edited, and its new body so far. */
+/** A message that is being edited, and its new body so far. The message itself may change meanwhile. */
 export interface Edit {
-  readonly message: Message
+  readonly messageId: string
   readonly body: string
 }
 
@@ -22,7 +20,8 @@ const editPrefix = "chat-service.edit."
 /** What a user was editing in a conversation or a thread, in this tab; null when nothing was. It survives reloads. */
 export const editOf = (userId: string, place: string): Edit | null => {
   try {
-    return JSON.parse(sessionStorage.getItem(`${editPrefix}${userId}.${place}`) ?? "null")
+    const kept = JSON.parse(sessionStorage.getItem(`${editPrefix}${userId}.${place}`) ?? "null")
+    return typeof kept?.messageId === "string" && typeof kept.body === "string" ? kept : null
   } catch {
     return null
   }

@@ -5,6 +5,7 @@ import { type KeyboardEvent, type Ref, useEffect, useImperativeHandle, useRef, u
 import { draftOf, type Edit, editOf, keepDraft, keepEdit } from "../chat/drafts.ts"
 import { useUser } from "../chat/people.tsx"
 import type { Member, Message } from "../chat/types.ts"
+import type { Writing } from "../chat/writing.ts"
 import { ChosenFiles } from "../files/ChosenFiles.tsx"
 import { useFiles } from "../files/useFiles.ts"
 import { text } from "../text/text.ts"
@@ -14,12 +15,6 @@ import { attempt } from "../ui/notices.tsx"
 import { Completion, useCompletion } from "./Completion.tsx"
 import { ComposerTools } from "./ComposerTools.tsx"
 import { Markdown } from "./Markdown.tsx"
-
-/** What is being written: something new, an answer to a message, or a new body of one. */
-export type Writing =
-  | { readonly kind: "new" }
-  | { readonly kind: "reply"; readonly message: Message }
-  | { readonly kind: "edit"; readonly message: Message }
 
 /** What others can ask the composer to do. */
 export interface ComposerHandle {
@@ -70,15 +65,6 @@ const useHeight = (area: { readonly current: HTMLTextAreaElement | null }, body:
   }, [area, body])
 }
 
-/** What is being written in a place. An edit that a reload has cut short goes on. */
-export const useWriting = (place: string) => {
-  const { userId } = useChat()
-  return useState<Writing>(() => {
-    const edit = editOf(userId, place)
-    return edit === null ? { kind: "new" } : { kind: "edit", message: edit.message }
-  })
-}
-
 /** What is in the text area: a draft, or the new body of a message. */
 const useBody = (place: string, editing: Message | null, onType: () => void) => {
   const { userId } = useChat()
@@ -89,13 +75,26 @@ const useBody = (place: string, editing: Message | null, onType: () => void) => 
     keepEdit(userId, place, next)
   }
   const write = (next: string) => {
-    if (editing !== null) return keep({ message: editing, body: next })
+    if (editing !== null) return keep({ messageId: editing.id, body: next })
     setFresh(next)
     keepDraft(place, next)
     if (next.trim() !== "") onType()
   }
-  const changed = edit !== null && edit.message.id === editing?.id ? edit.body : editing?.body
-  return { body: changed ?? fresh, write, reset: () => keep(null) }
+  const changed = edit !== null && edit.messageId === editing?.id ? edit.body : editing?.body
+  return {
+    body: changed ?? fresh,
+    fresh,
+    write,
+    /** Forgets the edit of a message; with a body, only if nothing was changed since. */
+    forget: (messageId: string, body?: string) => {
+      const kept = editOf(userId, place)
+      if (kept?.messageId === messageId && (body ?? kept.body) === kept.body) keep(null)
+    },
+    /** Keeps an edit that has failed, unless another one is kept. */
+    failed: (failed: Edit) => {
+      if (editOf(userId, place) === null) keep(failed)
+    }
+  }
 }
 
 interface ComposerProps {
@@ -120,15 +119,20 @@ const useMessage = ({ conversationId, onSend, onWriting, place, threadRoot, writ
   const chosen = useFiles(place, form)
   const [previewed, setPreviewed] = useState(false)
   const editing = writing.kind === "edit" ? writing.message : null
-  const { body, reset, write } = useBody(place, editing, useTyping(conversationId))
+  const { body, failed, forget, fresh, write } = useBody(place, editing, useTyping(conversationId))
+  const latest = useRef({ fresh, writing })
+  latest.current = { fresh, writing }
   const about: Pick<SendOptions, "replyTo" | "threadRoot"> = {
     ...(writing.kind === "reply" && { replyTo: writing.message.id }),
     ...(threadRoot !== undefined && { threadRoot })
   }
-  const stop = () => {
-    reset()
+  const leave = () => {
     setPreviewed(false)
     onWriting({ kind: "new" })
+  }
+  const stop = () => {
+    if (editing !== null) forget(editing.id)
+    leave()
   }
   const clear = () => {
     write("")
@@ -144,8 +148,20 @@ const useMessage = ({ conversationId, onSend, onWriting, place, threadRoot, writ
       chosen.clear()
       return clear()
     }
-    if (body !== editing.body) attempt(conversation.edit(editing.id, body))
-    stop()
+    if (body === editing.body) return stop()
+    // What was written is kept until the service has it, and comes back when that fails and nothing else is being written.
+    const messageId = editing.id
+    const edited = conversation.edit(messageId, body)
+    attempt(edited)
+    edited.then(
+      () => forget(messageId, body),
+      () => {
+        failed({ messageId, body })
+        const { fresh, writing } = latest.current
+        if (writing.kind === "new" && fresh === "") onWriting({ kind: "edit", message: editing })
+      }
+    )
+    leave()
   }
   return {
     about,

@@ -5,10 +5,11 @@ import { type Receipts, useMembers, useReceipts } from "../chat/members.tsx"
 import { openConversation, openPanel } from "../chat/route.ts"
 import { useStarred } from "../chat/stars.tsx"
 import type { Conversation, Member, Message } from "../chat/types.ts"
+import { useWriting, type Writing } from "../chat/writing.ts"
 import { titleOf } from "../sidebar/titles.ts"
 import { dayName } from "../text/format.ts"
 import { text } from "../text/text.ts"
-import { Composer, type ComposerHandle, useWriting, type Writing } from "./Composer.tsx"
+import { Composer, type ComposerHandle } from "./Composer.tsx"
 import { ConversationHeader } from "./ConversationHeader.tsx"
 import type { Actions } from "./MessageActions.tsx"
 import { type Asking, MessageDialog } from "./MessageDialog.tsx"
@@ -120,7 +121,7 @@ const OpenConversation = ({ conversation, seq }: OpenConversationProps) => {
   // The divider stays where it was when the conversation was opened.
   const [readSeq, setReadSeq] = useState(() => (conversation.me.unreadCount > 0 ? conversation.me.readSeq : null))
   const [atUnread, setAtUnread] = useState(readSeq !== null)
-  const [writing, setWriting] = useWriting(id)
+  const [writing, setWriting] = useWriting(id, id)
   const [asking, setAsking] = useState<Asking | null>(null)
   const composer = useRef<ComposerHandle>(null)
   const timeline = useTimeline(id, seq ?? (atUnread && readSeq !== null ? readSeq + 1 : null))

@@ -5,11 +5,12 @@ import { useMembers } from "../chat/members.tsx"
 import { openConversation } from "../chat/route.ts"
 import { useStarred } from "../chat/stars.tsx"
 import type { Message } from "../chat/types.ts"
+import { useWriting, type Writing } from "../chat/writing.ts"
 import { failureText } from "../text/failureText.ts"
 import { text } from "../text/text.ts"
 import { IconButton } from "../ui/Button.tsx"
 import { attempt } from "../ui/notices.tsx"
-import { Composer, type ComposerHandle, useWriting, type Writing } from "./Composer.tsx"
+import { Composer, type ComposerHandle } from "./Composer.tsx"
 import type { Actions } from "./MessageActions.tsx"
 import { type Asking, MessageDialog } from "./MessageDialog.tsx"
 import { MessageRow } from "./MessageRow.tsx"
@@ -149,7 +150,7 @@ const ThreadMessages = ({ actions, conversationId, messageId }: ThreadPanelProps
 export const ThreadPanel = ({ conversationId, messageId }: ThreadPanelProps) => {
   const chat = useChat()
   const { members } = useMembers()
-  const [writing, setWriting] = useWriting(messageId)
+  const [writing, setWriting] = useWriting(conversationId, messageId)
   const composer = useRef<ComposerHandle>(null)
   const startWriting = useCallback(
     (next: Writing) => {

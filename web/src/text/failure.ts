@@ -58,6 +58,9 @@ const byField: Readonly<Record<string, string>> = {
   query: failureText.queryInvalid
 }
 
+/** Whether a request failed because what it is about is not there, or no longer. */
+export const isNotFound = (error: unknown): boolean => field(error, "_tag") === "NotFound"
+
 /** The invalid fields that a problem names, each with what is wrong with it. */
 export const issuesOf = (error: unknown): Readonly<Record<string, string>> => {
   const errors = field(error, "errors")

@@ -1,0 +1,57 @@
+import type { Chat } from "chat-service/client"
+import { useChat } from "chat-service/client/react"
+import { useEffect, useState } from "react"
+import { isNotFound } from "../text/failure.ts"
+import { editOf, keepEdit } from "./drafts.ts"
+import type { Message } from "./types.ts"
+
+/** What is being written: something new, an answer to a message, or a new body of one. */
+export type Writing =
+  | { readonly kind: "new" }
+  | { readonly kind: "reply"; readonly message: Message }
+  | { readonly kind: "edit"; readonly message: Message }
+
+/** A message that was being edited, as it is now; undefined when it is gone. */
+const messageNow = async (chat: Chat, conversationId: string, messageId: string): Promise<Message | undefined> => {
+  const known = chat.state.conversations.get(conversationId)?.messages?.find(({ id }) => id === messageId)
+  const message = known ?? (await chat.ask("message.get", { conversationId, messageId }))
+  return message.deletedAt === null ? message : undefined
+}
+
+/** What is being written in a place. An edit that a reload has cut short goes on, unless it is done or its message is gone. */
+export const useWriting = (conversationId: string, place: string) => {
+  const chat = useChat()
+  const { userId } = chat
+  const [writing, setWriting] = useState<Writing>({ kind: "new" })
+  useEffect(() => {
+    const edit = editOf(userId, place)
+    if (edit === null) return
+    const restore = (message: Message | undefined) => {
+      if (editOf(userId, place)?.messageId !== edit.messageId) return
+      if (message === undefined || message.body === edit.body) keepEdit(userId, place, null)
+      else setWriting((now) => (now.kind === "new" ? { kind: "edit", message } : now))
+    }
+    messageNow(chat, conversationId, edit.messageId).then(restore, (error: unknown) => {
+      if (isNotFound(error)) restore(undefined)
+    })
+  }, [chat, userId, conversationId, place])
+  const editing = writing.kind === "edit" ? writing.message.id : null
+  useEffect(() => {
+    if (editing === null) return
+    const conversation = chat.conversation(conversationId)
+    const stops = [
+      conversation.on("message.edited", ({ data }) => {
+        if ("message" in data && data.message.id === editing) setWriting({ kind: "edit", message: data.message })
+      }),
+      conversation.on("message.deleted", ({ data: { messageId } }) => {
+        if (messageId !== editing) return
+        if (editOf(userId, place)?.messageId === editing) keepEdit(userId, place, null)
+        setWriting({ kind: "new" })
+      })
+    ]
+    return () => {
+      for (const stop of stops) stop()
+    }
+  }, [chat, userId, conversationId, place, editing])
+  return [writing, setWriting] as const
+}
