@@ -91,6 +91,20 @@ export class Attachments extends Context.Service<
       const limitsOf = yield* makeLimitsOf
       const upload = yield* makeUpload
 
+      /** Deletes blobs from the store, one by one if that fails, so that one keeps no other. Those that it has deleted. */
+      const removed = (ids: ReadonlyArray<string>) =>
+        blobs.remove(ids.flatMap(keysOf)).pipe(
+          Effect.as(ids),
+          Effect.catch((error) =>
+            Effect.filter(ids, (id) => Effect.isSuccess(blobs.remove(keysOf(id)))).pipe(
+              Effect.filterOrFail(
+                (deleted) => deleted.length > 0,
+                () => error
+              )
+            )
+          )
+        )
+
       const get = Effect.fnUntraced(function* (userId: UserId, id: AttachmentId) {
         return (yield* storage.seenBy(userId, id)) ?? (yield* noAttachment)
       })
@@ -128,8 +142,7 @@ export class Attachments extends Context.Service<
           Effect.zipWith(storage.use(userId), limitsOf(userId), (used, { user: limit }) => ({ ...used, limit })),
         clean: Effect.gen(function* () {
           const unused = yield* storage.unused(blobsPerStep)
-          yield* blobs.remove(unused.flatMap(keysOf))
-          yield* storage.forget(unused)
+          yield* storage.forget(yield* removed(unused))
           return unused.length === blobsPerStep
         }).pipe(Effect.withSpan("Attachments.clean"))
       })

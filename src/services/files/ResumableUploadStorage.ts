@@ -60,6 +60,8 @@ export class ResumableUploadStorage extends Context.Service<
     readonly end: (userId: UserId, id: AttachmentId, writer?: string) => Effect.Effect<boolean, Unavailable>
     /** At most so many uploads that have ended or expired and that no writer holds: of all of them, or of this one. */
     readonly ended: (limit: number, id?: AttachmentId) => Effect.Effect<ReadonlyArray<AttachmentId>, Unavailable>
+    /** Leaves an upload out of `ended` for a few minutes. */
+    readonly postpone: (id: AttachmentId) => Effect.Effect<void, Unavailable>
     /** The blobs of all parts of an upload, also of those that were never added. */
     readonly blobs: (id: AttachmentId) => Effect.Effect<ReadonlyArray<string>, Unavailable>
     /** Forgets an upload, whose blobs are deleted from the store. */

@@ -1,5 +1,5 @@
 import { randomUUID, randomUUIDv7 } from "node:crypto"
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Exit, Layer, Stream } from "effect"
 import { type Attachment, safeFileName } from "../../domain/Attachment.ts"
 import { AttachmentId, type UserId } from "../../domain/Ids.ts"
 import {
@@ -130,17 +130,27 @@ const uploaded = ({ get }: Attachments["Service"], userId: UserId, id: Attachmen
     Effect.catchTag("NotFound", () => Effect.undefined)
   )
 
-/** Makes the function that deletes what ended uploads have left: so many, or only this one. True when there may be more. */
+/**
+ * Makes the function that deletes what ended uploads have left: so many, or only this one. One that cannot be deleted is tried
+ * again later, and keeps no other. True when there may be more, except when none could be deleted.
+ */
 const makeClear = Effect.gen(function* () {
   const blobs = yield* Blobs
   const storage = yield* ResumableUploadStorage
   return Effect.fnUntraced(function* (limit: number, only?: AttachmentId) {
     const ended = yield* storage.ended(limit, only)
+    let deleted = 0
     for (const id of ended) {
-      yield* blobs.remove(yield* storage.blobs(id))
-      yield* storage.forget(id)
+      const removal = yield* Effect.exit(blobs.remove(yield* storage.blobs(id)))
+      if (Exit.isSuccess(removal)) {
+        yield* storage.forget(id)
+        deleted++
+      } else {
+        yield* Effect.logError("what an upload has left cannot be deleted", { id }, removal.cause)
+        yield* storage.postpone(id)
+      }
     }
-    return ended.length === limit
+    return ended.length === limit && deleted > 0
   })
 })
 

@@ -119,6 +119,13 @@ export const storage = Layer.effect(
           Effect.map((rows) => rows.map(({ id }) => id)),
           orUnavailable
         ),
+      // As if a writer held it.
+      postpone: (id) =>
+        sql`UPDATE uploads SET writer = gen_random_uuid(), writer_until = clock_timestamp() + interval '5 minutes'
+          WHERE id = ${id}::uuid AND (writer IS NULL OR writer_until <= clock_timestamp())`.pipe(
+          Effect.asVoid,
+          orUnavailable
+        ),
       blobs: (id) =>
         sql<{ blobId: string }>`SELECT blob_id FROM upload_parts WHERE upload_id = ${id}::uuid`.pipe(
           Effect.map((rows) => rows.map(({ blobId }) => blobId)),

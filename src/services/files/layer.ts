@@ -16,8 +16,10 @@ export const background = Layer.effectDiscard(
   Effect.gen(function* () {
     const attachments = yield* Attachments
     const uploads = yield* ResumableUploads
-    const all = Effect.forEach([uploads, attachments], ({ clean }) => Effect.repeat(clean, { while: (more) => more }))
+    const deleting = (name: string, { clean }: Pick<Attachments["Service"], "clean">) =>
+      every("10 minutes", `the deletion of ${name}`, Effect.repeat(clean, { while: (more) => more }))
+    const both = Effect.andThen(deleting("uploads", uploads), deleting("files", attachments))
     // A node that starts has more urgent things to do.
-    yield* Effect.forkScoped(Effect.delay(every("10 minutes", "the deletion of files", all), "1 minute"))
+    yield* Effect.forkScoped(Effect.delay(both, "1 minute"))
   })
 )

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import { Clock, Duration, Effect, Layer } from "effect"
 import type { AttachmentId, UserId } from "../../domain/Ids.ts"
 import type { Part } from "../../services/files/Parts.ts"
@@ -142,6 +143,12 @@ export const storage = Layer.effect(
             .map(([id]) => id)
             .slice(0, limit)
         ),
+      postpone: (id) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          const row = uploads.get(id)
+          if (row === undefined || (row.writer !== null && row.writerUntil > now)) return
+          uploads.set(id, { ...row, writer: randomUUID(), writerUntil: now + Duration.toMillis("5 minutes") })
+        }),
       blobs: (id) => Effect.sync(() => uploads.get(id)?.blobs ?? []),
       forget: (id) => Effect.sync(() => void uploads.delete(id))
     })

@@ -4,6 +4,7 @@ import { Deferred, Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { type Attachment, safeFileName } from "../../../src/domain/Attachment.ts"
 import { AttachmentId, type UserId } from "../../../src/domain/Ids.ts"
+import { Unavailable } from "../../../src/domain/Problem.ts"
 import { AttachmentStorage } from "../../../src/services/files/AttachmentStorage.ts"
 import { Attachments } from "../../../src/services/files/Attachments.ts"
 import { Blobs } from "../../../src/services/files/Blobs.ts"
@@ -79,7 +80,22 @@ export const scanner = Layer.succeed(Scanner, {
     )
 })
 
-/** The contract of ResumableUploads, on a layer with `scanner`. `aDayPasses`, `aLeasePasses` and `anHourPasses` make everything so much older. */
+/** What cannot be deleted from the store. */
+const stuck = new Set<string>()
+export const stuckBlobs = Layer.effect(
+  Blobs,
+  Effect.map(Blobs, (blobs) =>
+    Blobs.of({
+      ...blobs,
+      remove: (keys) =>
+        Effect.suspend(() =>
+          keys.some((key) => stuck.has(key)) ? Effect.fail(new Unavailable({ detail: "stuck" })) : blobs.remove(keys)
+        )
+    })
+  )
+)
+
+/** The contract of ResumableUploads, on a layer with `scanner` and `stuckBlobs`. `aDayPasses`, `aLeasePasses` and `anHourPasses` make everything so much older. */
 export const resumableUploadsContract = <E, R>(
   layer: Layer.Layer<Chat | AttachmentStorage | ResumableUploads | ResumableUploadStorage | R, E>,
   aDayPasses: Effect.Effect<unknown, never, R>,
@@ -293,6 +309,29 @@ export const resumableUploadsContract = <E, R>(
         yield* anHourPasses
         assert.strictEqual(yield* outcome(progress(ann, empty.id)), "NotFound")
         assert.strictEqual(yield* offsetOf(ann, begun.id), 20)
+      })
+    )
+
+    it.effect("one that cannot be deleted keeps no other, and is deleted later", () =>
+      Effect.gen(function* () {
+        const storage = yield* ResumableUploadStorage
+        const ann = yield* person
+        yield* clean
+        const [one, other] = [yield* create(ann, 10), yield* create(ann, 10)]
+        for (const { id } of [one, other]) {
+          yield* append(ann, id, 0, randomBytes(5))
+          yield* storage.end(ann, id)
+        }
+        const keys = [...(yield* blobsOf(one.id)), ...(yield* blobsOf(other.id))]
+        stuck.add(keys[0] ?? "")
+        yield* clean
+        stuck.clear()
+        assert.deepStrictEqual(yield* Effect.forEach(keys, stored), ["ok", "NoBlob"])
+        yield* clean
+        assert.strictEqual(yield* stored(keys[0] ?? ""), "ok")
+        yield* aDayPasses
+        yield* clean
+        assert.deepStrictEqual(yield* Effect.forEach(keys, stored), ["NoBlob", "NoBlob"])
       })
     )
 

@@ -8,11 +8,12 @@ import * as AttachmentsMemory from "../../../src/testing/memory/Attachments.ts"
 import * as ResumableUploadsMemory from "../../../src/testing/memory/ResumableUploads.ts"
 import { chat } from "../../support/Chat.ts"
 import { databases } from "../../support/Database.ts"
-import { resumableUploadsContract, scanner } from "./ResumableUploads.contract.ts"
+import { resumableUploadsContract, scanner, stuckBlobs } from "./ResumableUploads.contract.ts"
 
 describe("fake", () =>
   resumableUploadsContract(
     Layer.mergeAll(ResumableUploadsMemory.layerMemory, ResumableUploadsMemory.storage, AttachmentsMemory.storage).pipe(
+      Layer.provide(stuckBlobs),
       Layer.provideMerge(chat.fake),
       Layer.provide(scanner)
     ),
@@ -25,7 +26,7 @@ const older = SqlClient.SqlClient.use((sql) =>
   Effect.orDie(
     Effect.andThen(
       sql`UPDATE uploads SET expires_at = expires_at - interval '24 hours'`,
-      sql`UPDATE uploads SET writer_until = writer_until - interval '6 seconds'`
+      sql`UPDATE uploads SET writer_until = writer_until - interval '24 hours'`
     )
   )
 )
@@ -40,6 +41,7 @@ const anHour = SqlClient.SqlClient.use((sql) =>
 
 for (const database of databases) {
   const layer = Layer.mergeAll(ResumableUploadsSql.layer, ResumableUploadsSql.storage, AttachmentsSql.storage).pipe(
+    Layer.provide(stuckBlobs),
     Layer.provideMerge(Layer.provide(chat.sql, scanner)),
     Layer.provideMerge(database.layer)
   )
