@@ -31,7 +31,7 @@ export const ExportedMessage = Schema.Struct({
   type: MessageType,
   body: Schema.String,
   payload: Schema.NullOr(SentPayload),
-  /** Its files, which the user gets at their `url`. */
+  /** Its files, which the user gets at their `url`; in a conversation that the user has left, this is a 404. */
   attachments: Schema.Array(Attachment),
   createdAt: Timestamp,
   editedAt: Schema.NullOr(Timestamp),

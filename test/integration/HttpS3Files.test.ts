@@ -4,9 +4,12 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { Unavailable } from "../../src/domain/Problem.ts"
 import { HttpRoutes } from "../../src/http/server/Server.ts"
 import * as S3Blobs from "../../src/layers/blobs/S3Blobs.ts"
+import { Blobs } from "../../src/services/files/Blobs.ts"
 import { fakeServices } from "../../src/testing/FakeServices.ts"
+import * as BlobsMemory from "../../src/testing/memory/Blobs.ts"
 import { layerFilesOn } from "../../src/testing/memory/layer.ts"
 import { formOf, png } from "../support/Files.ts"
 import { HttpService, httpService, newcomer } from "../support/HttpService.ts"
@@ -99,6 +102,41 @@ describe("files in an S3", () => {
         for (const each of ["", "?download=1"]) assert.strictEqual((yield* look(path + each, other.token)).status, 404)
       }).pipe(Effect.provide(onS3(true)))
   )
+
+  it.live("are allowed by the policy of the page when the store says its origin, also if it does so late", () => {
+    const state = { up: false }
+    const late = Layer.effect(
+      Blobs,
+      Effect.map(Blobs, (blobs) =>
+        Blobs.of({
+          ...blobs,
+          presign: () =>
+            Effect.suspend(() =>
+              state.up ? Effect.succeed("https://store.example/x") : Effect.fail(new Unavailable({ detail: "down" }))
+            )
+        })
+      )
+    ).pipe(Layer.provide(BlobsMemory.layerMemory))
+    const policy = Effect.map(look("/", ""), ({ headers }) => headers.get("content-security-policy") ?? "")
+    return Effect.gen(function* () {
+      assert.notInclude(yield* policy, "store.example")
+      state.up = true
+      assert.include(yield* policy, "img-src 'self' data: blob: https://store.example;")
+      state.up = false
+      assert.include(yield* policy, "https://store.example")
+    }).pipe(
+      Effect.provide(
+        Layer.unwrap(
+          Effect.map(page, (web) =>
+            httpService(HttpRoutes).pipe(
+              Layer.provideMerge(Layer.fresh(layerFilesOn(late))),
+              Layer.provideMerge(fakeServices({ server: { web } }))
+            )
+          )
+        )
+      )
+    )
+  })
 
   it.live("are read through the service without that", () =>
     Effect.gen(function* () {

@@ -75,15 +75,23 @@ const contentSecurityPolicy = (store: string) =>
     "trusted-types service-worker"
   ].join("; ")
 
-/** The origin of the store, as the policy has it, if it is that which gives files to clients. */
-const storeOrigin = Effect.flatMap(Blobs, ({ presign }) =>
-  presign === undefined
-    ? Effect.succeed("")
-    : presign("none", { "content-type": "text/plain", "content-disposition": "attachment" }).pipe(
-        Effect.map((url) => ` ${new URL(url).origin}`),
-        Effect.orElseSucceed(() => "")
-      )
-)
+/**
+ * Makes what gives the policy, with the origin of the store if that gives files to clients. A store that has no credentials
+ * yet does not say it, and is asked again for the next answer.
+ */
+const makePolicy = Effect.map(Blobs, ({ presign }) => {
+  const own = contentSecurityPolicy("")
+  if (presign === undefined) return Effect.succeed(own)
+  let known: string | undefined
+  const ask = presign("none", { "content-type": "text/plain", "content-disposition": "attachment" }).pipe(
+    Effect.map((url) => {
+      known = contentSecurityPolicy(` ${new URL(url).origin}`)
+      return known
+    }),
+    Effect.orElseSucceed(() => own)
+  )
+  return Effect.suspend(() => (known === undefined ? ask : Effect.succeed(known)))
+})
 
 const answer = (file: WebFile, policy: string, { headers }: HttpServerRequest.HttpServerRequest) => {
   const { body, encoding } = formOf(file, headers["accept-encoding"] ?? "")
@@ -111,17 +119,19 @@ const pathOf = ({ url }: HttpServerRequest.HttpServerRequest) => url.split("?", 
 export const layer = Layer.unwrap(
   Effect.gen(function* () {
     const { file } = yield* WebPage
-    const policy = contentSecurityPolicy(yield* storeOrigin)
+    const policy = yield* makePolicy
+    const give = (file: WebFile, request: HttpServerRequest.HttpServerRequest) =>
+      Effect.map(policy, (policy) => answer(file, policy, request))
     const serve = (path: `/${string}`, name?: string) =>
       HttpRouter.add("GET", path, (request) => {
         const found = file(name ?? pathOf(request))
-        return found === undefined ? Effect.fail(new NotFound({})) : Effect.succeed(answer(found, policy, request))
+        return found === undefined ? Effect.fail(new NotFound({})) : give(found, request)
       })
     const root = HttpRouter.add("GET", "/", (request) => {
       const index = file("/index.html")
-      return Effect.succeed(
-        index === undefined ? HttpServerResponse.redirect("/docs", { status: 302 }) : answer(index, policy, request)
-      )
+      return index === undefined
+        ? Effect.succeed(HttpServerResponse.redirect("/docs", { status: 302 }))
+        : give(index, request)
     })
     return Layer.mergeAll(
       root,
