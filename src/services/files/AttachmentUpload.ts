@@ -6,13 +6,12 @@ import { invalid } from "../../domain/Problem.ts"
 import { noAttachment } from "../../domain/Refusals.ts"
 import { Settings } from "../platform/Settings.ts"
 import { AttachmentStorage } from "./AttachmentStorage.ts"
-import { keysOf, thumbnailKey } from "./BlobKeys.ts"
-import { Blobs } from "./Blobs.ts"
+import { Blobs, keysOf, thumbnailKey } from "./Blobs.ts"
 import { contentTypeOf, hasDuration, headLength, isPicture } from "./ContentTypes.ts"
 import { Images } from "./Images.ts"
 import { makeScan } from "./Scanner.ts"
-import { makeLimitsOf, refusalOf, type StorageLimits } from "./StorageLimits.ts"
-import { atMost, UploadTurns } from "./UploadTurns.ts"
+import { atMost, makeLimitsOf, refusalOf, type StorageLimits } from "./StorageLimits.ts"
+import { UploadLimits } from "./UploadLimits.ts"
 
 /** Counts and hashes content as it passes, and keeps its beginning. */
 const makeObserved = <E>(content: Stream.Stream<Uint8Array, E>) => {
@@ -73,7 +72,7 @@ export const makeUpload = Effect.gen(function* () {
   const scan = yield* makeScan
   const durationOf = yield* makeDurationOf
   const storeThumbnails = yield* makeThumbnails
-  const turns = yield* UploadTurns
+  const uploadLimits = yield* UploadLimits
   const { attachmentBytes } = (yield* Settings).limits
   const limitsOf = yield* makeLimitsOf
 
@@ -140,6 +139,8 @@ export const makeUpload = Effect.gen(function* () {
         Effect.ignore(Effect.andThen(storage.drop(userId, id, blobId), blobs.remove(keysOf(blobId))))
       )
     })
-    return yield* continued === undefined ? turns.run("attachment", userId, run) : turns.counted("attachment", run)
+    return yield* continued === undefined
+      ? uploadLimits.run("attachment", userId, run)
+      : uploadLimits.counted("attachment", run)
   })
 })

@@ -13,8 +13,7 @@ import { attachmentNotReady, noAttachment } from "../../domain/Refusals.ts"
 import { makeAttachmentLinks } from "./AttachmentLinks.ts"
 import { AttachmentStorage, type StoredAttachment } from "./AttachmentStorage.ts"
 import { makeUpload } from "./AttachmentUpload.ts"
-import { keysOf, thumbnailKey } from "./BlobKeys.ts"
-import { type BlobHeaders, Blobs, type ByteRange, type NoBlob } from "./Blobs.ts"
+import { type BlobHeaders, Blobs, type ByteRange, keysOf, type NoBlob, thumbnailKey } from "./Blobs.ts"
 import { makeLimitsOf } from "./StorageLimits.ts"
 
 type UploadError = InvalidRequest | TooLarge | RateLimited | NotFound | Conflict | Unavailable

@@ -7,7 +7,7 @@ import { AttachmentStorage, type StoredAttachment } from "./AttachmentStorage.ts
 import { Attachments } from "./Attachments.ts"
 import type { Full } from "./StorageLimits.ts"
 import * as Uploaders from "./UploadersSql.ts"
-import { UploadTurns } from "./UploadTurns.ts"
+import { UploadLimits } from "./UploadLimits.ts"
 
 /** The rows of attachments on PostgreSQL. */
 export const storage = Layer.effect(
@@ -78,4 +78,4 @@ export const storage = Layer.effect(
 )
 
 /** Attachments on PostgreSQL and any `Blobs`. */
-export const layer = Attachments.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layer, UploadTurns.layer]))
+export const layer = Attachments.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layer, UploadLimits.layer]))

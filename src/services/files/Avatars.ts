@@ -13,12 +13,11 @@ import {
 } from "../../domain/Problem.ts"
 import { noAvatar } from "../../domain/Refusals.ts"
 import { Settings } from "../platform/Settings.ts"
-import { avatarKey } from "./BlobKeys.ts"
-import { Blobs } from "./Blobs.ts"
+import { avatarKey, Blobs } from "./Blobs.ts"
 import { Images, NoPicture } from "./Images.ts"
 import { makeScan } from "./Scanner.ts"
-import { type Full, makeLimitsOf, refusalOf, type StorageLimits } from "./StorageLimits.ts"
-import { atMost, UploadTurns } from "./UploadTurns.ts"
+import { atMost, type Full, makeLimitsOf, refusalOf, type StorageLimits } from "./StorageLimits.ts"
+import { UploadLimits } from "./UploadLimits.ts"
 
 /** An avatar that a user has uploaded: of the user, or of the conversation if it names one. */
 export interface AvatarRow {
@@ -74,7 +73,7 @@ export class Avatars extends Context.Service<
       const storage = yield* AvatarStorage
       const blobs = yield* Blobs
       const images = yield* Images
-      const turns = yield* UploadTurns
+      const uploadLimits = yield* UploadLimits
       const scan = yield* makeScan
       const limitsOf = yield* makeLimitsOf
       const { attachmentBytes } = (yield* Settings).limits
@@ -120,7 +119,7 @@ export class Avatars extends Context.Service<
               () => Effect.ignore(storage.release(id))
             )
           })
-          yield* turns.run("avatar", ownerId, upload)
+          yield* uploadLimits.run("avatar", ownerId, upload)
           return avatarPath(id)
         }),
         release: Effect.fn("Avatars.release")((path) => storage.release(path.slice(avatarPath("").length))),

@@ -4,7 +4,7 @@ import { orUnavailable, retryDeadlocks } from "../platform/Sql.ts"
 import { AvatarStorage, Avatars } from "./Avatars.ts"
 import type { Full } from "./StorageLimits.ts"
 import * as Uploaders from "./UploadersSql.ts"
-import { UploadTurns } from "./UploadTurns.ts"
+import { UploadLimits } from "./UploadLimits.ts"
 
 const storage = Layer.effect(
   AvatarStorage,
@@ -29,4 +29,4 @@ const storage = Layer.effect(
 )
 
 /** Avatars on PostgreSQL and any `Blobs`. */
-export const layer = Avatars.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layer, UploadTurns.layer]))
+export const layer = Avatars.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layer, UploadLimits.layer]))

@@ -22,7 +22,7 @@ import { type Checksum, locked, makeReceive } from "./ReceivedParts.ts"
 import { type ResumableUpload, ResumableUploadStorage } from "./ResumableUploadStorage.ts"
 import { makeLimitsOf, refusals } from "./StorageLimits.ts"
 import { metadataIn, waveformOf } from "./UploadFields.ts"
-import { UploadTurns } from "./UploadTurns.ts"
+import { UploadLimits } from "./UploadLimits.ts"
 
 /** How far an upload is; `attachment` is there once it is complete. */
 export interface UploadProgress extends Pick<ResumableUpload, "id" | "size" | "offset" | "metadata"> {
@@ -159,7 +159,7 @@ const makeAppend = Effect.gen(function* () {
   const attachments = yield* Attachments
   const blobs = yield* Blobs
   const storage = yield* ResumableUploadStorage
-  const turns = yield* UploadTurns
+  const uploadLimits = yield* UploadLimits
   const clear = yield* makeClear
   const receive = yield* makeReceive
 
@@ -222,7 +222,7 @@ const makeAppend = Effect.gen(function* () {
     content: Stream.Stream<Uint8Array, E>,
     checksum?: Checksum
   ) {
-    return yield* turns
+    return yield* uploadLimits
       .limited(userId, add(userId, id, offset, content, checksum))
       .pipe(Effect.ensuring(Effect.ignore(clear(1, id))), Effect.uninterruptible)
   })

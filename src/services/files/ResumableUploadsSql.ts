@@ -7,7 +7,7 @@ import { type ResumableUpload, ResumableUploadStorage } from "./ResumableUploadS
 import { ResumableUploads } from "./ResumableUploads.ts"
 import type { Full } from "./StorageLimits.ts"
 import * as Uploaders from "./UploadersSql.ts"
-import { UploadTurns } from "./UploadTurns.ts"
+import { UploadLimits } from "./UploadLimits.ts"
 
 type Storage = ResumableUploadStorage["Service"]
 
@@ -142,4 +142,4 @@ export const storage = Layer.effect(
 )
 
 /** Uploads that are under way on PostgreSQL, and any `Blobs`. */
-export const layer = ResumableUploads.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layer, UploadTurns.layer]))
+export const layer = ResumableUploads.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layer, UploadLimits.layer]))

@@ -1,8 +1,9 @@
-import { Context, Effect } from "effect"
+import { Effect, Stream } from "effect"
 import type { UserId } from "../../domain/Ids.ts"
-import type { Conflict, Unavailable } from "../../domain/Problem.ts"
-import { storageFull, storeFull } from "../../domain/Refusals.ts"
+import type { Conflict, TooLarge } from "../../domain/Problem.ts"
+import { fileTooLarge, storageFull, storeFull } from "../../domain/Refusals.ts"
 import { Settings } from "../platform/Settings.ts"
+import { Uploaders } from "./Uploaders.ts"
 
 /** How many bytes files may have: those of one user, and all together (null for no limit). */
 export interface StorageLimits {
@@ -15,15 +16,6 @@ export const mostFiles = ({ user }: StorageLimits) => Math.max(100, Math.floor(u
 
 /** Why there is no room: the user has as many files or bytes of files as are allowed, or all files together have. */
 export type Full = "full" | "store-full"
-
-/** Who uploads files. */
-export class Uploaders extends Context.Service<
-  Uploaders,
-  {
-    /** Whether the user is a guest. */
-    readonly isGuest: (userId: UserId) => Effect.Effect<boolean, Unavailable>
-  }
->()("chat/services/Uploaders") {}
 
 /** Makes the function that gives the limits of a user by the settings. A guest never has more room than others. */
 export const makeLimitsOf = Effect.gen(function* () {
@@ -40,3 +32,16 @@ export const refusals = { full: storageFull, "store-full": storeFull }
 /** The refusal of an outcome that says that there is no room; undefined for any other outcome. */
 export const refusalOf = (outcome: string): Conflict | undefined =>
   outcome === "full" || outcome === "store-full" ? refusals[outcome] : undefined
+
+/** The content as it comes, which fails when it has more than `limit` bytes. */
+export const atMost = <E>(
+  content: Stream.Stream<Uint8Array, E>,
+  limit: number
+): Stream.Stream<Uint8Array, E | TooLarge> =>
+  Stream.suspend(() => {
+    let size = 0
+    return Stream.mapEffect(content, (chunk) => {
+      size += chunk.length
+      return size > limit ? Effect.fail(fileTooLarge(limit)) : Effect.succeed(chunk)
+    })
+  })

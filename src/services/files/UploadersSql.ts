@@ -1,7 +1,7 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { orUnavailable } from "../platform/Sql.ts"
-import { Uploaders } from "./StorageLimits.ts"
+import { Uploaders } from "./Uploaders.ts"
 
 /** The kinds of users on PostgreSQL. */
 export const layer = Layer.effect(

@@ -4,7 +4,7 @@ import type { AttachmentId, UserId } from "../../domain/Ids.ts"
 import { noAttachment } from "../../domain/Refusals.ts"
 import { AttachmentStorage } from "../../services/files/AttachmentStorage.ts"
 import { Attachments } from "../../services/files/Attachments.ts"
-import { UploadTurns } from "../../services/files/UploadTurns.ts"
+import { UploadLimits } from "../../services/files/UploadLimits.ts"
 import type { AttachmentRow } from "./FileRows.ts"
 import { fullness, isShown, Memory, oneByte, useOf } from "./State.ts"
 import * as Uploaders from "./Uploaders.ts"
@@ -125,5 +125,5 @@ export const storage = Layer.effect(
 
 /** Attachments in `Memory`, on any `Blobs`. */
 export const layerMemory = Attachments.layerNoDeps.pipe(
-  Layer.provide([storage, Uploaders.layerMemory, UploadTurns.layer])
+  Layer.provide([storage, Uploaders.layerMemory, UploadLimits.layer])
 )

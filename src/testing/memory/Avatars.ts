@@ -1,6 +1,6 @@
 import { Clock, Effect, Layer } from "effect"
 import { AvatarStorage, Avatars } from "../../services/files/Avatars.ts"
-import { UploadTurns } from "../../services/files/UploadTurns.ts"
+import { UploadLimits } from "../../services/files/UploadLimits.ts"
 import { fullness, Memory, oneByte } from "./State.ts"
 import * as Uploaders from "./Uploaders.ts"
 
@@ -32,4 +32,4 @@ const storage = Layer.effect(
 )
 
 /** Avatars in `Memory`, on any `Blobs`. */
-export const layerMemory = Avatars.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layerMemory, UploadTurns.layer]))
+export const layerMemory = Avatars.layerNoDeps.pipe(Layer.provide([storage, Uploaders.layerMemory, UploadLimits.layer]))

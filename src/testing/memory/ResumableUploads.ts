@@ -4,7 +4,7 @@ import type { AttachmentId, UserId } from "../../domain/Ids.ts"
 import type { Part } from "../../services/files/Parts.ts"
 import { type ResumableUpload, ResumableUploadStorage } from "../../services/files/ResumableUploadStorage.ts"
 import { ResumableUploads } from "../../services/files/ResumableUploads.ts"
-import { UploadTurns } from "../../services/files/UploadTurns.ts"
+import { UploadLimits } from "../../services/files/UploadLimits.ts"
 import { receivedOf, type UploadRow } from "./FileRows.ts"
 import { fullness, Memory } from "./State.ts"
 import * as Uploaders from "./Uploaders.ts"
@@ -157,5 +157,5 @@ export const storage = Layer.effect(
 
 /** Uploads that are under way in `Memory`, on any `Blobs`. */
 export const layerMemory = ResumableUploads.layerNoDeps.pipe(
-  Layer.provide([storage, Uploaders.layerMemory, UploadTurns.layer])
+  Layer.provide([storage, Uploaders.layerMemory, UploadLimits.layer])
 )

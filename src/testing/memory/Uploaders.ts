@@ -1,5 +1,5 @@
 import { Effect, Layer } from "effect"
-import { Uploaders } from "../../services/files/StorageLimits.ts"
+import { Uploaders } from "../../services/files/Uploaders.ts"
 import { Memory } from "./State.ts"
 
 /** The kinds of users in `Memory`. */

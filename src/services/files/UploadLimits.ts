@@ -1,7 +1,7 @@
-import { Cause, Context, Effect, Exit, Layer, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Layer } from "effect"
 import type { UserId } from "../../domain/Ids.ts"
-import type { RateLimited, TooLarge } from "../../domain/Problem.ts"
-import { fileTooLarge, tooManyAtOnce } from "../../domain/Refusals.ts"
+import type { RateLimited } from "../../domain/Problem.ts"
+import { tooManyAtOnce } from "../../domain/Refusals.ts"
 import { uploadBytes, uploads, uploadsRefused } from "../platform/MetricDefinitions.ts"
 import { Metrics } from "../platform/Metrics.ts"
 import { Settings } from "../platform/Settings.ts"
@@ -24,22 +24,9 @@ const reasonOf = (cause: Cause.Cause<unknown>) => {
   }
 }
 
-/** The content as it comes, which fails when it has more than `limit` bytes. */
-export const atMost = <E>(
-  content: Stream.Stream<Uint8Array, E>,
-  limit: number
-): Stream.Stream<Uint8Array, E | TooLarge> =>
-  Stream.suspend(() => {
-    let size = 0
-    return Stream.mapEffect(content, (chunk) => {
-      size += chunk.length
-      return size > limit ? Effect.fail(fileTooLarge(limit)) : Effect.succeed(chunk)
-    })
-  })
-
 /** Counts the uploads of each user that are under way on this node, of whatever kind, and what comes of them. */
-export class UploadTurns extends Context.Service<
-  UploadTurns,
+export class UploadLimits extends Context.Service<
+  UploadLimits,
   {
     /** Runs a request of an upload. `RateLimited` while the user has `limits.uploads_per_user` under way. */
     readonly limited: <A, E, R>(userId: UserId, request: Effect.Effect<A, E, R>) => Effect.Effect<A, E | RateLimited, R>
@@ -55,9 +42,9 @@ export class UploadTurns extends Context.Service<
       upload: Effect.Effect<A, E, R>
     ) => Effect.Effect<A, E | RateLimited, R>
   }
->()("chat/services/UploadTurns") {
+>()("chat/services/UploadLimits") {
   static readonly layer = Layer.effect(
-    UploadTurns,
+    UploadLimits,
     Effect.gen(function* () {
       const { uploadsPerUser } = (yield* Settings).limits
       const metrics = yield* Metrics
@@ -75,13 +62,13 @@ export class UploadTurns extends Context.Service<
           if (count === 0) uploading.delete(userId)
           else uploading.set(userId, count)
         })
-      const limited: UploadTurns["Service"]["limited"] = (userId, request) =>
+      const limited: UploadLimits["Service"]["limited"] = (userId, request) =>
         Effect.acquireUseRelease(
           begin(userId),
           () => request,
           () => end(userId)
         )
-      const counted: UploadTurns["Service"]["counted"] = (kind, upload) =>
+      const counted: UploadLimits["Service"]["counted"] = (kind, upload) =>
         Effect.onExit(upload, (exit) =>
           Effect.sync(() => {
             if (Exit.isFailure(exit)) return metrics.counter(uploadsRefused, { reason: reasonOf(exit.cause) })()
@@ -89,7 +76,7 @@ export class UploadTurns extends Context.Service<
             metrics.counter(uploadBytes, { kind })(exit.value.size)
           })
         )
-      return UploadTurns.of({
+      return UploadLimits.of({
         limited,
         counted,
         run: (kind, userId, upload) => counted(kind, limited(userId, upload))
