@@ -580,6 +580,7 @@ describe("the chat page in Chromium", () => {
         .then(() => axe.run()).then(({ violations }) => violations.map(({ id, nodes }) => id + " " + nodes[0].html))`)
         if (Array.isArray(found)) faults.push(...found.map((fault) => `${screen}: ${fault}`))
       }
+      await one.page.getByRole("button", { name: "Sign in" }).waitFor()
       await check("sign in")
       await one.page.getByRole("button", { name: "Create an account" }).click()
       await check("sign up")
