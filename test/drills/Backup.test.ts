@@ -1,16 +1,22 @@
 import { execFile, execFileSync, spawn, spawnSync } from "node:child_process"
+import { randomUUID } from "node:crypto"
 import { once } from "node:events"
 import {
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync
 } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { PgConnection } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Logger, Schedule } from "effect"
 import { inject } from "vitest"
@@ -35,6 +41,10 @@ const command = (...args: ReadonlyArray<string>) =>
   })
 
 const works = { code: 0, stderr: "" }
+
+/** A disk that is not that of the data directories, on Linux. */
+const otherDisk = "/dev/shm"
+const hasOtherDisk = existsSync(otherDisk) && statSync(otherDisk).dev !== statSync(tmpdir()).dev
 
 /** The bytes of a file. */
 const fileAt = (url: string, token: string, path: string) =>
@@ -140,6 +150,36 @@ describe.skipIf(inject("clusters").embedded === null)("a backup of the embedded 
         assert.strictEqual(new Set([epoch, first.epoch, next.epoch]).size, 3)
       }).pipe(Effect.scoped),
     longTestTimeout
+  )
+
+  it.live.skipIf(!hasOtherDisk)("puts the files that the database knows on another disk, and no others", () =>
+    Effect.gen(function* () {
+      const [dataDir, backups, target] = [yield* dataDirectory, yield* dataDirectory, yield* dataDirectory]
+      const disk = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(otherDisk, "chat-files-"))),
+        (path) => Effect.sync(() => rmSync(path, { recursive: true }))
+      )
+      const [known, unknown] = [randomUUID(), randomUUID()]
+      yield* Effect.gen(function* () {
+        const address = yield* startEmbeddedPostgres({ dataDir, durability: "test" })
+        const connection = yield* PgConnection.make({ ...address, database: "postgres" })
+        yield* connection.query(`CREATE TABLE blobs AS SELECT '${known}'::uuid AS id`, [], false)
+      }).pipe(Effect.scoped)
+      for (const name of [known, `${known}.320`, unknown]) {
+        mkdirSync(join(dataDir, "files", name.slice(0, 2)), { recursive: true })
+        writeFileSync(join(dataDir, "files", name.slice(0, 2), name), name)
+      }
+      const file = join(backups, "chat.tar.gz")
+      yield* backUp(dataDir, file)
+      symlinkSync(disk, join(target, "files"))
+      yield* restore(target, file)
+      const stored = readdirSync(disk, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+      assert.sameMembers(
+        stored.map(({ name }) => name),
+        [known, `${known}.320`]
+      )
+      for (const { name, parentPath } of stored) assert.strictEqual(readFileSync(join(parentPath, name), "utf8"), name)
+    }).pipe(Effect.scoped)
   )
 
   it.live("is restored again after a restore that was killed, of which nothing is left", () =>

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto"
-import { lstat, mkdir, readdir, rename, rm, stat } from "node:fs/promises"
+import { copyFile, lstat, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises"
 import { dirname, join, relative, resolve } from "node:path"
 import { PgConnection } from "@effect/sql-pg"
 import { Effect, Schema } from "effect"
@@ -28,14 +28,32 @@ const isWanted = (name: string) => !emptied.test(name) && !passing.test(name) &&
 /** Files that are not written completely are none yet, and the copy of a directory is another one. */
 const isFile = (name: string) => !name.endsWith(".draft") && !/^files\/id\b/.test(name)
 
-/** Moves files into a directory. One that has the same name there is the same: files never change. */
-const moveFiles = async (from: string, to: string) => {
+/** Moves a file, also to another disk. There it has its name when all of it is durable. */
+const moveFile = async (from: string, to: string) => {
+  try {
+    await rename(from, to)
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EXDEV")) throw error
+    const draft = `${to}.draft`
+    await copyFile(from, draft)
+    const file = await open(draft, "r+")
+    await file.sync().finally(() => file.close())
+    await rename(draft, to)
+    await rm(from)
+  }
+}
+
+/**
+ * Moves the files of these blobs into a directory. One that has the same name there is the same: files never change. Those
+ * that came after the end of the database stay, since nothing would ever delete them.
+ */
+const moveFiles = async (from: string, to: string, blobs: ReadonlySet<string>) => {
   for (const entry of await readdir(from, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
+    if (!entry.isFile() || !blobs.has(entry.name.split(".", 1)[0] ?? "")) continue
     const path = join(entry.parentPath, entry.name)
     const target = join(to, relative(from, path))
     await mkdir(dirname(target), { recursive: true, mode: 0o700 })
-    await rename(path, target)
+    await moveFile(path, target)
   }
 }
 
@@ -64,8 +82,9 @@ const copyData = Effect.fnUntraced(function* (
   const ask = (statement: string) =>
     Effect.mapError(connection.query(statement, [], false), cannot("make a backup of its data"))
   const write = (step: () => Promise<void>) => attempt("write the backup", step)
-  // The slot keeps the log from being removed. It ends with the connection, as the backup itself does.
-  yield* ask(`SELECT pg_create_physical_replication_slot('chat_backup_${process.pid}', true, true)::text`)
+  // The slot keeps the log from being removed. If this fails it ends with the connection, as the backup itself does.
+  const slot = `chat_backup_${process.pid}`
+  yield* ask(`SELECT pg_create_physical_replication_slot('${slot}', true, true)::text`)
   const started = yield* ask(`SELECT pg_walfile_name(pg_backup_start('chat-service', true)) AS first`)
   const { first } = decodeStart(started.rows[0])
   yield* write(() => archive.directory(names.cluster, cluster, isWanted))
@@ -77,6 +96,10 @@ const copyData = Effect.fnUntraced(function* (
     for (const name of log.filter((name) => name >= first && name <= last).sort()) {
       await archive.file(`postgres/pg_wal/${name}`, join(cluster, "pg_wal", name))
     }
+  })
+  // Files may take long, and all that time the log would grow.
+  yield* ask(`SELECT pg_drop_replication_slot('${slot}')::text`)
+  yield* write(async () => {
     // After the database, so that those of its messages are all there.
     if (await isThere(files)) await archive.directory(names.files, files, isFile)
     await archive.text(names.label, label)
@@ -156,11 +179,32 @@ const refuseExisting = Effect.fnUntraced(function* (dataDir: string, name: strin
   }
 })
 
-/** Makes clients that have seen the log before the backup, or a later one, take this one for another. */
+const decodeBlobs = Schema.decodeUnknownSync(Schema.Array(Schema.Struct({ id: Schema.String })))
+
+/** The blobs that a database knows. That of an older release may lack the tables. */
+const blobsOf = Effect.fnUntraced(function* (connection: PgConnection.PgConnection) {
+  const blobs = new Set<string>()
+  for (const [table, column] of [
+    ["blobs", "id"],
+    ["upload_parts", "blob_id"]
+  ] as const) {
+    const tables = yield* connection.query(`SELECT FROM pg_class WHERE oid = to_regclass('${table}')`, [], false)
+    if (tables.rows.length === 0) continue
+    const { rows } = yield* connection.query(`SELECT ${column}::text AS id FROM ${table}`, [], false)
+    for (const { id } of decodeBlobs(rows)) blobs.add(id)
+  }
+  return blobs
+})
+
+/**
+ * Makes clients that have seen the log before the backup, or a later one, take this one for another, and returns the blobs
+ * that the database knows.
+ */
 const beginEpoch = Effect.fnUntraced(function* (dataDir: string) {
   const address = yield* startEmbeddedPostgres({ dataDir, durability: "full" })
   const connection = yield* PgConnection.make({ ...address, database: "postgres" })
   yield* connection.query(`ALTER DATABASE postgres SET ${epochParameter} = '${randomUUID()}'`, [], false)
+  return yield* blobsOf(connection)
 }, Effect.scoped)
 
 /**
@@ -189,10 +233,12 @@ export const restore = Effect.fn("EmbeddedPostgres.restore")(function* (dataDir:
   for (const name of essential) {
     if (!(yield* attempt("read the backup", () => isThere(join(draft, name))))) return yield* damaged
   }
-  yield* beginEpoch(draft).pipe(Effect.catchTag("SqlError", (error) => Effect.fail(cannot("begin a new epoch")(error))))
+  const blobs = yield* beginEpoch(draft).pipe(
+    Effect.catchTag("SqlError", (error) => Effect.fail(cannot("begin a new epoch")(error)))
+  )
   yield* attempt("write to data.dir", async () => {
     const files = join(draft, names.files)
-    if (await isThere(files)) await moveFiles(files, join(dataDir, names.files))
+    if (await isThere(files)) await moveFiles(files, join(dataDir, names.files), blobs)
     if (await isThere(join(draft, names.key))) await rename(join(draft, names.key), join(dataDir, names.key))
     await rename(join(draft, names.cluster), join(dataDir, names.cluster))
   })
