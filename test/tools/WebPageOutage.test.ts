@@ -123,6 +123,8 @@ layer(Rig.layer, { excludeTestServices: true, timeout: longTestTimeout })("the c
         await ann.page.getByRole("timer").filter({ hasText: "0:01" }).waitFor()
         await ann.page.getByRole("button", { name: "Send the voice note" }).click()
         await bob.page.getByRole("log").locator("audio").waitFor()
+        const bars = await bob.page.getByRole("log").locator(".waveform path").getAttribute("d")
+        assert.lengthOf(bars?.split("M").slice(1) ?? [], 64)
         const tokens = await Chat.login(service.url, { login: "bob", password: "correct horse" })
         const listener = new Chat({ url: service.url, tokens })
         const { items: conversations } = await listener.ask("conversation.list", {})

@@ -76,6 +76,13 @@ const Picture = ({
   )
 }
 
+/** How loud a voice note is over its length, as bars. */
+const Waveform = ({ values }: { readonly values: ReadonlyArray<number> }) => (
+  <svg className="waveform" viewBox={`0 0 ${values.length * 4} 100`} preserveAspectRatio="none" aria-hidden="true">
+    <path d={values.map((value, at) => `M${at * 4 + 2} ${50 - value * 0.48 - 2}v${value * 0.96 + 4}`).join("")} />
+  </svg>
+)
+
 /** A player for a sound or a film. Its link is made anew when it is too old. */
 const Player = ({ attachment, as }: { readonly attachment: Attachment; readonly as: "audio" | "video" }) => {
   const chat = useChat()
@@ -99,7 +106,13 @@ const Player = ({ attachment, as }: { readonly attachment: Attachment; readonly 
     onError,
     "aria-label": attachment.name
   } as const
-  if (as === "audio") return <audio {...shared} />
+  if (as === "audio")
+    return (
+      <div className="sound">
+        {attachment.waveform !== undefined && <Waveform values={attachment.waveform} />}
+        <audio {...shared} />
+      </div>
+    )
   const { height, width } = attachment
   return <video {...shared} preload="metadata" style={{ aspectRatio: `${width ?? 16} / ${height ?? 9}` }} />
 }
