@@ -10,6 +10,19 @@ import { buildWeb, choose, launchChromium, messageOf, openPage, type Person, sig
 
 const axe = readFileSync(new URL("../../node_modules/axe-core/axe.min.js", import.meta.url), "utf8")
 
+/** Runs in the page: whether one of its databases has a text. */
+const storesText = `async (text) => {
+  const done = (request) => new Promise((resolve) => { request.onsuccess = () => resolve(request.result) })
+  for (const { name } of await indexedDB.databases()) {
+    const database = await done(indexedDB.open(name))
+    const all = []
+    for (const store of database.objectStoreNames) all.push(await done(database.transaction(store).objectStore(store).getAll()))
+    database.close()
+    if (JSON.stringify(all).includes(text)) return true
+  }
+  return false
+}`
+
 type People = Readonly<Record<"ann" | "bob" | "carla", Chat>>
 
 /** Makes the conversations of the pictures. */
@@ -398,6 +411,7 @@ describe("the chat page in Chromium", () => {
     await choose(one, "Away")
     await messageOf(one, "a frist draft").waitFor()
     await page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+    await vi.waitUntil(() => page.evaluate(`(${storesText})("a frist draft")`), { timeout: patience })
 
     await edit()
     await box.fill("a first draft")

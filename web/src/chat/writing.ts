@@ -11,11 +11,35 @@ export type Writing =
   | { readonly kind: "reply"; readonly message: Message }
   | { readonly kind: "edit"; readonly message: Message }
 
-/** A message that was being edited, as it is now; undefined when it is gone. */
-const messageNow = async (chat: Chat, conversationId: string, messageId: string): Promise<Message | undefined> => {
-  const known = chat.state.conversations.get(conversationId)?.messages?.find(({ id }) => id === messageId)
-  const message = known ?? (await chat.ask("message.get", { conversationId, messageId }))
-  return message.deletedAt === null ? message : undefined
+/**
+ * Calls back with a message that was being edited, as it is now, or with undefined when it is gone. What this device has stored
+ * is read piece by piece, so the message may come into the state later, also without a network.
+ */
+const whenKnown = (
+  chat: Chat,
+  conversationId: string,
+  messageId: string,
+  then: (message: Message | undefined) => void
+): (() => void) => {
+  let stop = () => {}
+  const found = (message: Message | undefined) => {
+    stop()
+    then(message === undefined || message.deletedAt !== null ? undefined : message)
+  }
+  const inState = () => chat.state.conversations.get(conversationId)?.messages?.find(({ id }) => id === messageId)
+  const known = inState()
+  if (known !== undefined) {
+    found(known)
+    return stop
+  }
+  stop = chat.subscribe(() => {
+    const message = inState()
+    if (message !== undefined) found(message)
+  })
+  chat.ask("message.get", { conversationId, messageId }).then(found, (error: unknown) => {
+    if (isNotFound(error)) found(undefined)
+  })
+  return stop
 }
 
 /** What is being written in a place. An edit that a reload has cut short goes on, unless it is done or its message is gone. */
@@ -31,9 +55,7 @@ export const useWriting = (conversationId: string, place: string) => {
       if (message === undefined || message.body === edit.body) keepEdit(userId, place, null)
       else setWriting((now) => (now.kind === "new" ? { kind: "edit", message } : now))
     }
-    messageNow(chat, conversationId, edit.messageId).then(restore, (error: unknown) => {
-      if (isNotFound(error)) restore(undefined)
-    })
+    return whenKnown(chat, conversationId, edit.messageId, restore)
   }, [chat, userId, conversationId, place])
   const editing = writing.kind === "edit" ? writing.message.id : null
   useEffect(() => {
