@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Layer } from "effect"
 import { Command } from "effect/cli"

@@ -145,7 +145,7 @@ const presenter = CliOutput.Presenter.of({
 
 /** The client for people and operators at a terminal. A failure is one line on stderr. */
 export const chatCommand = (version: string) =>
-  Command.make("chat-service").pipe(
+  Command.make("chat").pipe(
     Command.withDescription("Talk over a chat service from the terminal, or try a deployment"),
     Command.withSubcommands([
       registerCommand,

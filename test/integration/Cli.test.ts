@@ -96,7 +96,7 @@ layer(TestService.layer(), { excludeTestServices: true })("the command line", (i
       assert.strictEqual((yield* bob.run("conversations")).out, `${id}  Plans\n`)
       const wrong = yield* bob.run("history", id, "--limit", "many")
       assert.strictEqual(wrong.code, 1)
-      assert.match(wrong.error, /^chat-service: .*limit.* \(chat-service history --help\)\n$/)
+      assert.match(wrong.error, /^chat-service: .*limit.* \(chat history --help\)\n$/)
     }).pipe(Effect.scoped)
   )
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from "node:child_process"
-import { fileURLToPath } from "node:url"
+import { extname, join } from "node:path"
 import { Data, Effect, FileSystem, Layer, Schema, Stream } from "effect"
 import { thumbnailSizes } from "../../domain/Attachment.ts"
 import { avatarSizes } from "../../domain/Avatar.ts"
@@ -10,7 +10,8 @@ import { FairQueue } from "../../services/platform/load/FairQueue.ts"
 import { decoderStarts } from "../../services/platform/MetricDefinitions.ts"
 import { Metrics } from "../../services/platform/Metrics.ts"
 
-const program = fileURLToPath(new URL("./imageWorker.ts", import.meta.url))
+/** The program next to this file, which is JavaScript too in the package. */
+const program = join(import.meta.dirname, `imageWorker${extname(import.meta.filename)}`)
 
 /** How many files may wait for the process, in total and of one user. Each is in a directory of its own until then. */
 const waiting = { all: 100, perUser: 16 }

@@ -12,7 +12,7 @@ import { SessionStorage } from "./SessionStorage.ts"
 /**
  * A counter that limits the failures of all addresses together. `isExempt` is only asked when the counter is used up.
  */
-interface SharedCounter {
+export interface SharedCounter {
   readonly counter: Counter
   readonly isExempt: Effect.Effect<boolean, Unavailable>
 }

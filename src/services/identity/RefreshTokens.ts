@@ -12,7 +12,7 @@ const length = signedLength + 32
 const shape = new RegExp(`^[\\w-]{${Math.ceil((length * 4) / 3)}}$`)
 
 /** The content of a refresh token. */
-interface RefreshToken {
+export interface RefreshToken {
   readonly sessionId: SessionId
   readonly generation: number
 }

@@ -68,7 +68,7 @@ export interface LoggedMessage {
 }
 
 /** A row of `avatars`. */
-interface StoredAvatar extends AvatarRow {
+export interface StoredAvatar extends AvatarRow {
   readonly createdAt: number
   readonly bytes: number
 }

@@ -6,7 +6,7 @@ import { conversationLexeme, senderLexeme, weekLexeme, weekOf } from "./SearchLe
 import { tokenize, toTsvector } from "./Tokenizer.ts"
 
 /** How far the log of a conversation goes, and how far it is indexed: `migrations/tables/0008_tokenizer.sql`. */
-interface Head {
+export interface Head {
   readonly conversationId: ConversationId
   readonly head: number
   readonly seq: number
