@@ -6,6 +6,8 @@ biome check --error-on-warnings .
 
 # This is the TypeScript compiler with Effect's diagnostics built in. It is run by its path, so node_modules stays unpatched.
 "$(effect-tsgo get-exe-path)" --noEmit
+# The package of the service needs a declaration of everything that is exported, with types that have a name.
+"$(effect-tsgo get-exe-path)" --noEmit -p tsconfig.service.json
 "$(effect-tsgo get-exe-path)" --noEmit -p web/tsconfig.json
 "$(effect-tsgo get-exe-path)" --noEmit -p web/worker/tsconfig.json
 
