@@ -191,12 +191,14 @@ const OpenConversation = ({ conversation, seq }: OpenConversationProps) => {
 export const ConversationView = ({ id, seq }: { readonly id: string; readonly seq: number | null }) => {
   const { error } = useMessages(id)
   const conversation = useConversation(id)?.conversation
+  const [wasThere, setWasThere] = useState(false)
+  if (conversation !== undefined && !wasThere) setWasThere(true)
   return (
     <main className="conversation" aria-label={conversation && titleOf(conversation)}>
       <ConversationHeader conversation={conversation} />
       {conversation === undefined ? (
         <div className="empty" role="status">
-          <p>{error === undefined ? text.loading : text.noRightsHere}</p>
+          <p>{error === undefined && !wasThere ? text.loading : text.noRightsHere}</p>
         </div>
       ) : (
         <OpenConversation key={id} conversation={conversation} seq={seq} />

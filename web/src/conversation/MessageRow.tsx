@@ -138,6 +138,8 @@ export const MessageRow = memo(
         tabIndex={0}
         data-message={message.id}
         onPointerEnter={() => setPointed(true)}
+        // The focus may have left while the pointer stayed.
+        onPointerMove={() => setPointed(true)}
         onPointerLeave={() => setPointed(false)}
         onFocus={() => setPointed(true)}
         onBlur={({ currentTarget, relatedTarget }) => currentTarget.contains(relatedTarget) || setPointed(false)}
