@@ -1,12 +1,11 @@
 import { readFileSync } from "node:fs"
-import type { Browser } from "playwright-core"
 import decodeQR from "qr/decode.js"
 import sharp from "sharp"
-import { afterAll, afterEach, assert, beforeAll, describe, it, vi } from "vitest"
-import { Chat } from "../../src/client/Client.ts"
-import { TestService } from "../../src/testing/TestService.ts"
+import { assert, describe, it, vi } from "vitest"
+import type { Chat } from "../../src/client/Client.ts"
 import { longTestTimeout, patience } from "../support/TimeLimits.ts"
-import { buildWeb, choose, launchChromium, messageOf, openPage, type Person, signIn, write } from "../support/Web.ts"
+import { choose, messageOf, signIn, write } from "../support/Web.ts"
+import { webPages } from "../support/WebPages.ts"
 
 const axe = readFileSync(new URL("../../node_modules/axe-core/axe.min.js", import.meta.url), "utf8")
 
@@ -53,44 +52,7 @@ const makeConversation = async ({ ann, bob, carla }: People) => {
 }
 
 describe("the chat page in Chromium", () => {
-  let browser: Browser
-  let service: Awaited<ReturnType<typeof TestService.start>>
-  let built: ReturnType<typeof buildWeb>
-  const people: Array<Person> = []
-  const chats: Array<Chat> = []
-
-  const person = async (login?: string, options = {}) => {
-    const one = await openPage(browser, service.url, options)
-    people.push(one)
-    if (login === undefined) return one
-    await service.signIn(login)
-    await signIn(one, login)
-    return one
-  }
-  const client = async (name: string) => {
-    const chat = new Chat({ url: service.url, tokens: await service.signIn(name) })
-    chats.push(chat)
-    await chat.ready()
-    return chat
-  }
-
-  beforeAll(async () => {
-    built = buildWeb()
-    const manyCommands = { commandsPerSecond: 1000, commandsBurst: 1000 }
-    service = await TestService.start({ server: { web: built.folder }, limits: manyCommands })
-    browser = await launchChromium()
-  })
-  afterEach(async () => {
-    const errors = people.flatMap((one) => one.errors)
-    for (const { context } of people.splice(0)) await context.close()
-    for (const chat of chats.splice(0)) await chat.close()
-    assert.deepStrictEqual(errors, [])
-  })
-  afterAll(async () => {
-    await browser?.close()
-    await service?.stop()
-    built?.remove()
-  })
+  const { client, open, person, url } = webPages()
 
   it("lets a newcomer create an account, stay signed in, and sign out", async () => {
     const one = await person()
@@ -193,7 +155,7 @@ describe("the chat page in Chromium", () => {
     await one.page.getByRole("button", { name: "Jump to the newest messages" }).click()
     await messageOf(one, "the last one").waitFor()
     assert.deepStrictEqual(
-      requests.filter((url) => !url.startsWith(service.url)),
+      requests.filter((address) => !address.startsWith(url())),
       []
     )
     assert.strictEqual(await hostileElements.count(), 0)
@@ -406,7 +368,7 @@ describe("the chat page in Chromium", () => {
     const away = async (act: () => Promise<unknown>) => {
       await page.goto("about:blank")
       await act()
-      await page.goto(`${service.url}/#/c/${id}`)
+      await page.goto(`${url()}/#/c/${id}`)
     }
     await choose(one, "Away")
     await messageOf(one, "a frist draft").waitFor()
@@ -671,12 +633,11 @@ describe("the chat page in Chromium", () => {
     const { id } = await carl.ask("conversation.create", { kind: "dm", userId: ann.userId })
     await carl.send(id, "Measure me")
     const sizes: Array<number> = []
-    const one = await openPage(browser, "about:blank")
-    people.push(one)
+    const one = await open({}, "about:blank")
     const session = await one.context.newCDPSession(one.page)
     await session.send("Network.enable")
     session.on("Network.loadingFinished", ({ encodedDataLength }) => sizes.push(encodedDataLength))
-    await one.page.goto(service.url)
+    await one.page.goto(url())
     await signIn(one, "ann")
     await choose(one, "carl")
     await messageOf(one, "Measure me").waitFor()
