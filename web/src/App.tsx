@@ -2,7 +2,7 @@ import { DirectionProvider } from "@base-ui/react/direction-provider"
 import type { Chat } from "chat-service/client"
 import { ChatProvider, useChat, useChatState, useConnection } from "chat-service/client/react"
 import { MessagesSquare } from "lucide-react"
-import { lazy, type ReactNode, Suspense, useEffect, useState } from "react"
+import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react"
 import { SignIn } from "./account/SignIn.tsx"
 import { ConnectionBanner } from "./ConnectionBanner.tsx"
 import { MembersProvider } from "./chat/members.tsx"
@@ -90,7 +90,7 @@ const Main = ({ route }: { readonly route: Route }) => {
 /** The close codes of sessions that were ended, and of accounts that were deleted or disabled. */
 const revoked = new Set([4503, 4504])
 
-const Chatting = ({ onEnd }: { readonly onEnd: () => void }) => {
+const Chatting = ({ onEnd, signedIn }: { readonly onEnd: () => void; readonly signedIn: boolean }) => {
   const route = useRoute()
   const chat = useChat()
   const connection = useConnection()
@@ -107,7 +107,7 @@ const Chatting = ({ onEnd }: { readonly onEnd: () => void }) => {
   return (
     <div className={`shell ${atList ? "at-list" : "at-conversation"} ${open?.panel != null ? "with-panel" : ""}`}>
       <ConnectionBanner />
-      <Sidebar selected={open?.id ?? null} />
+      <Sidebar selected={open?.id ?? null} focused={signedIn} />
       <Suspense>
         <Main route={route} />
       </Suspense>
@@ -139,6 +139,9 @@ const Connected = ({ children, tokens }: { readonly tokens: Tokens; readonly chi
 export const App = () => {
   const session = useSession()
   const [ended, setEnded] = useState(false)
+  // The form that had the focus is gone after signing in.
+  const signedIn = useRef(false)
+  if (session === undefined) signedIn.current = true
   return (
     <DirectionProvider direction={direction}>
       {session === undefined ? (
@@ -146,6 +149,7 @@ export const App = () => {
       ) : (
         <Connected key={session.sessionId} tokens={session}>
           <Chatting
+            signedIn={signedIn.current}
             onEnd={() => {
               setEnded(true)
               forgetSession()

@@ -97,6 +97,13 @@ const useBody = (place: string, editing: Message | null, onType: () => void) => 
   }
 }
 
+/** Takes the focus where it would be lost: when what had it is gone. A keyboard on the screen does not come up by itself. */
+const useLostFocus = (area: { readonly current: HTMLTextAreaElement | null }) => {
+  useEffect(() => {
+    if (document.activeElement?.matches("body") && matchMedia("(hover: hover)").matches) area.current?.focus()
+  }, [area])
+}
+
 interface ComposerProps {
   readonly conversationId: string
   /** Where the draft is kept: the id of the conversation or of the root of a thread. */
@@ -189,6 +196,7 @@ export const Composer = (props: ComposerProps) => {
   const message = useMessage(props)
   const { about, body, clear, files, isNew, isReady, previewed, setPreviewed, stop, submit, write } = message
   useHeight(area, body)
+  useLostFocus(area)
   useImperativeHandle(ref, () => ({ focus: () => area.current?.focus() }), [])
   const completion = useCompletion({ area, body, members, onComplete: write })
   const onKeyDown = (event: KeyboardEvent) => {

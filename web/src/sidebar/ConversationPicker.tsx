@@ -1,5 +1,5 @@
 import { useConversations } from "chat-service/client/react"
-import { type KeyboardEvent, useId, useState } from "react"
+import { type KeyboardEvent, useId, useRef, useState } from "react"
 import type { Conversation } from "../chat/types.ts"
 import { text } from "../text/text.ts"
 import { Avatar } from "../ui/Avatar.tsx"
@@ -22,6 +22,7 @@ export const ConversationPicker = ({ onClose, onPick, title }: ConversationPicke
   const [query, setQuery] = useState("")
   const [index, setIndex] = useState(0)
   const listId = useId()
+  const input = useRef<HTMLInputElement>(null)
   const found = all
     .filter(({ conversation }) => titleOf(conversation).toLowerCase().includes(query.trim().toLowerCase()))
     .slice(0, most)
@@ -38,12 +39,17 @@ export const ConversationPicker = ({ onClose, onPick, title }: ConversationPicke
       event.preventDefault()
       setIndex((chosen + step + found.length) % found.length)
     }
-    if (event.key === "Enter") pick(found[chosen]?.conversation)
+    if (event.key === "Enter") {
+      // Else it would press the button that gets the focus back.
+      event.preventDefault()
+      pick(found[chosen]?.conversation)
+    }
   }
   return (
-    <Dialog title={title} onClose={onClose}>
+    <Dialog title={title} onClose={onClose} initialFocus={input}>
       <div className="field">
         <input
+          ref={input}
           role="combobox"
           aria-expanded={true}
           aria-controls={listId}

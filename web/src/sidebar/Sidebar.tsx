@@ -1,6 +1,6 @@
 import { useChatState, usePresence } from "chat-service/client/react"
 import { CalendarClock, MessageSquarePlus, MessagesSquare, Search, Star, X } from "lucide-react"
-import { lazy, Suspense, useDeferredValue, useMemo, useState } from "react"
+import { lazy, Suspense, useDeferredValue, useEffect, useMemo, useRef, useState } from "react"
 import { VList } from "virtua"
 import { goTo } from "../chat/route.ts"
 import type { ConversationState } from "../chat/types.ts"
@@ -65,8 +65,18 @@ const Header = ({ onStart }: { readonly onStart: (() => void) | undefined }) => 
   </header>
 )
 
+interface SidebarProps {
+  readonly selected: string | null
+  /** Whether it takes the focus when it appears. */
+  readonly focused: boolean
+}
+
 /** The conversations of the user, and what is found in them. */
-export const Sidebar = ({ selected }: { readonly selected: string | null }) => {
+export const Sidebar = ({ focused, selected }: SidebarProps) => {
+  const nav = useRef<HTMLElement>(null)
+  useEffect(() => {
+    if (focused) nav.current?.focus()
+  }, [focused])
   const conversations = useChatState((state) => state.conversations)
   const me = useChatState((state) => state.me?.id) ?? ""
   const connecting = useChatState(({ connection }) => connection.status === "connecting")
@@ -91,7 +101,7 @@ export const Sidebar = ({ selected }: { readonly selected: string | null }) => {
     <ConversationRow key={state.conversation.id} state={state} me={me} selected={state.conversation.id === selected} />
   )
   return (
-    <nav className="sidebar" aria-label={text.conversations}>
+    <nav ref={nav} tabIndex={-1} className="sidebar" aria-label={text.conversations}>
       <Header onStart={onStart} />
       <search className="search">
         <Search aria-hidden="true" />
