@@ -79,7 +79,8 @@ export const Sidebar = ({ focused, selected }: SidebarProps) => {
   }, [focused])
   const conversations = useChatState((state) => state.conversations)
   const me = useChatState((state) => state.me?.id) ?? ""
-  const connecting = useChatState(({ connection }) => connection.status === "connecting")
+  // Without a connection, nobody knows whether there are none.
+  const online = useChatState(({ connection }) => connection.status === "online")
   const [query, setQuery] = useState("")
   const [archived, setArchived] = useState(false)
   const [starting, setStarting] = useState(false)
@@ -134,7 +135,7 @@ export const Sidebar = ({ focused, selected }: SidebarProps) => {
           {shown.map(rowOf)}
           <SearchResults words={words} />
         </div>
-      ) : all.length === 0 && !connecting ? (
+      ) : all.length === 0 && online ? (
         <Empty onStart={onStart} />
       ) : (
         <VList className="rows" data={shown}>
