@@ -1,4 +1,5 @@
--- Resumable uploads, which alone are in the table uploads; a file that comes in one request is not. See services/files/ResumableUploadsSql.ts for what else changes their rows.
+-- Resumable uploads, which alone are in the table uploads; a file that comes in one request is not. See
+-- services/files/ResumableUploadsSql.ts for what else changes their rows.
 
 -- Begins an upload of p_size bytes, of which nothing has arrived: it ends soon unless something does. Outcomes: begun ·
 -- too-many (the user has max_uploads, with those whose parts are not deleted yet) · those of refusal_to_store.

@@ -170,8 +170,8 @@ export class Chat {
 
   /**
    * Uploads a file, to be sent by its id within a day. A file that is given to `send` instead is kept with its message when
-   * there is no connection. A large file is uploaded in parts, and goes on after a lost connection. Rejects with a problem, such as
-   * `TooLarge`, or with `ConnectionLost`; then the service may or may not have the file.
+   * there is no connection. A large file is uploaded in parts, and goes on after a lost connection. Rejects with a problem,
+   * such as `TooLarge`, or with `ConnectionLost`; then the service may or may not have the file.
    */
   async upload(source: FileSource | StreamSource, { onProgress, signal }: UploadOptions = {}): Promise<Attachment> {
     const file = await readFile(source)

@@ -4,8 +4,8 @@ import { Name } from "./Text.ts"
 import { Timestamp } from "./Time.ts"
 
 /**
- * The scope of a service token: it may act as users, make and change users and groups of the application, administer accounts, read
- * the audit log, or make and revoke service tokens.
+ * The scope of a service token: it may act as users, make and change users and groups of the application, administer
+ * accounts, read the audit log, or make and revoke service tokens.
  */
 export const ServiceScope = Schema.Literals(["act-as", "users", "conversations", "admin", "audit", "tokens"])
 export type ServiceScope = typeof ServiceScope.Type

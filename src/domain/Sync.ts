@@ -34,9 +34,10 @@ export type HiddenChange = typeof HiddenChange.Type
 /**
  * What a client is missing. `added` are conversations that it does not have, and `removed` are the ids of conversations
  * that the user is no longer a member of. `behind` are those with newer events: `seq` is the head of the log, and the
- * client fetches the events after its cursor. `settings`, `drafts`, `stars` and `hidden` are the user's own changed state; they are
- * empty if the request has no `userSeq`. With `more`, these are not all: the client asks again, with the cursors of what it
- * was told (as many as a request can have), this `userSeq` and `nextCursor`, and gets `behind` with the last part.
+ * client fetches the events after its cursor. `settings`, `drafts`, `stars` and `hidden` are the user's own changed state;
+ * they are empty if the request has no `userSeq`. With `more`, these are not all: the client asks again, with the cursors
+ * of what it was told (as many as a request can have), this `userSeq` and `nextCursor`, and gets `behind` with the last
+ * part.
  */
 export const Synced = Schema.Struct({
   userSeq: Seq,

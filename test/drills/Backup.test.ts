@@ -193,7 +193,8 @@ describe.skipIf(inject("clusters").embedded === null)("a backup of the embedded 
         stdio: "ignore"
       })
       const lock = join(target, `restore.${killed.pid}`, "postgres", "postmaster.pid")
-      // The lock file of the server of the restore. Its fifth line is the directory of its socket, and empty before that is there.
+      // The lock file of the server of the restore. Its fifth line is the directory of its socket, and empty before that is
+      // there.
       const [, , , , sockets = ""] = yield* Effect.sync(() =>
         existsSync(lock) ? readFileSync(lock, "utf8").split("\n") : []
       ).pipe(Effect.repeat({ schedule: Schedule.spaced(10), until: ([, , , , directory = ""]) => directory !== "" }))

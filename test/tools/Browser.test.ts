@@ -12,8 +12,8 @@ const root = new URL("../..", import.meta.url).pathname
 
 /**
  * A page that is loaded three times. Online, it opens a conversation. Offline, it shows what it had and writes, also with a
- * file. Online again, it says what it had offline, and how many sockets it has together with a second page of the origin. It closes
- * its client before it goes, since a browser need not finish what a page stores while it is unloaded.
+ * file. Online again, it says what it had offline, and how many sockets it has together with a second page of the origin.
+ * It closes its client before it goes, since a browser need not finish what a page stores while it is unloaded.
  */
 const stored = (options: { readonly url: string; readonly tokens: Tokens; readonly id: string }) => `<!doctype html>
 <script type="module">

@@ -68,7 +68,8 @@ const reported = <A, E>(
 
 /**
  * Uploads the files of a message that are not uploaded yet, one after another, and returns the message with all of them.
- * `keep` gets the message after each one, so that none is uploaded twice, and when one in parts was begun, and `report` how much of all of them was sent.
+ * `keep` gets the message after each one, so that none is uploaded twice, and when one in parts was begun, and `report` how
+ * much of all of them was sent.
  */
 export const uploadFiles = (
   message: PendingMessage,

@@ -28,8 +28,8 @@ export interface Held {
 }
 
 /**
- * The work that must be done after a frame. With `vote`, my vote on that message must be fetched. `gap` means that the order was broken, so that the connection cannot be
- * trusted.
+ * The work that must be done after a frame. With `vote`, my vote on that message must be fetched. `gap` means that the
+ * order was broken, so that the connection cannot be trusted.
  */
 export type Todo = "gap" | "refetch" | "recount" | { readonly vote: MessageId } | undefined
 

@@ -8,7 +8,8 @@ export interface DatabaseChanges {
 
 /**
  * Where a client keeps its state and its unsent messages, so that they outlive the page or the process: ordered keys with
- * values of plain JSON in which a message that waits may have files, each a `Blob`. `indexedDatabase` is one for browsers. Clients with databases of one name share them.
+ * values of plain JSON in which a message that waits may have files, each a `Blob`. `indexedDatabase` is one for browsers.
+ * Clients with databases of one name share them.
  */
 export interface Database {
   /** Names what is stored, among all databases of the origin or the machine. */

@@ -81,8 +81,8 @@ const ask = (child: ChildProcess, job: object) =>
   })
 
 /**
- * Makes the function that gives jobs to one process, one after the other, and the users take turns. It is started with the first job, and again after
- * it has crashed or was killed.
+ * Makes the function that gives jobs to one process, one after the other, and the users take turns. It is started with the
+ * first job, and again after it has crashed or was killed.
  */
 const makeDecode = Effect.gen(function* () {
   const turns = new FairQueue({

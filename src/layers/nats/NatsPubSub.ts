@@ -88,8 +88,8 @@ const makeRead = Effect.fnUntraced(function* (seal: NatsSeal, acceptUnsigned: bo
  * through NATS, where each node has one subscription for each subject that it needs. Events that NATS cannot take are
  * dropped. Each message has a code that only nodes with the same `jwt.secret` can make; others are refused, except those
  * without a code while `nats.accept_unsigned` is set. Of a message that is not of the last minute only durable events are
- * taken: their seq says whether they are new, and all others could have been recorded. When NATS can take events again, the last durable one of each
- * subject is sent, so that receivers detect the gap before it and fetch what they missed.
+ * taken: their seq says whether they are new, and all others could have been recorded. When NATS can take events again, the
+ * last durable one of each subject is sent, so that receivers detect the gap before it and fetch what they missed.
  */
 const make = Effect.fnUntraced(function* ({ acceptUnsigned, prefix }: NatsSettings, jwt: SettingsShape["jwt"]) {
   if (acceptUnsigned) {

@@ -4,8 +4,8 @@ import type { SqlClient } from "effect/sql"
 import { sessionSettings } from "./PostgresConfig.ts"
 
 /**
- * Gives the role of this service the settings of its sessions, as its defaults in this database. Connections through a pooler cannot
- * set them at their start. Repeating it changes nothing.
+ * Gives the role of this service the settings of its sessions, as its defaults in this database. Connections through a
+ * pooler cannot set them at their start. Repeating it changes nothing.
  */
 export const setRoleSettings = Effect.fnUntraced(function* (sql: SqlClient.SqlClient) {
   const [held] = yield* sql<{ settings: ReadonlyArray<string> }>`

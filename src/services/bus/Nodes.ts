@@ -41,8 +41,8 @@ export class Nodes extends Context.Service<
 
   /**
    * Watches the bus: `nats` is down while it has no connection. On a PostgreSQL server each node also announces in a
-   * table that it is alive, where it keeps files, and whether it has lost the bus. Nodes that share no bus miss each other's events, so a
-   * second live node without `nats` makes both degraded, and their logs say why.
+   * table that it is alive, where it keeps files, and whether it has lost the bus. Nodes that share no bus miss each
+   * other's events, so a second live node without `nats` makes both degraded, and their logs say why.
    */
   static readonly layer = Layer.effect(
     Nodes,

@@ -12,7 +12,8 @@ export class AccountClosing extends Context.Service<
      * Lets nobody add the user to anything, leaves all groups of the user, then deletes the account and ends its sessions
      * in one transaction. Its messages stay under a user without any personal data, and its DMs stay for their peers.
      * E-mail address and username can be used again. After a failure some groups may be left already, and repeating it is
-     * safe, also when the account is gone. `Forbidden` for a wrong password, and `InvalidRequest` for none, which only guests may leave out.
+     * safe, also when the account is gone. `Forbidden` for a wrong password, and `InvalidRequest` for none, which only
+     * guests may leave out.
      */
     readonly delete: (
       principal: Principal,

@@ -48,7 +48,8 @@ export class Invites extends Context.Service<
     /**
      * Makes the user a member and uses the invite once, in the same transaction. Repeating it is safe: for a member it
      * succeeds with `joined: false` and uses nothing. `NotFound` for an invite that is unknown, expired, revoked or used
-     * up, for users whom another member has removed from the group, and for guests when it admits none; `Conflict` ("group-full") without room.
+     * up, for users whom another member has removed from the group, and for guests when it admits none; `Conflict`
+     * ("group-full") without room.
      */
     readonly accept: (
       userId: UserId,

@@ -31,9 +31,10 @@ export class Attachments extends Context.Service<
     /**
      * Stores a file, and thumbnails of a picture, and answers when they are durable. It never has all of the content in
      * memory. `InvalidRequest` for an empty file, for a picture that cannot be decoded, and for a waveform of
-     * something that is no sound, `TooLarge` for more bytes than `limits.attachment_bytes`, `Conflict` ("storage-full") when the files of
-     * the user would have more than `limits.storage_bytes`, or all files more than `limits.total_storage_bytes`, and `RateLimited` while the user has as many uploads under way
-     * as are allowed. `NotFound` when the account was closed meanwhile. A failed or interrupted upload leaves nothing. `continued` is the
+     * something that is no sound, `TooLarge` for more bytes than `limits.attachment_bytes`, `Conflict` ("storage-full")
+     * when the files of the user would have more than `limits.storage_bytes`, or all files more than
+     * `limits.total_storage_bytes`, and `RateLimited` while the user has as many uploads under way as are allowed.
+     * `NotFound` when the account was closed meanwhile. A failed or interrupted upload leaves nothing. `continued` is the
      * id of the resumable upload that it completes, which has its own turn.
      */
     readonly upload: <E>(

@@ -52,8 +52,9 @@ export class Avatars extends Context.Service<
   {
     /**
      * Stores the squares that are made of a picture, and returns the path to put into `avatarUrl`. `InvalidRequest` for
-     * what cannot be decoded or what the scanner refuses, `TooLarge` for more than `limits.attachment_bytes`, `Conflict` ("storage-full") when the files of the user, or all, would have more bytes than they
-     * may, `RateLimited` for too many uploads at a time. What is never shown is deleted.
+     * what cannot be decoded or what the scanner refuses, `TooLarge` for more than `limits.attachment_bytes`, `Conflict`
+     * ("storage-full") when the files of the user, or all, would have more bytes than they may, `RateLimited` for too many
+     * uploads at a time. What is never shown is deleted.
      */
     readonly store: <E>(
       userId: UserId,

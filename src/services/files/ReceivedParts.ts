@@ -29,8 +29,8 @@ const idleMs = 20_000
 export const locked = new Locked({ detail: "Another request adds to this upload" })
 
 /**
- * Makes the function that writes content into parts, of which it adds all but the last one of the file, which it returns. Those that do not
- * count, whose blobs are to be deleted if the request fails, are in `loose`.
+ * Makes the function that writes content into parts, of which it adds all but the last one of the file, which it returns.
+ * Those that do not count, whose blobs are to be deleted if the request fails, are in `loose`.
  */
 export const makeReceive = Effect.gen(function* () {
   const blobs = yield* Blobs

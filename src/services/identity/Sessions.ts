@@ -87,8 +87,8 @@ export class Sessions extends Context.Service<
     /**
      * The holder of the access token, which may be one of ours or of an issuer of the settings. The `code` of a refusal tells
      * the client whether a refresh would help. The first use of an external token begins its session, on `device`, and may
-     * make its user; later ones note once a day that it is in use. `Forbidden` when that user may not be made ("not-provisioned") or is
-     * disabled ("account-disabled").
+     * make its user; later ones note once a day that it is in use. `Forbidden` when that user may not be made
+     * ("not-provisioned") or is disabled ("account-disabled").
      */
     readonly authenticate: (
       accessToken: string,

@@ -16,8 +16,8 @@ export class Log extends Context.Service<
      * Appends a message under the next `seq`. Repeating it is safe: one (conversation, sender, clientMessageId) is
      * stored once, the same request again answers with the original, and another request under that id is a `Conflict`
      * ("message-id-reused"). It fails with `NotFound` when the sender is not a member, or when the reply target or the
-     * thread root is not a message that the sender may see or an attachment is not the sender's or bound already, and with `Forbidden` when the peer of a DM has blocked the
-     * sender. `Unavailable` does not tell whether the message was stored.
+     * thread root is not a message that the sender may see or an attachment is not the sender's or bound already, and with
+     * `Forbidden` when the peer of a DM has blocked the sender. `Unavailable` does not tell whether the message was stored.
      */
     readonly append: (entry: NewEntry) => Effect.Effect<Appended, NotFound | Forbidden | Conflict | Unavailable>
     /** Answers as `append` would for a `clientMessageId` that was used before, and with null for a new one. */

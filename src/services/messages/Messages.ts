@@ -24,9 +24,9 @@ export class Messages extends Context.Service<
      * original, so the same call may be repeated after `Unavailable` or a lost answer. Sends of one caller are appended
      * in the order of the calls, unless they have attachments. Fails with `InvalidRequest` for bad content, `NotFound` when
      * the user is not a member or may not see the message that is replied to, `Forbidden` when the other member of the DM
-     * has blocked the user, and `Conflict` when the `clientMessageId` was used for another message ("message-id-reused") or an attachment is not
-     * uploaded completely yet ("attachment-not-ready"). `NotFound` also for attachments that are not the sender's to send. Only
-     * programs, which say so by `byProgram`, send messages of type `system`.
+     * has blocked the user, and `Conflict` when the `clientMessageId` was used for another message ("message-id-reused") or
+     * an attachment is not uploaded completely yet ("attachment-not-ready"). `NotFound` also for attachments that are not
+     * the sender's to send. Only programs, which say so by `byProgram`, send messages of type `system`.
      */
     readonly send: (
       senderId: UserId,
