@@ -129,7 +129,12 @@ const makePresences = (
  * Makes a function that passes the events that a session has taken into the store on to the outbox and the presences.
  */
 const makeRouting =
-  (me: UserId, outbox: Effect.Success<ReturnType<typeof makeOutbox>>, presences: ReturnType<typeof makePresences>) =>
+  (
+    me: UserId,
+    state: SubscriptionRef.SubscriptionRef<ChatState>,
+    outbox: Effect.Success<ReturnType<typeof makeOutbox>>,
+    presences: ReturnType<typeof makePresences>
+  ) =>
   (events: ReadonlyArray<ChatEvent>) =>
     Effect.gen(function* () {
       for (const event of events) {
@@ -139,6 +144,10 @@ const makeRouting =
         if (event.event === "conversation.removed" && event.conversationId !== undefined)
           yield* outbox.left(event.conversationId)
         if (event.event === "presence.changed") yield* presences.changed([event.data])
+        if (event.event === "user.updated" && event.data.user.id === me)
+          yield* SubscriptionRef.update(state, (now) =>
+            now.me === null ? now : { ...now, me: { ...now.me, ...event.data.user } }
+          )
       }
     })
 
@@ -195,7 +204,7 @@ const make = Effect.fnUntraced(function* (options: RealtimeOptions) {
   const uploader = makeUploader(options.url, credentials, current.connected)
   const outbox = yield* makeOutbox(storage, { command, uploader, changed: publish })
   const presences = makePresences(state, command)
-  const route = makeRouting(me, outbox, presences)
+  const route = makeRouting(me, state, outbox, presences)
   const pages = yield* makePages(store, changes, { ask, connected: current.connected, publish })
 
   const engine: Omit<Engine, "ready"> = {

@@ -35,6 +35,9 @@ const decodeGreeting = Schema.decodeUnknownEffect(Greeting)
 /** A hello is limited to 256 KiB: conversations beyond this number are sent as added. */
 const mostCursors = 4000
 
+/** After a while without a connection, the profiles of this many people are read again. */
+const mostProfiles = 200
+
 /** How long an answer to `ping` may take. */
 const pingTimeout = "10 seconds"
 
@@ -53,6 +56,17 @@ const greet = ({ command, cut, frames }: Connection, hello: unknown) =>
     // The close code gives the reason.
     Effect.catchTag("ConnectionLost", () => Effect.andThen(cut(closeAsLost), Effect.forever(Queue.take(frames))))
   )
+
+/** Reads the profiles of others again, since nobody told their changes. Those that cannot be had stay as they are. */
+const readProfiles = ({ publish, store }: Engine, { command }: Connection) =>
+  Effect.suspend(() => {
+    const userIds = store.peers(mostProfiles)
+    if (userIds.length === 0) return Effect.void
+    return Effect.flatMap(makeAsk(command)("user.list", { userIds }), ({ items }) => {
+      store.profiles(items)
+      return publish([])
+    })
+  }).pipe(Effect.ignore)
 
 /** The requests that a connection makes next to the events, to fetch what the events alone do not tell. */
 const makeJobs = Effect.fnUntraced(function* ({ publish, store }: Engine, { command, cut }: Connection) {
@@ -130,11 +144,13 @@ const makeJobs = Effect.fnUntraced(function* ({ publish, store }: Engine, { comm
 
 /** Makes a function that receives the frames of a connection, in order. */
 const makeReceive = (
-  { credentials, publish, ready, store }: Engine,
-  { command, cut }: Connection,
+  engine: Engine,
+  connection: Connection,
   { act, drafts, job, take }: Effect.Success<ReturnType<typeof makeJobs>>,
   { greeting, token }: { readonly greeting: Greeting; readonly token: string }
 ) => {
+  const { credentials, publish, ready, store } = engine
+  const { command, cut } = connection
   let current = token
   const renewed = (attempt: number): Effect.Effect<string, Refused> =>
     Effect.catchTag(credentials.renewed(current), "ConnectionLost", () =>
@@ -155,6 +171,7 @@ const makeReceive = (
           yield* publish([])
           yield* ready(greeting, done)
           if (!done) return
+          if (frame.data.resumed === true) yield* job("profiles", readProfiles(engine, connection))
           if (!store.hasDrafts)
             yield* job(
               "drafts",
@@ -176,6 +193,9 @@ const makeReceive = (
             "reconnect",
             Effect.delay(cut({ code: CloseCode.draining, atOnce: true }), frame.data.afterMs)
           )
+        case "user.updated":
+          store.profiles([frame.data.user])
+          return yield* publish([frame])
         default:
           if (frame.conversationId !== undefined) yield* act(frame.conversationId, store.aside(frame))
           yield* publish([frame])

@@ -128,6 +128,9 @@ export const Ephemeral = Schema.Union([
     { userId: UserId, seq: Seq }
   ),
   ephemeral("presence.changed", "The presence of a user whom this socket subscribes to has changed.", Presence.fields),
+  ephemeral("user.updated", "The profile of a user to whose presence this socket subscribes, or my own, has changed.", {
+    user: User
+  }),
   ephemeral(
     "conversation.added",
     "I became a member, or joined again: replace what the client holds of the conversation.",

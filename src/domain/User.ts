@@ -55,6 +55,12 @@ export const Team = Text.check(Schema.isMinLength(1), Schema.isMaxLength(255))
 /** The name of a user that is shown to others. */
 export const DisplayName = Name.check(Schema.isMaxLength(100))
 
+/** The users whose profiles I want. */
+export const UserIds = Schema.Struct({ userIds: Schema.Array(UserId).check(Schema.isMaxLength(200)) })
+
+/** The profiles that I may see of the requested users. */
+export const UserList = Schema.Struct({ items: Schema.Array(User) }).annotate({ identifier: "UserList" })
+
 /** A new account. */
 export const Registration = Schema.Struct({
   email: Email,

@@ -48,6 +48,11 @@ const withStatus = <S extends Schema.Top, E, R>(schema: S, call: Effect.Effect<S
 
 const decodeUserIds = Schema.decodeSync(Schema.Array(UserId))
 
+const userIdsOf = ({ userIds }: { readonly userIds: string | ReadonlyArray<string> }) => {
+  const ids = [userIds].flat().flatMap((text) => text.split(","))
+  return decodeUserIds(ids.filter((text) => text !== ""))
+}
+
 const Members = Schema.Struct({ items: Schema.Array(Member) })
 
 /** Browsers that ask from a page of an allowed origin keep the access token in a cookie, which scripts cannot read. */
@@ -112,10 +117,8 @@ export const makeExceptions = Effect.gen(function* () {
       call("message.forward", { ...params, clientMessageId, toConversationId: conversationId }),
 
     // A query holds texts, which clients write with commas or one by one.
-    "presence.get": ({ query }) => {
-      const ids = [query.userIds].flat().flatMap((text) => text.split(","))
-      return call("presence.get", { userIds: decodeUserIds(ids.filter((text) => text !== "")) })
-    },
+    "presence.get": ({ query }) => call("presence.get", { userIds: userIdsOf(query) }),
+    "user.list": ({ query }) => call("user.list", { userIds: userIdsOf(query) }),
 
     // A stream has no handler that all transports share. What fails after its first line can only end the answer.
     "admin.exportAccount": ({ params }) =>

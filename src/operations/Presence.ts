@@ -1,6 +1,6 @@
-import { Schema } from "effect"
 import { PresenceChange, PresenceList, PresenceSubscription } from "../domain/Presence.ts"
 import { InvalidRequest, Unavailable } from "../domain/Problem.ts"
+import { userIdsInQuery } from "./Fields.ts"
 import { feature, operation } from "./Operation.ts"
 
 /** The operations on presence. */
@@ -10,14 +10,7 @@ export const Presence = feature(
     http: "GET /v1/presence",
     query: PresenceSubscription.fields,
     success: PresenceList,
-    // A query has lists of texts, which clients write in two ways.
-    overHttp: {
-      query: {
-        userIds: Schema.Union([Schema.String, Schema.Array(Schema.String)]).annotate({
-          description: "Ids of users, separated by commas or given one by one"
-        })
-      }
-    },
+    overHttp: { query: { userIds: userIdsInQuery } },
     problems: [InvalidRequest, Unavailable],
     summary: "Get the presence of users",
     description:

@@ -2,7 +2,8 @@ import { Unread } from "../domain/Conversation.ts"
 import { UserId } from "../domain/Ids.ts"
 import { Page, pageFields } from "../domain/Page.ts"
 import { Forbidden, InvalidRequest, NotFound, RateLimited, Unavailable } from "../domain/Problem.ts"
-import { AccountDeletion, Me, ProfileChange, User, UserQuery } from "../domain/User.ts"
+import { AccountDeletion, Me, ProfileChange, User, UserIds, UserList, UserQuery } from "../domain/User.ts"
+import { userIdsInQuery } from "./Fields.ts"
 import { feature, operation } from "./Operation.ts"
 
 /** The operations on profiles, and on the caller's own account. */
@@ -66,5 +67,15 @@ export const Users = feature(
     summary: "Get a user's profile",
     description:
       "Returns what everybody may know about the user. Guests, and users of another team, get a 404 unless they have met the user in a conversation."
+  }),
+  operation("user.list", {
+    http: "GET /v1/profiles",
+    query: UserIds.fields,
+    success: UserList,
+    overHttp: { query: { userIds: userIdsInQuery } },
+    problems: [InvalidRequest, Unavailable],
+    summary: "Get the profiles of users",
+    description:
+      "Returns the profiles of at most 200 users, in their order, each once. Those whose profile I may not see, and unknown users, are left out."
   })
 )

@@ -31,7 +31,10 @@ export const layer = Declared.rpcs.toLayer(
       "user.search": asReader((viewerId, { query, ...page }) =>
         users.search({ query, viewerId, ...toPage(page, pageSize) })
       ),
-      "user.get": asUser((viewerId, { userId }) => users.look(viewerId, userId))
+      "user.get": asUser((viewerId, { userId }) => users.look(viewerId, userId)),
+      "user.list": asUser((viewerId, { userIds }) =>
+        Effect.map(users.lookAt(viewerId, userIds), (items) => ({ items }))
+      )
     })
   })
 )

@@ -68,6 +68,7 @@ const rows: Readonly<Record<string, Row>> = {
   "user.unread": { may: anybody },
   "user.search": { may: anybody, data: () => ({ query: "target" }) },
   "user.get": { may: anybody, data: ({ target }) => ({ userId: target.id }) },
+  "user.list": { may: anybody, data: ({ target }) => ({ userIds: [target.id] }) },
   "block.add": { may: anybody, data: ({ newcomer }) => ({ userId: newcomer.id }) },
   "block.remove": { may: anybody, data: ({ newcomer }) => ({ userId: newcomer.id }) },
   "block.list": { may: anybody },

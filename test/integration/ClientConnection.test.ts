@@ -126,6 +126,33 @@ layer(TestService.layer({ jwt: { expiration: 4000 } }), { excludeTestServices: t
       })
     )
 
+    it.effect("shows another name of somebody at once while watched, and otherwise with the next connection", () =>
+      Effect.gen(function* () {
+        const { signIn } = yield* TestService
+        const sockets: Array<WebSocket> = []
+        const openSocket = (url: string, protocols: ReadonlyArray<string>) => {
+          const socket = new WebSocket(url, [...protocols])
+          sockets.push(socket)
+          return socket
+        }
+        const tokens = yield* signIn("renamed")
+        const [bob, laptop] = [yield* chatOf(tokens), yield* chatOf(tokens)]
+        const ann = yield* chatOf(yield* signIn("namereader"), { openSocket })
+        const dm = yield* Effect.promise(() => ann.ask("conversation.create", { kind: "dm", userId: tokens.user.id }))
+        yield* Effect.promise(() => ann.send(dm.id, "Hello"))
+        const rename = (displayName: string) => Effect.promise(() => bob.ask("user.update", { displayName }))
+        const shown = (name: string) =>
+          until(ann, ({ conversations }) => conversations.get(dm.id)?.conversation.peer?.displayName === name)
+        yield* rename("Bob while nobody watches")
+        yield* until(laptop, ({ me }) => me?.displayName === "Bob while nobody watches")
+        sockets[0]?.close()
+        yield* shown("Bob while nobody watches")
+        yield* Effect.promise(() => ann.watch([tokens.user.id]))
+        yield* rename("Bob, watched")
+        yield* shown("Bob, watched")
+      })
+    )
+
     it.effect("renews its token over the connection before it ends", () =>
       Effect.gen(function* () {
         const { signIn } = yield* TestService

@@ -81,7 +81,7 @@ export const presenceNode = Effect.map(
   (context) => Context.get(context, Presence)
 )
 
-/** A device, and the presences that it has received. */
+/** A device, with the events that it has received, and the presences among them. */
 export const device = Effect.fnUntraced(function* (presence: Presence["Service"], userId: UserId) {
   const scope = yield* Scope.fork(yield* Effect.scope)
   const connectionId = randomUUID()
@@ -91,7 +91,7 @@ export const device = Effect.fnUntraced(function* (presence: Presence["Service"]
   const offer = (event: Published) => {
     if (state.refuses) return false
     events.push(event)
-    received.push(decode(event.json).data)
+    if (event.event === "presence.changed") received.push(decode(event.json).data)
     return true
   }
   yield* Scope.provide(presence.connect({ userId, connectionId, offer }), scope)

@@ -56,6 +56,25 @@ describe("conversations on the chat page in Chromium", () => {
     await listed(one, ["First", "Second"])
   })
 
+  it("shows another name of somebody at once, and after a reload", async () => {
+    const [fay, gil] = [await client("fay"), await client("gil")]
+    const dm = await fay.ask("conversation.create", { kind: "dm", userId: gil.userId })
+    await fay.send(dm.id, "Here I am")
+    const group = await fay.ask("conversation.create", { kind: "group", title: "Names", memberIds: [gil.userId] })
+    await fay.send(group.id, "Here too")
+    const one = await person("gil")
+    await choose(one, "Names")
+    const rename = (displayName: string) => fay.ask("user.update", { displayName })
+    await rename("Fay at once")
+    await listed(one, ["Names", "Fay at once"])
+    await messageOf(one, "Here too").getByText("Fay at once").waitFor()
+    await one.page.goto("about:blank")
+    await rename("Fay after all")
+    await one.page.goBack()
+    await listed(one, ["Names", "Fay after all"])
+    await messageOf(one, "Here too").getByText("Fay after all").waitFor()
+  })
+
   it("keeps a draft for each conversation, and shows it in the list", async () => {
     const dan = await client("dan")
     for (const title of ["Alpha", "Beta"]) await dan.ask("conversation.create", { kind: "group", title, memberIds: [] })

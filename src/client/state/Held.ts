@@ -1,6 +1,7 @@
 import type { Event } from "../../domain/Event.ts"
 import type { MessageId } from "../../domain/Ids.ts"
 import type { LoggedFrame } from "../Frames.ts"
+import type { SavedConversation } from "../storage/Saved.ts"
 import { withoutMessage } from "./MergeMessages.ts"
 import type { ConversationState } from "./State.ts"
 
@@ -45,6 +46,15 @@ export const held = (state: ConversationState): Held => ({
   votes: new Set(),
   hidden: new Set(),
   draftSeq: 0
+})
+
+/** A conversation as it is stored. */
+export const savedOf = ({ hollow, published, recount, state, unsure }: Held): SavedConversation => ({
+  state,
+  published,
+  unsure,
+  recount,
+  hollow
 })
 
 /** Leaves out a message that I have hidden, wherever it is. */

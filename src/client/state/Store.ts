@@ -4,10 +4,12 @@ import type { Ephemeral, Event } from "../../domain/Event.ts"
 import type { ConversationId, MessageId, UserId } from "../../domain/Ids.ts"
 import type { Message, MessagePage } from "../../domain/Message.ts"
 import type { Thread } from "../../domain/Thread.ts"
+import type { User } from "../../domain/User.ts"
 import type { LoggedFrame } from "../Frames.ts"
 import type { SavedConversation } from "../storage/Saved.ts"
-import { filled, type Held, held, hide, type Todo } from "./Held.ts"
+import { filled, type Held, held, hide, savedOf, type Todo } from "./Held.ts"
 import { deliveredMarked, merge, readMarked, starUpdated, withMe, withPage, withThread, withVote } from "./Merge.ts"
+import { cursorsOf, peersOf, takeProfiles } from "./Peers.ts"
 import { SharedMap } from "./SharedMap.ts"
 import { type ChatState, type ConversationState, newConversation } from "./State.ts"
 
@@ -58,13 +60,7 @@ export class Store {
 
   /** The conversations as they are stored, each with its cursor. What the state shares with an earlier one is the same. */
   saved(): ReadonlyArray<SavedConversation> {
-    return [...this.all.values()].map(({ hollow, published, recount, state, unsure }) => ({
-      state,
-      published,
-      unsure,
-      recount,
-      hollow
-    }))
+    return Array.from(this.all.values(), savedOf)
   }
 
   /** Takes a conversation that was stored, and returns it as it is held now. */
@@ -77,12 +73,17 @@ export class Store {
 
   /** The cursors of at most `most` conversations, those with the latest activity. */
   cursors(most: number): Record<string, number> {
-    return Object.fromEntries(
-      [...this.all.values()]
-        .sort((a, b) => (a.state.conversation.lastActivityAt < b.state.conversation.lastActivityAt ? 1 : -1))
-        .slice(0, most)
-        .map(({ state, published }) => [state.conversation.id, published])
-    )
+    return cursorsOf(this.all.values(), most)
+  }
+
+  /** The others of at most `most` direct conversations, those with the latest activity. */
+  peers(most: number): ReadonlyArray<UserId> {
+    return peersOf(this.all.values(), most)
+  }
+
+  /** Takes profiles of others, who may have other names now. */
+  profiles(users: ReadonlyArray<User>): void {
+    for (const id of takeProfiles(this.all.values(), users)) this.touched.add(id)
   }
 
   /** Must be called when a connection begins: it gives up the fetches of the previous connection. */

@@ -33,6 +33,9 @@ const deleted = { body: "", mentions: [], payload: null, votes: null, attachment
 const makeConversationAnswers = (conversations: TestConversations): Handlers => ({
   "user.me": (_, userId) => conversations.people.get(userId) ?? conversations.notFound(),
   "user.get": ({ userId }) => conversations.profile(userId),
+  "user.list": ({ userIds }) => ({
+    items: userIds.filter((userId) => conversations.people.has(userId)).map((userId) => conversations.profile(userId))
+  }),
   "user.search": ({ query }) => ({
     items: [...conversations.people.values()]
       .filter(({ username }) => username.startsWith(query.toLowerCase()))

@@ -15,10 +15,11 @@ import { notABot, noUser } from "../../domain/Refusals.ts"
 import type { NewServerUser, NewUserToken, ServerUser, UserToken } from "../../domain/ServerUser.ts"
 import type { CreatedServiceToken, NewBotToken } from "../../domain/ServiceToken.ts"
 import type { UserKind } from "../../domain/User.ts"
+import { makeProfileNotices } from "../bus/ProfileNotices.ts"
 import { usernamesFor } from "../identity/issuers/Profiles.ts"
 import type { UserRow } from "../identity/Rows.ts"
 import { Sessions } from "../identity/Sessions.ts"
-import { folded } from "../identity/Users.ts"
+import { folded, toUser } from "../identity/Users.ts"
 import { usersRegistered } from "../platform/MetricDefinitions.ts"
 import { Metrics } from "../platform/Metrics.ts"
 import { Settings } from "../platform/Settings.ts"
@@ -127,6 +128,7 @@ export class ServerUsers extends Context.Service<
       const tokens = yield* ServiceTokens
       const registered = (yield* Metrics).counter(usersRegistered)
       const issuer = serverIssuerOf(auth)
+      const tellProfile = yield* makeProfileNotices
       const { max, min } = limits.usernameLength
 
       const find = Effect.fnUntraced(function* (externalId: ExternalId) {
@@ -161,6 +163,7 @@ export class ServerUsers extends Context.Service<
             const externalId = users[place]?.externalId
             if (externalId === undefined || row.outcome === "ended") return yield* clockBehind
             if (row.outcome === "created") registered()
+            if (row.outcome === "updated") yield* tellProfile(undefined, toUser(row.user))
             made.push(toServerUser(externalId, row.user))
           }
           return made

@@ -5,6 +5,7 @@ import type { Conflict, Forbidden, InvalidRequest, NotFound, RateLimited, Unavai
 import { guestsDisabled, inviteRequired, passwordsDisabled, registrationClosed } from "../../domain/Refusals.ts"
 import type { Principal, Tokens } from "../../domain/Session.ts"
 import type { GuestClaim, Me, NewGuest } from "../../domain/User.ts"
+import { makeProfileNotices } from "../bus/ProfileNotices.ts"
 import { Passwords } from "../identity/Passwords.ts"
 import type { Device, UserRow } from "../identity/Rows.ts"
 import { Sessions } from "../identity/Sessions.ts"
@@ -152,6 +153,7 @@ const makeClaim = Effect.fnUntraced(function* (mode: Effect.Effect<"open" | "inv
   const storage = yield* GuestStorage
   const users = yield* Users
   const registered = (yield* Metrics).counter(usersRegistered)
+  const tellProfile = yield* makeProfileNotices
 
   return Effect.fn("Guests.claim")(function* ({ userId }: Principal, claim: GuestClaim) {
     if (!auth.passwords) return yield* passwordsDisabled
@@ -171,6 +173,7 @@ const makeClaim = Effect.fnUntraced(function* (mode: Effect.Effect<"open" | "inv
       passwordHash: yield* passwords.hash(password, { account: userId, address: userId })
     })
     registered()
+    yield* tellProfile(undefined, yield* users.get(userId))
     return yield* users.me(userId)
   })
 })

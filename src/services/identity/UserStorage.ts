@@ -29,8 +29,8 @@ export class UserStorage extends Context.Service<
     readonly find: (ids: ReadonlyArray<UserId>) => Effect.Effect<ReadonlyArray<UserRow>, Unavailable>
     /** Changes the user and gives the new row; undefined when there is no such user, or it was deleted. */
     readonly update: (id: UserId, change: UserChange) => Effect.Effect<UserRow | undefined, Unavailable>
-    /** Whether the user is a member of a conversation that the other one is or was a member of. */
-    readonly haveMet: (userId: UserId, otherId: UserId) => Effect.Effect<boolean, Unavailable>
+    /** Those of the others who are or were members of a conversation that the user is a member of. */
+    readonly met: (userId: UserId, others: ReadonlyArray<UserId>) => Effect.Effect<ReadonlyArray<UserId>, Unavailable>
     /**
      * Users other than guests after a position whose username or folded display name begins with `prefix`, in the order of
      * `FoundAt`. For a viewer with a team: those of the same team, of none, and those with whom the viewer shares a conversation.

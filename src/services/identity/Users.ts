@@ -14,6 +14,7 @@ import {
 import { notForGuests, noUser } from "../../domain/Refusals.ts"
 import { Text } from "../../domain/Text.ts"
 import type { Me, ProfileChange, Registration, User } from "../../domain/User.ts"
+import { makeProfileNotices } from "../bus/ProfileNotices.ts"
 import { addressKey } from "../platform/Address.ts"
 import { Limits } from "../platform/Limits.ts"
 import { usersRegistered } from "../platform/MetricDefinitions.ts"
@@ -90,13 +91,18 @@ export class Users extends Context.Service<
     readonly get: (id: UserId) => Effect.Effect<User, NotFound | Unavailable>
     /** The caller's own profile; `NotFound` once the account is deleted. */
     readonly me: (id: UserId) => Effect.Effect<Me, NotFound | Unavailable>
-    /** Changes the fields that the change names, and no others. Repeating it changes nothing. */
+    /**
+     * Changes the fields that the change names, and no others. The user's devices, and the sockets that watch the user's
+     * presence, are told a profile that has changed. Repeating it changes nothing.
+     */
     readonly update: (id: UserId, change: ProfileChange) => Effect.Effect<Me, NotFound | Unavailable>
     /**
      * A profile as another user may see it. Guests, and users of another team, see it if they are in a conversation that the
      * other user is or was in; otherwise it is `NotFound`.
      */
     readonly look: (viewerId: UserId, id: UserId) => Effect.Effect<User, NotFound | Unavailable>
+    /** As `look`, for several users: each once, in the order of the ids, without those who would be `NotFound`. */
+    readonly lookAt: (viewerId: UserId, ids: ReadonlyArray<UserId>) => Effect.Effect<ReadonlyArray<User>, Unavailable>
     /**
      * The users whose username begins with `query` in any case, then those whose display name does. Nobody finds guests,
      * nor users of another team with whom they share no conversation. Guests may not search (`Forbidden`, "guest").
@@ -116,6 +122,8 @@ export class Users extends Context.Service<
       const limits = yield* Limits
       const passwords = yield* Passwords
       const settings = yield* Settings
+      const lookAt = makeLookAt(storage)
+      const tellProfile = yield* makeProfileNotices
       const registered = (yield* Metrics).counter(usersRegistered)
 
       const find = (id: UserId) =>
@@ -161,21 +169,21 @@ export class Users extends Context.Service<
           return row.deletedAt === null ? toMe(row) : yield* new NotFound({})
         }),
         update: Effect.fn("Users.update")(function* (id, { avatarUrl, displayName, whoMayAddMe }) {
+          const before = yield* find(id)
           const row = yield* storage.update(id, {
             ...(displayName !== undefined && { displayName, searchName: folded(displayName) }),
             ...(avatarUrl !== undefined && { avatarUrl }),
             ...(whoMayAddMe !== undefined && { whoMayAddMe })
           })
-          return row === undefined ? yield* new NotFound({}) : toMe(row)
+          if (row === undefined) return yield* new NotFound({})
+          yield* tellProfile(toUser(before), toUser(row))
+          return toMe(row)
         }),
         look: Effect.fn("Users.look")(function* (viewerId, id) {
-          const rows = yield* storage.find([viewerId, id])
-          const row = rows.find((user) => user.id === id) ?? (yield* noUser)
-          const viewer = rows.find((user) => user.id === viewerId)
-          const isOutside = viewer?.kind === "guest" || areApart(viewer, row)
-          if (isOutside && viewerId !== id && !(yield* storage.haveMet(viewerId, id))) return yield* noUser
-          return toUser(row)
+          const [user] = yield* lookAt(viewerId, [id])
+          return user ?? (yield* noUser)
         }),
+        lookAt,
         search: makeSearch(storage, settings.limits.pageSize),
         getMany: Effect.fn("Users.getMany")(function* (ids) {
           const found = yield* storage.find(ids)
@@ -186,6 +194,17 @@ export class Users extends Context.Service<
     })
   )
 }
+
+const makeLookAt = (storage: UserStorage["Service"]): Users["Service"]["lookAt"] =>
+  Effect.fn("Users.lookAt")(function* (viewerId, ids) {
+    const rows = new Map((yield* storage.find([viewerId, ...ids])).map((row) => [row.id, row]))
+    const viewer = rows.get(viewerId)
+    const found = [...new Set(ids)].flatMap((id) => rows.get(id) ?? [])
+    const isOutside = (row: UserRow) => row !== viewer && (viewer?.kind === "guest" || areApart(viewer, row))
+    const outside = found.filter(isOutside).map(({ id }) => id)
+    const met = outside.length === 0 ? [] : yield* storage.met(viewerId, outside)
+    return found.filter((row) => !isOutside(row) || met.includes(row.id)).map(toUser)
+  })
 
 const makeSearch = (storage: UserStorage["Service"], pageSize: number): Users["Service"]["search"] =>
   Effect.fn("Users.search")(function* (request) {

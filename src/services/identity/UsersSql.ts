@@ -68,11 +68,12 @@ const makeStorage = Effect.gen(function* () {
         Effect.map((rows) => rows[0]),
         orUnavailable
       ),
-    haveMet: (userId, otherId) =>
-      sql`SELECT FROM conversation_members me
-        JOIN conversation_members other ON other.conversation_id = me.conversation_id AND other.user_id = ${otherId}
-        WHERE me.user_id = ${userId} AND me.left_seq IS NULL LIMIT 1`.pipe(
-        Effect.map((rows) => rows.length === 1),
+    met: (userId, others) =>
+      sql<Pick<UserRow, "id">>`SELECT o.id FROM unnest(${others}::uuid[]) o(id) WHERE EXISTS (
+          SELECT FROM conversation_members me
+          JOIN conversation_members other ON other.conversation_id = me.conversation_id AND other.user_id = o.id
+          WHERE me.user_id = ${userId} AND me.left_seq IS NULL)`.pipe(
+        Effect.map((rows) => rows.map(({ id }) => id)),
         orUnavailable
       ),
     // Two ranges of an index each; no LIKE, so there is nothing to escape. The second one begins at the prefix, and is

@@ -28,9 +28,9 @@ export class Presence extends Context.Service<
      * Connects a device until the scope closes. Others see it disconnect after `timers.presenceGrace`, unless it has
      * reconnected. When a node dies without a report, its devices disappear within `timers.presenceExpiry`.
      *
-     * `offer` is called with the `presence.changed` of users to whom the connection has subscribed: at most one of each
-     * user in each `timers.presenceBatch`, the same object for all connections. It answers whether it took the event. A
-     * refused event is replaced by a later one with the state at that time.
+     * `offer` is called with the `presence.changed` and the `user.updated` of users to whom the connection has subscribed: at
+     * most one each of each user in each `timers.presenceBatch`, the same object for all connections. It answers whether it
+     * took the event. A refused presence is replaced by a later one with the state at that time.
      */
     readonly connect: (connection: {
       readonly userId: UserId

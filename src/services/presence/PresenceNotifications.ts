@@ -10,7 +10,7 @@ import { presenceChanged, type WatchedUsers, type Watcher } from "./WatchedUsers
 const usersPerTurn = 500
 
 /** Sends changes to the watchers, in batches. */
-export const makePresenceNotifications = Effect.fnUntraced(function* ({ changed, users }: WatchedUsers) {
+export const makePresenceNotifications = Effect.fnUntraced(function* ({ changed, renamed, users }: WatchedUsers) {
   const count = (yield* Metrics).counter(presenceChanges)
   const shedding = yield* Shedding
   /** Watchers that have refused changes. */
@@ -44,13 +44,15 @@ export const makePresenceNotifications = Effect.fnUntraced(function* ({ changed,
 
   /**
    * Sends what has changed since the last call, of each user only the last change, and what was refused before. While the node
-   * is too busy, all of that waits.
+   * is too busy, all of that waits. A profile that is refused is not sent again: the watcher reads it with its next connection.
    */
   const flush = Effect.gen(function* () {
-    if (changed.size + behind.size === 0 || shedding.sheds("presence")) return
+    if (changed.size + behind.size + renamed.size === 0 || shedding.sheds("presence")) return
     const now = yield* Clock.currentTimeMillis
     for (const user of changed) if (user.observed.status === user.sent) changed.delete(user)
     sendRefused(now)
+    for (const [user, event] of renamed) for (const watcher of user.watchers) watcher.offer(event)
+    renamed.clear()
     for (const batch of Arr.chunksOf([...changed], usersPerTurn)) {
       for (const user of batch) {
         if (!changed.delete(user)) continue

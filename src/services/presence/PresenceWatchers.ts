@@ -44,7 +44,7 @@ const makeReader = Effect.fnUntraced(function* ({ learn, learnMissing }: Watched
 
 /** Subscribes to users who were not watched before, and reads how they are. */
 const makeOpener = Effect.fnUntraced(function* (
-  { changed, learn }: WatchedUsers,
+  { changed, learn, renamed }: WatchedUsers,
   recheck: (userId: UserId) => Effect.Effect<void>,
   read: Effect.Success<ReturnType<typeof makeReader>>
 ) {
@@ -52,9 +52,10 @@ const makeOpener = Effect.fnUntraced(function* (
   const fork = Effect.runForkWith(yield* Effect.context<never>())
 
   const onObserved = (user: WatchedUser) => (events: ReadonlyArray<Published>) => {
-    for (const { event, json } of events) {
-      if (event === "contacts.changed") fork(recheck(user.userId))
-      const observed = decodeObserved(json)
+    for (const published of events) {
+      if (published.event === "contacts.changed") fork(recheck(user.userId))
+      if (published.event === "user.updated") renamed.set(user, published)
+      const observed = decodeObserved(published.json)
       if (Option.isSome(observed) && observed.value.at >= user.observed.at) learn(user, observed.value)
     }
   }

@@ -7,7 +7,10 @@ import type { Published } from "../bus/Subjects.ts"
 /** A connection that receives presence changes. */
 export interface Watcher {
   readonly userId: UserId
-  /** Takes a `presence.changed`, or refuses it by answering false; a refused user is sent again later, as then observed. */
+  /**
+   * Takes a `presence.changed` or a `user.updated`, or refuses it by answering false. A refused presence is sent again later, as
+   * then observed.
+   */
   readonly offer: (changed: Published) => boolean
   readonly watched: Set<UserId>
   /** The users whose last change it refused. */
@@ -49,6 +52,8 @@ export const makeWatchedUsers = () => {
   const users = new Map<UserId, WatchedUser>()
   /** Users whose watchers have not been sent the present status. */
   const changed = new Set<WatchedUser>()
+  /** Users whose watchers have not been sent the present profile. */
+  const renamed = new Map<WatchedUser, Published>()
 
   const learn = (user: WatchedUser, observed: ObservedPresence) => {
     user.observed = observed
@@ -84,9 +89,10 @@ export const makeWatchedUsers = () => {
   const remove = (user: WatchedUser) => {
     users.delete(user.userId)
     changed.delete(user)
+    renamed.delete(user)
   }
 
-  return { add, changed, learn, learnMissing, remove, users }
+  return { add, changed, learn, learnMissing, remove, renamed, users }
 }
 
 export type WatchedUsers = ReturnType<typeof makeWatchedUsers>

@@ -33,10 +33,12 @@ const makeStorage = Effect.map(Memory, ({ conversations, users }) => {
         users.set(id, changed)
         return changed
       }),
-    haveMet: (userId, otherId) =>
+    met: (userId, others) =>
       Effect.sync(() =>
-        Array.from(conversations.values()).some(
-          ({ members }) => members.get(userId)?.leftSeq === null && members.has(otherId)
+        others.filter((other) =>
+          Array.from(conversations.values()).some(
+            ({ members }) => members.get(userId)?.leftSeq === null && members.has(other)
+          )
         )
       ),
     search: (prefix, after, limit, viewer) =>

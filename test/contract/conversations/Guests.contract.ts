@@ -144,6 +144,11 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
         const elsewhere = yield* groupOf(stranger)
         for (const seen of [guest, owner, member, former]) assert.strictEqual((yield* users.look(guest, seen)).id, seen)
         assert.strictEqual(yield* outcome(users.look(guest, stranger)), "NotFound")
+        const seen = yield* users.lookAt(guest, [stranger, former, guest, owner])
+        assert.deepStrictEqual(
+          seen.map(({ id }) => id),
+          [former, guest, owner]
+        )
         assert.strictEqual(yield* outcome(users.look(stranger, guest)), "ok")
         const search = (viewerId: UserId, query: string) => users.search({ viewerId, query, limit: 5 })
         assert.strictEqual(yield* outcome(search(guest, "user")), "guest")

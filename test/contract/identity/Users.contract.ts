@@ -1,6 +1,8 @@
 import { assert, layer as withLayer } from "@effect/vitest"
 import { Array as Arr, Effect, type Layer, Result } from "effect"
 import { UserId } from "../../../src/domain/Ids.ts"
+import { PubSub } from "../../../src/services/bus/PubSub.ts"
+import { presenceSubject, userSubject } from "../../../src/services/bus/Subjects.ts"
 import { Users } from "../../../src/services/identity/Users.ts"
 import { type AccountServices, someone } from "../../support/Accounts.ts"
 
@@ -97,6 +99,33 @@ export const usersContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
           items.map(({ id }) => id),
           [me.id]
         )
+      })
+    )
+
+    it.effect(
+      "tells a changed profile to those who watch the user and to the user's devices, in two publications",
+      () =>
+        Effect.gen(function* () {
+          const users = yield* Users
+          const pubsub = yield* PubSub
+          const { email: _, whoMayAddMe: __, ...user } = yield* users.register(someone())
+          const told: Array<unknown> = []
+          for (const subject of [presenceSubject(user.id), userSubject(user.id)])
+            yield* pubsub.subscribe(subject, (events) => told.push(...events.map(({ json }) => JSON.parse(json))))
+          yield* users.update(user.id, { displayName: "Zoë" })
+          yield* users.update(user.id, { displayName: "Zoë", whoMayAddMe: "contacts" })
+          const event = { event: "user.updated", data: { user: { ...user, displayName: "Zoë" } } }
+          assert.deepStrictEqual(told, [event, event])
+        })
+    )
+
+    it.effect("shows several profiles at once, each once and in their order", () =>
+      Effect.gen(function* () {
+        const users = yield* Users
+        const one = yield* users.register(someone())
+        const other = yield* users.register(someone())
+        const seen = yield* users.lookAt(one.id, [other.id, nobody, one.id, other.id])
+        assert.deepStrictEqual(seen, [yield* users.get(other.id), yield* users.get(one.id)])
       })
     )
 

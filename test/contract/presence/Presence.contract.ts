@@ -2,7 +2,8 @@ import { assert, layer as withLayer } from "@effect/vitest"
 import { Array as Arr, Clock, Effect, Exit, Layer, Scope } from "effect"
 import { UserId } from "../../../src/domain/Ids.ts"
 import type { ChosenStatus, Presence as PresenceOf } from "../../../src/domain/Presence.ts"
-import { PubSub } from "../../../src/services/bus/PubSub.ts"
+import { encodeEphemeral, PubSub } from "../../../src/services/bus/PubSub.ts"
+import { presenceSubject } from "../../../src/services/bus/Subjects.ts"
 import { Settings } from "../../../src/services/platform/Settings.ts"
 import type { Presence } from "../../../src/services/presence/Presence.ts"
 import { PresenceStore } from "../../../src/services/presence/PresenceStore.ts"
@@ -90,6 +91,32 @@ export const presenceContract = <E>(
         yield* until(() => viewer.statuses(ann).length === 2)
         assert.deepStrictEqual(viewer.statuses(ann), ["online", "offline"])
         assert.isString(viewer.received.at(-1)?.lastSeenAt)
+      })
+    )
+
+    it.effect("sends the last profile of a user to subscribers, and to nobody else", () =>
+      Effect.gen(function* () {
+        const presence = yield* presenceNode
+        const pubsub = yield* PubSub
+        const {
+          users: [ann, ben, cat]
+        } = yield* friends
+        const [viewer, other] = [yield* device(presence, cat), yield* device(presence, ben)]
+        yield* presence.subscribe(viewer.connectionId, [ann])
+        const named = (displayName: string) => {
+          const user = { id: ann, username: "ann", displayName, avatarUrl: null, createdAt: "2026-01-01T00:00:00.000Z" }
+          return encodeEphemeral({ event: "user.updated", data: { user } })
+        }
+        for (const name of ["Ann", "Anna"]) yield* pubsub.publish(presenceSubject(ann), [named(name)])
+        yield* until(() => viewer.events.at(-1)?.json === named("Anna").json)
+        yield* presence.unsubscribe(viewer.connectionId, [ann])
+        yield* pubsub.publish(presenceSubject(ann), [named("Hannah")])
+        const phone = yield* device(presence, ben)
+        yield* presence.subscribe(viewer.connectionId, [ben])
+        yield* presence.set(ben, "dnd")
+        yield* until(() => viewer.statuses(ben).includes("dnd"))
+        assert.strictEqual(viewer.events.findLast(({ event }) => event === "user.updated")?.json, named("Anna").json)
+        assert.deepStrictEqual([...other.events, ...phone.events], [])
       })
     )
 
