@@ -3,10 +3,12 @@ import { Check, CheckCheck, Clock, MessageSquareText, Pin, Star } from "lucide-r
 import { lazy, memo, Suspense, useState } from "react"
 import { usePeople, useUser } from "../chat/people.tsx"
 import type { Message, User } from "../chat/types.ts"
+import { useUnreadReplies } from "../chat/unreadReplies.ts"
 import { Attachments } from "../files/Attachments.tsx"
 import { momentOf, timeOf } from "../text/format.ts"
 import { text } from "../text/text.ts"
 import { UserAvatar } from "../ui/Avatar.tsx"
+import { Badge } from "../ui/Badge.tsx"
 import { KindTag } from "../ui/KindTag.tsx"
 import { attempt } from "../ui/notices.tsx"
 import { Markdown } from "./Markdown.tsx"
@@ -109,6 +111,18 @@ const Author = ({ at, user }: { readonly user: User | undefined; readonly at: st
   </header>
 )
 
+/** How many replies a message has, and how many of them are unread. */
+const ThreadLink = ({ message, onOpen }: { readonly message: Message; readonly onOpen: () => void }) => {
+  const unread = useUnreadReplies(message)
+  return (
+    <button type="button" className="link thread-link" onClick={onOpen}>
+      <MessageSquareText aria-hidden="true" />
+      {text.replies(message.threadReplyCount)}
+      {unread > 0 && <Badge count={unread} label={text.unreadReplies(unread)} />}
+    </button>
+  )
+}
+
 interface MessageRowProps {
   readonly message: Message
   /** Whether it is shown in one block with the message before. */
@@ -155,10 +169,7 @@ export const MessageRow = memo(
           <Body message={message} />
           <Reactions message={message} />
           {withThread && message.threadReplyCount > 0 && (
-            <button type="button" className="link thread-link" onClick={() => actions.openThread?.(message)}>
-              <MessageSquareText aria-hidden="true" />
-              {text.replies(message.threadReplyCount)}
-            </button>
+            <ThreadLink message={message} onOpen={() => actions.openThread?.(message)} />
           )}
         </div>
         <span className="marks">

@@ -8,6 +8,7 @@ import { shortTime } from "../text/format.ts"
 import { summaryOf } from "../text/summary.ts"
 import { text } from "../text/text.ts"
 import { Avatar } from "../ui/Avatar.tsx"
+import { Badge } from "../ui/Badge.tsx"
 import { titleOf, usePresenceOf } from "./titles.ts"
 
 /** Whether a conversation is muted now. */
@@ -69,10 +70,7 @@ export const ConversationRow = memo(
             </span>
           )}
           {mine.unreadCount > 0 && (
-            <span className={muted ? "badge quiet" : "badge"}>
-              <span aria-hidden="true">{mine.unreadCount >= 100 ? "99+" : mine.unreadCount}</span>
-              <span className="hidden">{text.unread(mine.unreadCount)}</span>
-            </span>
+            <Badge count={mine.unreadCount} label={text.unread(mine.unreadCount)} quiet={muted} />
           )}
         </span>
       </button>

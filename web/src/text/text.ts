@@ -124,6 +124,7 @@ export const text = {
   forwardTo: t`Forward to`,
   forwarded: (title: string) => t`Forwarded to ${title}`,
   thread: t`Thread`,
+  unreadReplies: (count: number) => plural(count, { one: "# unread reply", other: "# unread replies" }),
   replies: (count: number) => plural(count, { one: "# reply", other: "# replies" }),
   hiddenMessage: t`A message from before you joined`,
   jumpToPresent: t`Jump to the newest messages`,
