@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
+import { Array as Arr, Effect, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ConversationId, UserId } from "../../../src/domain/Ids.ts"
 import { Members } from "../../../src/services/conversations/Members.ts"
@@ -17,6 +17,14 @@ const append = (sql: SqlClient.SqlClient, id: ConversationId, senderId: UserId) 
   const entry = entryOf(id, senderId)
   return sql`SELECT FROM append_message(true, ${id}::uuid, ${senderId}::uuid, ${entry.id}::uuid,
     ${entry.clientMessageId}::text, ${entry.requestHash}::bytea, 'text', 'a message', NULL)`
+}
+
+/** Sends two messages as one batch, in a transaction that goes on. */
+const appendTwo = (sql: SqlClient.SqlClient, id: ConversationId, senderId: UserId) => {
+  const entries = [entryOf(id, senderId), entryOf(id, senderId)]
+  return sql`SELECT FROM append_messages(true, ${[id, id]}::uuid[], ${[senderId, senderId]}::uuid[],
+    ${entries.map((entry) => entry.id)}::uuid[], ${entries.map((entry) => entry.clientMessageId)}::text[],
+    ${entries.map((entry) => entry.requestHash)}::bytea[], '{text,text}', '{one,two}', '{NULL,NULL}')`
 }
 
 type Consumer = Effect.Success<typeof makeConsumer>
@@ -72,13 +80,19 @@ for (const database of databases) {
           // This transaction has its id, and waits for its turn in the conversation, while later ones write there.
           const older = yield* holding(
             append(sql, other.id, other.a),
-            Effect.andThen(append(sql, id, a), append(sql, id, a))
+            Effect.all([
+              append(sql, id, a),
+              append(sql, id, a),
+              sql`SELECT add_event(${id}::uuid, 'conversation.updated', ${a}::uuid, NULL, '{}')`,
+              appendTwo(sql, id, a),
+              appendTwo(sql, id, a)
+            ])
           )
           for (let n = 0; n < 3; n++) yield* store(entryOf(id, a))
           yield* older
           yield* store(entryOf(id, a))
           const given = yield* drain(consumer, 1)
-          assert.deepStrictEqual(seqsOf(of(given, id)), [2, 3, 4, 5, 6, 7])
+          assert.deepStrictEqual(seqsOf(of(given, id)), Arr.range(2, 12))
           assert.deepStrictEqual(seqsOf(of(given, other.id)), [2])
         })
       )
@@ -129,8 +143,14 @@ for (const database of databases) {
         Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient
           const { a, id } = yield* twoOfUs
+          yield* sql`DELETE FROM change_feed_consumers`
+          yield* sql`UPDATE change_feed_state SET cluster = ''`
           const consumer = yield* makeConsumer
           yield* drain(consumer)
+          // By this, a dump is noticed in a cluster whose transactions are ahead.
+          assert.deepStrictEqual(yield* sql`SELECT cluster = cluster_id() AS "isOurs" FROM change_feed_state`, [
+            { isOurs: true }
+          ])
           for (let n = 0; n < 2; n++) yield* store(entryOf(id, a))
           // In another cluster, where these transactions are far ahead.
           yield* sql`UPDATE change_feed SET position = (position::text::bigint + 1000000000)::text::xid8`
@@ -154,6 +174,7 @@ for (const database of databases) {
           )
           yield* store(entryOf(id, a))
           assert.deepStrictEqual(seqsOf(of(yield* drain(consumer), id)), [6])
+          assert.deepStrictEqual(yield* sql`SELECT first_seq FROM change_feed WHERE conversation_id = ${id}::uuid`, [])
         })
       )
     })
