@@ -230,6 +230,9 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
         // The messages of who has left are still there, and so is the profile.
         assert.deepStrictEqual(yield* asked(other.id), ["ok", "NotFound", "NotFound"])
         assert.deepStrictEqual(yield* found(me.id), [me.id, colleague.id, helper.id])
+        yield* members.leave(me.id, yield* groupOf(helper.id, me.id, other.id))
+        assert.deepStrictEqual(yield* asked(other.id), ["ok", "NotFound", "NotFound"])
+        assert.deepStrictEqual(yield* found(me.id), [me.id, colleague.id, helper.id])
         assert.strictEqual((yield* inTeam("one", leaving)).team, "one")
         assert.deepStrictEqual((yield* asked(other.id)).slice(1), ["ok", "ok"])
 
