@@ -76,9 +76,12 @@ export const avatarsContract = <E, R>(
         assert.strictEqual(yield* read(path, 128), "128 picture")
         assert.strictEqual(yield* outcome(read(`/v1/avatars/${randomUUID()}`)), "NotFound")
         assert.deepStrictEqual(yield* usedBy(ann), counted("picture"))
-        yield* anHourPasses
-        yield* clean
-        assert.strictEqual(yield* read(path), "512 picture")
+        // An upload that nothing shows after a day is deleted.
+        for (const hours of [1, 24]) {
+          yield* Effect.repeat(anHourPasses, { times: hours - 1 })
+          yield* clean
+          assert.strictEqual(yield* read(path), "512 picture")
+        }
       })
     )
 
