@@ -12,13 +12,14 @@ const frame = (seq: number) =>
 /** A cursor whose subscriber accepts the seqs that `takes` says, and the seqs that it accepted. */
 const following = (takes: (seq: number) => boolean = () => true) => {
   const taken: Array<number> = []
+  const offered: Array<string> = []
   const subscriber: Subscriber = {
     userId: UserId.make("018f0000-0000-7000-8000-000000000002"),
     deliver: ({ seq }) => takes(seq) && taken.push(seq) > 0,
-    offer: () => true,
+    offer: ({ event }) => offered.push(event) > 0,
     reread: () => {}
   }
-  return { cursor: new Cursor(conversationId, subscriber), taken }
+  return { offered, cursor: new Cursor(conversationId, subscriber), taken }
 }
 
 describe("a cursor", () => {
@@ -86,6 +87,55 @@ describe("a cursor", () => {
     assert.isTrue(cursor.release())
     cursor.receive(frame(4))
     assert.deepStrictEqual(taken, [1, 4])
+  })
+})
+
+describe("a cursor of a feed", () => {
+  const feedAt = (head: number) => {
+    const feed = new Feed(() => {})
+    feed.start(head)
+    return feed
+  }
+
+  it("is not released before what the feed has delivered already", () => {
+    const feed = feedAt(5)
+    const { cursor, taken } = following()
+    feed.attach(cursor)
+    cursor.nextSeq = 5
+    assert.isFalse(cursor.release())
+    cursor.nextSeq = 6
+    assert.isTrue(cursor.release())
+    feed.take(frame(6))
+    assert.deepStrictEqual(taken, [6])
+  })
+
+  it("gets no ephemeral event before its user is known to be a member", () => {
+    const feed = feedAt(0)
+    const { cursor, offered } = following()
+    feed.attach(cursor)
+    const typing = { event: "typing.started", conversationId, seq: null, except: null, refersTo: null, json: "{}" }
+    feed.offer(typing)
+    assert.deepStrictEqual(offered, [])
+    cursor.nextSeq = 1
+    cursor.release()
+    feed.offer(typing)
+    assert.deepStrictEqual(offered, ["typing.started"])
+  })
+
+  it("ends with its membership, and stays when that has begun later", () => {
+    const feed = feedAt(4)
+    const [before, after] = [following(), following()]
+    for (const [{ cursor }, next] of [[before, 5] as const, [after, 7] as const]) {
+      feed.attach(cursor)
+      cursor.nextSeq = next
+      cursor.release()
+    }
+    const json = JSON.stringify({ data: { userId: before.cursor.subscriber.userId } })
+    feed.take(new Frame({ event: "member.left", conversationId, seq: 5, except: null, refersTo: null, json }))
+    for (const seq of [6, 7]) feed.take(frame(seq))
+    assert.isFalse(before.cursor.attached)
+    assert.deepStrictEqual(before.taken, [])
+    assert.deepStrictEqual(after.taken, [7])
   })
 })
 
