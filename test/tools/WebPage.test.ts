@@ -415,6 +415,42 @@ describe("the chat page in Chromium", () => {
     assert.strictEqual(await box.inputValue(), "")
   })
 
+  it("keeps an edit that fails while another message is being edited", async () => {
+    const [ann, bob] = [await client("ann"), await client("bob")]
+    const { id } = await ann.ask("conversation.create", { kind: "group", title: "Both", memberIds: [bob.userId] })
+    const { messageId } = await ann.send(id, "first")
+    for (let n = 0; n < 100; n++) await ann.conversation(id).edit(messageId, `first ${n}`)
+    await ann.send(id, "second")
+    const one = await person("ann")
+    const { context, page } = one
+    const box = page.getByRole("textbox", { name: "Message Both" })
+    const edit = async (body: string) => {
+      await messageOf(one, body).hover()
+      await messageOf(one, body).getByRole("button", { name: "More" }).click()
+      await page.getByRole("menuitem", { name: "Edit" }).click()
+      await page.locator(".about").getByText(body).waitFor()
+    }
+    await choose(one, "Both")
+    await messageOf(one, "first 99").waitFor()
+    await page.evaluate("navigator.serviceWorker.ready.then(() => undefined)")
+    await vi.waitUntil(() => page.evaluate(`(${storesText})("second")`), { timeout: patience })
+    await context.setOffline(true)
+    await page.reload()
+    await page.getByText("You are offline").waitFor()
+    await edit("first 99")
+    await box.fill("the first text")
+    await box.press("Enter")
+    await edit("second")
+    await box.fill("the second text")
+    await context.setOffline(false)
+    await page.locator(".notices p").waitFor()
+    assert.strictEqual(await box.inputValue(), "the second text")
+    await box.press("Enter")
+    await messageOf(one, "the second text").waitFor()
+    await edit("first 99")
+    assert.strictEqual(await box.inputValue(), "the first text")
+  })
+
   it("sends later, and lists what is waiting", async () => {
     const [sam, ann] = [await client("sam"), await client("ann")]
     const { id } = await sam.ask("conversation.create", { kind: "dm", userId: ann.userId })

@@ -17,21 +17,40 @@ export interface Edit {
 
 const editPrefix = "chat-service.edit."
 
-/** What a user was editing in a conversation or a thread, in this tab; null when nothing was. It survives reloads. */
-export const editOf = (userId: string, place: string): Edit | null => {
+const isEdit = (kept: unknown): kept is Edit =>
+  typeof kept === "object" &&
+  kept !== null &&
+  "messageId" in kept &&
+  typeof kept.messageId === "string" &&
+  "body" in kept &&
+  typeof kept.body === "string"
+
+/**
+ * What a user was editing in a conversation or a thread, in this tab: one edit of each message, the last one last. It survives
+ * reloads.
+ */
+export const editsOf = (userId: string, place: string): ReadonlyArray<Edit> => {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(`${editPrefix}${userId}.${place}`) ?? "null")
-    return typeof kept?.messageId === "string" && typeof kept.body === "string" ? kept : null
+    const kept: unknown = JSON.parse(sessionStorage.getItem(`${editPrefix}${userId}.${place}`) ?? "[]")
+    return Array.isArray(kept) ? kept.filter(isEdit) : []
   } catch {
-    return null
+    return []
   }
 }
 
-/** Keeps what is being edited. */
-export const keepEdit = (userId: string, place: string, edit: Edit | null): void => {
+/** Keeps the edit of a message, in place of the one before; null forgets it. Returns all edits of the place. */
+export const keepEdit = (
+  userId: string,
+  place: string,
+  messageId: string,
+  body: string | null
+): ReadonlyArray<Edit> => {
   const key = `${editPrefix}${userId}.${place}`
-  if (edit === null) sessionStorage.removeItem(key)
-  else sessionStorage.setItem(key, JSON.stringify(edit))
+  const others = editsOf(userId, place).filter((edit) => edit.messageId !== messageId)
+  const edits = body === null ? others : [...others, { messageId, body }]
+  if (edits.length === 0) sessionStorage.removeItem(key)
+  else sessionStorage.setItem(key, JSON.stringify(edits))
+  return edits
 }
 
 const remove = (storage: Storage, prefix: string) => {

@@ -2,7 +2,7 @@ import type { Chat } from "chat-service/client"
 import { useChat } from "chat-service/client/react"
 import { useEffect, useState } from "react"
 import { isNotFound } from "../text/failure.ts"
-import { editOf, keepEdit } from "./drafts.ts"
+import { editsOf, keepEdit } from "./drafts.ts"
 import type { Message } from "./types.ts"
 
 /** What is being written: something new, an answer to a message, or a new body of one. */
@@ -42,20 +42,29 @@ const whenKnown = (
   return stop
 }
 
-/** What is being written in a place. An edit that a reload has cut short goes on, unless it is done or its message is gone. */
+/** What is being written in a place. The last edit that a reload has cut short goes on, unless it is done or its message is gone. */
 export const useWriting = (conversationId: string, place: string) => {
   const chat = useChat()
   const { userId } = chat
   const [writing, setWriting] = useState<Writing>({ kind: "new" })
   useEffect(() => {
-    const edit = editOf(userId, place)
-    if (edit === null) return
-    const restore = (message: Message | undefined) => {
-      if (editOf(userId, place)?.messageId !== edit.messageId) return
-      if (message === undefined || message.body === edit.body) keepEdit(userId, place, null)
-      else setWriting((now) => (now.kind === "new" ? { kind: "edit", message } : now))
+    const stops: Array<() => void> = []
+    const restoreLast = () => {
+      const edit = editsOf(userId, place).at(-1)
+      if (edit === undefined) return
+      const restore = (message: Message | undefined) => {
+        if (editsOf(userId, place).at(-1)?.messageId !== edit.messageId) return
+        if (message !== undefined && message.body !== edit.body)
+          return setWriting((now) => (now.kind === "new" ? { kind: "edit", message } : now))
+        keepEdit(userId, place, edit.messageId, null)
+        restoreLast()
+      }
+      stops.push(whenKnown(chat, conversationId, edit.messageId, restore))
     }
-    return whenKnown(chat, conversationId, edit.messageId, restore)
+    restoreLast()
+    return () => {
+      for (const stop of stops) stop()
+    }
   }, [chat, userId, conversationId, place])
   const editing = writing.kind === "edit" ? writing.message.id : null
   useEffect(() => {
@@ -67,7 +76,7 @@ export const useWriting = (conversationId: string, place: string) => {
       }),
       conversation.on("message.deleted", ({ data: { messageId } }) => {
         if (messageId !== editing) return
-        if (editOf(userId, place)?.messageId === editing) keepEdit(userId, place, null)
+        keepEdit(userId, place, editing, null)
         setWriting({ kind: "new" })
       })
     ]

@@ -2,7 +2,7 @@ import type { SendOptions } from "chat-service/client"
 import { useChat, useChatState } from "chat-service/client/react"
 import { X } from "lucide-react"
 import { type KeyboardEvent, type Ref, useEffect, useImperativeHandle, useRef, useState } from "react"
-import { draftOf, type Edit, editOf, keepDraft, keepEdit } from "../chat/drafts.ts"
+import { draftOf, editsOf, keepDraft, keepEdit } from "../chat/drafts.ts"
 import { useUser } from "../chat/people.tsx"
 import type { Member, Message } from "../chat/types.ts"
 import type { Writing } from "../chat/writing.ts"
@@ -69,30 +69,28 @@ const useHeight = (area: { readonly current: HTMLTextAreaElement | null }, body:
 const useBody = (place: string, editing: Message | null, onType: () => void) => {
   const { userId } = useChat()
   const [fresh, setFresh] = useState(() => draftOf(place))
-  const [edit, setEdit] = useState(() => editOf(userId, place))
-  const keep = (next: Edit | null) => {
-    setEdit(next)
-    keepEdit(userId, place, next)
-  }
+  const [edits, setEdits] = useState(() => editsOf(userId, place))
+  const keptOf = (messageId: string) => editsOf(userId, place).find((edit) => edit.messageId === messageId)
+  const keep = (messageId: string, body: string | null) => setEdits(keepEdit(userId, place, messageId, body))
   const write = (next: string) => {
-    if (editing !== null) return keep({ messageId: editing.id, body: next })
+    if (editing !== null) return keep(editing.id, next)
     setFresh(next)
     keepDraft(place, next)
     if (next.trim() !== "") onType()
   }
-  const changed = edit !== null && edit.messageId === editing?.id ? edit.body : editing?.body
+  const changed = edits.find(({ messageId }) => messageId === editing?.id)
   return {
-    body: changed ?? fresh,
+    body: changed?.body ?? editing?.body ?? fresh,
     fresh,
     write,
     /** Forgets the edit of a message; with a body, only if nothing was changed since. */
     forget: (messageId: string, body?: string) => {
-      const kept = editOf(userId, place)
-      if (kept?.messageId === messageId && (body ?? kept.body) === kept.body) keep(null)
+      const kept = keptOf(messageId)
+      if (kept !== undefined && (body ?? kept.body) === kept.body) keep(messageId, null)
     },
-    /** Keeps an edit that has failed, unless another one is kept. */
-    failed: (failed: Edit) => {
-      if (editOf(userId, place) === null) keep(failed)
+    /** Keeps an edit that has failed, unless another one of the message is kept. */
+    failed: (messageId: string, body: string) => {
+      if (keptOf(messageId) === undefined) keep(messageId, body)
     }
   }
 }
@@ -156,14 +154,15 @@ const useMessage = ({ conversationId, onSend, onWriting, place, threadRoot, writ
       return clear()
     }
     if (body === editing.body) return stop()
-    // What was written is kept until the service has it, and comes back when that fails and nothing else is being written.
+    // What was written is kept until the service has it. When that fails, it comes back at once if nothing else is being
+    // written, and otherwise with the next edit of the message.
     const messageId = editing.id
     const edited = conversation.edit(messageId, body)
     attempt(edited)
     edited.then(
       () => forget(messageId, body),
       () => {
-        failed({ messageId, body })
+        failed(messageId, body)
         const { fresh, writing } = latest.current
         if (writing.kind === "new" && fresh === "") onWriting({ kind: "edit", message: editing })
       }
