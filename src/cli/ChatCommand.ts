@@ -131,14 +131,14 @@ const reasonOf = (cause: Cause.Cause<unknown>) => {
 const report = (cause: Cause.Cause<unknown>) =>
   Cause.hasInterruptsOnly(cause) || CliError.isCliError(Option.getOrUndefined(Cause.findErrorOption(cause)))
     ? Effect.void
-    : Console.error(`chat-service: ${reasonOf(cause)}`)
+    : Console.error(`chat: ${reasonOf(cause)}`)
 
 /** A command that was typed wrongly is one line on stderr, too. */
 const presenter = CliOutput.Presenter.of({
   present: (event) =>
     event._tag === "InvalidInvocation"
       ? Console.error(
-          `chat-service: ${event.errors.map(({ message }) => message.replace(/\s+/g, " ")).join("; ")} (${event.commandPath.join(" ")} --help)`
+          `chat: ${event.errors.map(({ message }) => message.replace(/\s+/g, " ")).join("; ")} (${event.commandPath.join(" ")} --help)`
         )
       : CliOutput.defaultPresenter.present(event)
 })

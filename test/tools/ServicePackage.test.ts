@@ -121,8 +121,19 @@ describe("the package of the service", () => {
   })
 
   it("has the commands chat-service and chat", async () => {
-    assert.include((await inProject("npx", "chat-service", "--help")).stdout, "--data-dir")
+    const help = (await inProject("npx", "chat-service", "--help")).stdout
+    assert.include(help, "--data-dir")
+    assert.include(help, "chat-service --config config.yaml")
     assert.include((await inProject("npx", "chat", "--help")).stdout, "smoke")
+    const errorOf = (...args: ReadonlyArray<string>) =>
+      inProject("npx", ...args).then(
+        () => "",
+        ({ stderr }) => String(stderr).trim()
+      )
+    const wrong = await errorOf("chat-service", "--colour")
+    assert.strictEqual(wrong, "chat-service: unknown flag --colour; chat-service --help lists commands and flags")
+    assert.match(await errorOf("chat", "history"), /^chat: .* \(chat history --help\)$/)
+    for (const text of [help, wrong]) assert.notInclude(text, "npm start")
     assert.include((await inProject("npx", "chat-service", "--version")).stdout, "0.1.0")
   })
 

@@ -445,7 +445,7 @@ layer(NodeServices.layer)("Settings", (it) => {
       Effect.gen(function* () {
         for (const [args, word] of [
           [["--port", "eighty"], "server.port"],
-          [["--colour"], "--colour"],
+          [["--colour"], "--colour; npm start -- --help lists"],
           [["confg"], "config"],
           [["--set", "jwt.secret", "hunter2"], "unknown command"]
         ] as const) {

@@ -1,6 +1,7 @@
 import { Cause, Console, Effect, Layer, Option } from "effect"
 import { Argument, CliConfig, CliError, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import { Settings } from "../../services/platform/Settings.ts"
+import { invocation } from "./Invocation.ts"
 import { stopWithin } from "./Process.ts"
 import { layer, load, type SettingsInput, toYaml } from "./Settings.ts"
 
@@ -80,7 +81,7 @@ const presenter = CliOutput.layerPresenter({
   present: (event) =>
     event._tag === "InvalidInvocation"
       ? Console.error(
-          `chat-service: ${event.errors.map(explain).join("; ")}; npm start -- --help lists commands and flags`
+          `chat-service: ${event.errors.map(explain).join("; ")}; ${invocation} --help lists commands and flags`
         )
       : CliOutput.defaultPresenter.present(event)
 })
@@ -97,9 +98,12 @@ const report = (cause: Cause.Cause<unknown>) => {
 }
 
 const examples = [
-  { command: "npm start", description: "A complete node on http://localhost:8080 with its data in ./data" },
-  { command: "npm start -- --config config.yaml", description: "With PostgreSQL, Redis and NATS servers" },
-  { command: "npm start -- --set limits.page_size=500 config", description: "Print the effective settings" }
+  {
+    command: invocation.replace(/ --$/, ""),
+    description: "A complete node on http://localhost:8080 with its data in ./data"
+  },
+  { command: `${invocation} --config config.yaml`, description: "With PostgreSQL, Redis and NATS servers" },
+  { command: `${invocation} --set limits.page_size=500 config`, description: "Print the effective settings" }
 ]
 
 /**

@@ -1,6 +1,7 @@
 import { Console, Effect, FileSystem, Predicate, String as Str } from "effect"
 import * as Yaml from "effect/encoding/Yaml"
 import { SettingsError, sections } from "../../services/platform/Settings.ts"
+import { invocation } from "./Invocation.ts"
 
 /** A setting from a source. `key` is `section.key` in snake_case, and `from` describes the source in error messages. */
 export interface Given {
@@ -122,7 +123,7 @@ export const fromEnvironment = Effect.fn("Settings.fromEnvironment")(function* (
     }
     if (fileKey === undefined || base === name) {
       return yield* new SettingsError({
-        message: `unknown setting ${name} (from the environment); expected CHAT_<SECTION>__<KEY>, such as CHAT_SERVER__PORT, of a key that npm start -- config shows`
+        message: `unknown setting ${name} (from the environment); expected CHAT_<SECTION>__<KEY>, such as CHAT_SERVER__PORT, of a key that ${invocation} config shows`
       })
     }
     if (environment[base] !== undefined) {
