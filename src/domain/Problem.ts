@@ -9,9 +9,26 @@ import { HttpApiError } from "effect/http-api"
 
 const requestId = { requestId: Schema.optionalKey(Schema.String) }
 
+/** What is wrong with a field. `code` names the reasons that clients have a text for; a `length` comes with its bounds. */
+const Reason = Schema.Struct({
+  message: Schema.String,
+  code: Schema.optionalKey(Schema.Literals(["length", "reserved", "repetition", "sequence", "common"])),
+  min: Schema.optionalKey(Schema.Int),
+  max: Schema.optionalKey(Schema.Int)
+})
+export type Reason = typeof Reason.Type
+
 /** One thing that is wrong with the input: the path of the field, with dots, and what is wrong with it. */
-export const Issue = Schema.Struct({ path: Schema.String, message: Schema.String })
+export const Issue = Schema.Struct({ path: Schema.String, ...Reason.fields })
 export type Issue = typeof Issue.Type
+
+/** The reason that a text does not have the right number of characters. */
+export const wrongLength = ({ max, min }: { readonly min: number; readonly max: number }): Reason => ({
+  message: `must have ${min} to ${max} characters`,
+  code: "length",
+  min,
+  max
+})
 
 /** The input is invalid. `errors` lists each invalid field, if the problem is one of fields. */
 export class InvalidRequest extends HttpApiError.Problem<InvalidRequest>()(
@@ -192,8 +209,10 @@ export const Problem = Schema.Union([
 export type Problem = typeof Problem.Type
 
 /** An `InvalidRequest` for one invalid field of the input. */
-export const invalid = (path: string, message: string) =>
-  new InvalidRequest({ detail: `${path} ${message}`, errors: [{ path, message }] })
+export const invalid = (path: string, reason: string | Reason) => {
+  const given = typeof reason === "string" ? { message: reason } : reason
+  return new InvalidRequest({ detail: `${path} ${given.message}`, errors: [{ path, ...given }] })
+}
 
 /** Counts the fields that are missing according to an issue. */
 const lacks = (issue: SchemaIssue.Issue): number => {

@@ -308,6 +308,25 @@ describe("the chat page in Chromium", () => {
     assert.isFalse(await late.isChecked())
   })
 
+  it("says for each reason what is wrong with a field, in the language of the browser", async () => {
+    for (const [locale, labels, reserved, sequence, length] of [
+      ["en", ["Create an account", "Your name", "Username", "E-mail", "Password"], "Nobody may", "sequence", "3 to 32"],
+      ["de", ["Konto erstellen", "Dein Name", "Benutzername", "E-Mail", "Passwort"], "niemand", "Folge", "3 bis 32"]
+    ] as const) {
+      const { page } = await person(undefined, { locale })
+      const [create, ...fields] = labels
+      await page.getByRole("button", { name: create }).first().click()
+      for (const [place, value] of ["Al", "all", "al@example.com", "12345678"].entries())
+        await page.getByLabel(fields[place] ?? "", { exact: true }).fill(value)
+      await page.locator("form button[type=submit]").click()
+      await page.locator(".field .error").getByText(reserved).waitFor()
+      await page.locator(".field .error").getByText(sequence).waitFor()
+      await page.getByLabel(fields[1], { exact: true }).fill("al")
+      await page.locator("form button[type=submit]").click()
+      await page.locator(".field .error").getByText(length).waitFor()
+    }
+  })
+
   it("keeps an edit over a reload, and forgets it with the files that were chosen when another person signs in", async () => {
     const [ann, bob] = [await client("ann"), await client("bob")]
     const { id } = await ann.ask("conversation.create", { kind: "group", title: "Safe", memberIds: [bob.userId] })

@@ -9,7 +9,8 @@ import {
   type InvalidRequest,
   invalid,
   type NotFound,
-  Unavailable
+  Unavailable,
+  wrongLength
 } from "../../domain/Problem.ts"
 import { notABot, noUser } from "../../domain/Refusals.ts"
 import type { NewServerUser, NewUserToken, ServerUser, UserToken } from "../../domain/ServerUser.ts"
@@ -155,7 +156,7 @@ export class ServerUsers extends Context.Service<
           if (new Set(users.map(({ externalId }) => externalId)).size < users.length)
             return yield* invalid("users", "must not name a user twice")
           if (users.some(({ username }) => username !== undefined && (username.length < min || username.length > max)))
-            return yield* invalid("username", `must have ${min} to ${max} characters`)
+            return yield* invalid("username", wrongLength({ min, max }))
           const now = yield* DateTime.nowAsDate
           const rows = yield* storage.upsert(issuer, users.map(toUpsert), actor, now)
           const made: Array<ServerUser> = []

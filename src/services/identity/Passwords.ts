@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os"
 import { hash, verify } from "@node-rs/argon2"
 import { Context, Effect, Layer } from "effect"
-import { RateLimited, type Unavailable } from "../../domain/Problem.ts"
+import { RateLimited, type Reason, type Unavailable, wrongLength } from "../../domain/Problem.ts"
 import { FairQueue } from "../platform/load/FairQueue.ts"
 import { weakness } from "./WeakPasswords.ts"
 
@@ -36,15 +36,18 @@ const normalize = (password: string) => password.normalize("NFKC")
  * Why a new password does not have the right length; undefined when it has. Lengths are in characters, as typed and as
  * normalized: one character such as U+FDFA becomes eighteen.
  */
-export const passwordIssue = (password: string, length: { readonly min: number; readonly max: number }) => {
+export const passwordIssue = (
+  password: string,
+  length: { readonly min: number; readonly max: number }
+): Reason | undefined => {
   const text = normalize(password)
   const typed = Array.from(password).length
   const characters = Array.from(text).length
   // Composing accents makes a text shorter, so only the normalized one must not be too long.
   return Math.min(typed, characters) < length.min || characters > length.max
-    ? `must have ${length.min} to ${length.max} characters`
+    ? wrongLength(length)
     : Buffer.byteLength(text) > maxBytes
-      ? `must have at most ${maxBytes} bytes`
+      ? { message: `must have at most ${maxBytes} bytes` }
       : undefined
 }
 

@@ -6,10 +6,13 @@ import {
   type Conflict,
   type Forbidden,
   InvalidRequest,
+  type Issue,
   invalid,
   NotFound,
   type RateLimited,
-  type Unavailable
+  type Reason,
+  type Unavailable,
+  wrongLength
 } from "../../domain/Problem.ts"
 import { notForGuests, noUser } from "../../domain/Refusals.ts"
 import { Text } from "../../domain/Text.ts"
@@ -55,18 +58,17 @@ export const checkRegistration = (
   limits: Settings["Service"]["limits"]
 ) => {
   const { max, min } = limits.usernameLength
-  const issues = [
-    {
-      path: "username",
-      message:
-        username.length < min || username.length > max
-          ? `must have ${min} to ${max} characters`
-          : isReservedUsername(username)
-            ? "is reserved"
-            : undefined
-    },
-    { path: "password", message: newPasswordIssue(password, limits.passwordLength) }
-  ].flatMap(({ message, path }) => (message === undefined ? [] : [{ path, message }]))
+  const nameReason: Reason | undefined =
+    username.length < min || username.length > max
+      ? wrongLength({ min, max })
+      : isReservedUsername(username)
+        ? { message: "is reserved", code: "reserved" }
+        : undefined
+  const passwordReason = newPasswordIssue(password, limits.passwordLength)
+  const issues: ReadonlyArray<Issue> = [
+    ...(nameReason === undefined ? [] : [{ path: "username", ...nameReason }]),
+    ...(passwordReason === undefined ? [] : [{ path: "password", ...passwordReason }])
+  ]
   const [first] = issues
   return first === undefined
     ? Effect.void

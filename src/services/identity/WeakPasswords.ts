@@ -1,3 +1,4 @@
+import type { Reason } from "../../domain/Problem.ts"
 import { commonPasswords } from "./CommonPasswords.ts"
 
 /** Sequences that people type, forwards or backwards: digits, letters, and the rows of common keyboards. */
@@ -31,11 +32,13 @@ const isAlphabetic = (characters: ReadonlyArray<string>) => {
  * Why a new password is refused although it is long enough: it repeats a short part, is a plain sequence, or is one of
  * the 1,000 commonest. Undefined when it is none of these. Upper and lower case do not matter.
  */
-export const weakness = (password: string): string | undefined => {
+export const weakness = (password: string): Reason | undefined => {
   const text = password.normalize("NFKC").toLowerCase()
   const characters = [...text]
-  if (isRepetition(characters)) return "must not repeat the same few characters"
+  if (isRepetition(characters)) return { message: "must not repeat the same few characters", code: "repetition" }
   if (isAlphabetic(characters) || sequences.some((row) => row.includes(text)))
-    return "must not be a sequence of neighbouring characters"
-  return commonPasswords.has(text) ? "must not be one of the 1,000 commonest passwords" : undefined
+    return { message: "must not be a sequence of neighbouring characters", code: "sequence" }
+  return commonPasswords.has(text)
+    ? { message: "must not be one of the 1,000 commonest passwords", code: "common" }
+    : undefined
 }

@@ -76,6 +76,26 @@ export const usersContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
       })
     )
 
+    it.effect("gives each reason a code, and a length its bounds", () =>
+      Effect.gen(function* () {
+        const users = yield* Users
+        const reason = (username: string, password: string) =>
+          Effect.map(Effect.flip(users.register({ ...someone(), username, password })), (error) =>
+            error._tag === "InvalidRequest" ? error.errors?.map(({ message: _, ...issue }) => issue) : error._tag
+          )
+        assert.deepStrictEqual(yield* reason("ab", "short"), [
+          { path: "username", code: "length", min: 3, max: 32 },
+          { path: "password", code: "length", min: 8, max: 128 }
+        ])
+        assert.deepStrictEqual(yield* reason("system", "abababab"), [
+          { path: "username", code: "reserved" },
+          { path: "password", code: "repetition" }
+        ])
+        assert.deepStrictEqual(yield* reason("somebody", "abcdefgh"), [{ path: "password", code: "sequence" }])
+        assert.deepStrictEqual(yield* reason("somebody", "Password1"), [{ path: "password", code: "common" }])
+      })
+    )
+
     it.effect("limits the registrations of an address", () =>
       Effect.gen(function* () {
         const users = yield* Users

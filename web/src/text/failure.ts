@@ -40,7 +40,7 @@ const byTag: Readonly<Record<string, string>> = {
   Unavailable: failureText.unavailable
 }
 
-/** What may be wrong with the fields that people fill in. The service has no codes for that. */
+/** What may be wrong with the fields that people fill in, where the service gives no code for the reason. */
 const byField: Readonly<Record<string, string>> = {
   username: failureText.usernameInvalid,
   email: failureText.emailInvalid,
@@ -61,6 +61,18 @@ const byField: Readonly<Record<string, string>> = {
 /** Whether a request failed because what it is about is not there, or no longer. */
 export const isNotFound = (error: unknown): boolean => field(error, "_tag") === "NotFound"
 
+/** The reasons for which the service has codes. */
+const byReason: Readonly<Record<string, (issue: unknown) => string>> = {
+  length: (issue) => failureText.wrongLength(Number(field(issue, "min")), Number(field(issue, "max"))),
+  reserved: () => failureText.reserved,
+  repetition: () => failureText.repetition,
+  sequence: () => failureText.sequence,
+  common: () => failureText.common
+}
+
+const explainIssue = (path: string, issue: unknown) =>
+  byReason[String(field(issue, "code"))]?.(issue) ?? byField[path] ?? `${path}: ${String(field(issue, "message"))}`
+
 /** The invalid fields that a problem names, each with what is wrong with it. */
 export const issuesOf = (error: unknown): Readonly<Record<string, string>> => {
   const errors = field(error, "errors")
@@ -68,7 +80,7 @@ export const issuesOf = (error: unknown): Readonly<Record<string, string>> => {
   return Object.fromEntries(
     errors.map((issue) => {
       const path = String(field(issue, "path"))
-      return [path, byField[path] ?? `${path}: ${String(field(issue, "message"))}`]
+      return [path, explainIssue(path, issue)]
     })
   )
 }
