@@ -90,9 +90,13 @@ export interface Messages {
   readonly error: unknown
 }
 
-/** Opens something when its id is new, and returns why that failed. */
-const useOpening = (key: string, open: () => Promise<void>): unknown => {
+/**
+ * Opens something when its id is new, and again when its conversation comes into the state: who is removed and added again
+ * gets it without its history. Returns why that failed.
+ */
+const useOpening = (key: string, conversationId: string, open: () => Promise<void>): unknown => {
   const chat = useChat()
+  const isThere = useChatState(({ conversations }) => conversations.has(conversationId))
   const [failure, setFailure] = useState<{ readonly key: string; readonly error: unknown } | null>(null)
   // `open` is another function in each render; the key names what it opens.
   useEffect(() => {
@@ -104,7 +108,7 @@ const useOpening = (key: string, open: () => Promise<void>): unknown => {
     return () => {
       isShown = false
     }
-  }, [chat, key])
+  }, [chat, key, isThere])
   return failure?.key === key ? failure.error : undefined
 }
 
@@ -115,7 +119,7 @@ const useSending = (isOf: (message: Sending["message"]) => boolean) =>
 /** Opens a conversation, and returns its history as it changes. */
 export const useMessages = (id: string): Messages => {
   const chat = useChat()
-  const error = useOpening(id, () => chat.open(id))
+  const error = useOpening(id, id, () => chat.open(id))
   const conversation = useConversation(id)
   const messages = conversation?.messages ?? null
   const hasBefore = conversation?.hasBefore ?? false
@@ -135,7 +139,7 @@ export interface ThreadMessages extends Messages {
 /** Opens the thread of a message, and returns it as it changes. */
 export const useThread = (id: string, messageId: string): ThreadMessages => {
   const chat = useChat()
-  const error = useOpening(`${id} ${messageId}`, () => chat.openThread(id, messageId))
+  const error = useOpening(`${id} ${messageId}`, id, () => chat.openThread(id, messageId))
   const thread = useChatState(({ conversations }) => conversations.get(id)?.threads.get(messageId))
   const sending = useSending((message) => message.conversationId === id && message.threadRoot === messageId)
   return useMemo(

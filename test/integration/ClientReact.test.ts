@@ -79,6 +79,29 @@ layer(TestService.layer(), { excludeTestServices: true })("the hooks for React",
     }).pipe(Effect.scoped)
   )
 
+  it.effect("show the history to somebody who is removed and added again", () =>
+    Effect.gen(function* () {
+      const [ann, bob] = [yield* clientOf("ann4"), yield* clientOf("bob4")]
+      const { id } = yield* Effect.promise(() =>
+        ann.ask("conversation.create", { kind: "group", title: "Two", memberIds: [bob.userId] })
+      )
+      const Talk = () => {
+        const { error, messages } = useMessages(id)
+        const text = error === undefined ? messages?.map(({ body }) => body).join(", ") : "cannot be shown"
+        return createElement(Line, { text: text ?? "nothing yet" })
+      }
+      const until = yield* shown(bob, createElement(Talk))
+      yield* Effect.promise(() => ann.conversation(id).send("Hello"))
+      yield* until("Hello")
+      yield* Effect.promise(() => ann.ask("member.remove", { conversationId: id, userId: bob.userId }))
+      yield* until("cannot be shown")
+      yield* Effect.promise(() => ann.ask("member.add", { conversationId: id, userIds: [bob.userId] }))
+      yield* until("")
+      yield* Effect.promise(() => ann.conversation(id).send("Hello again"))
+      yield* until("Hello again")
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("render nothing again that did not change", () =>
     Effect.gen(function* () {
       const [ann, bob] = [yield* clientOf("ann2"), yield* clientOf("bob2")]

@@ -97,10 +97,10 @@ describe("conversations on the chat page in Chromium", () => {
     await rowOf(one, "Alpha").getByText("You: half a thought").waitFor()
   })
 
-  it("lets an owner make an admin, rename the group, and remove somebody, who loses it at once", async () => {
+  it("lets an owner make an admin, rename the group, and remove somebody, who loses it at once until added again", async () => {
     const [olga, alan, rita] = [await client("olga"), await client("alan"), await client("rita")]
     const memberIds = [alan.userId, rita.userId]
-    await olga.ask("conversation.create", { kind: "group", title: "Old name", memberIds })
+    const { id } = await olga.ask("conversation.create", { kind: "group", title: "Old name", memberIds })
     const [owner, admin, removed] = [await person("olga"), await person("alan"), await person("rita")]
     for (const one of [owner, admin, removed]) await choose(one, "Old name")
     const [panel, adminPanel] = [await details(owner), await details(admin)]
@@ -121,6 +121,12 @@ describe("conversations on the chat page in Chromium", () => {
     assert.strictEqual(await removed.page.getByRole("textbox", { name: /^Message / }).count(), 0)
     await panel.getByRole("button", { name: "More: rita" }).waitFor({ state: "detached" })
     await adminPanel.getByRole("heading", { name: "2 members" }).waitFor()
+
+    await olga.ask("member.add", { conversationId: id, userIds: [rita.userId] })
+    await olga.send(id, "Here you are again")
+    await messageOf(removed, "Here you are again").waitFor()
+    await write(removed, "Thank you")
+    await messageOf(owner, "Thank you").waitFor()
   })
 
   it("blocks a person, whose messages are refused until that is taken back", async () => {
