@@ -161,6 +161,10 @@ export const answers: Record<string, Answer> = {
   },
   "whether a stranger knows a user in many": { ...oneAcquaintance, get: (size) => knows(userOf(size + 7), busy) },
   "whether a user in many knows a stranger": { ...oneAcquaintance, get: (size) => knows(busy, userOf(size + 7)) },
+  "the profile of a stranger of another team, for a user in many": {
+    ...oneAcquaintance,
+    get: (size) => Users.use((users) => users.lookAt(busy, [userOf(size + 8)]))
+  },
   "the memberships of a user in many": {
     rows: (size, others) => (size / 10) * 3 + others,
     buffers: (size) => (size / 10) * 8 + 100,

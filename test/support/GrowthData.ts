@@ -16,8 +16,8 @@ export const messageOf = (conversation: number, seq: number) =>
   MessageId.make(idOf("message", conversation * 1e7 + seq))
 
 /**
- * The users and conversations of the data. `busy` is in every quiet conversation, and `me` in those that have a name
- * here.
+ * The users and conversations of the data. `busy` has a team and is in every quiet conversation, and `me` is in those that have
+ * a name here.
  */
 export const growth = {
   me: userOf(1),
@@ -130,6 +130,7 @@ export const fillForGrowth = Effect.fnUntraced(function* (size: number, length =
   yield* run(`INSERT INTO users (id, email, email_key, username, display_name, search_name, password_hash, kind)
     SELECT growth_id(8, n), '', 'guest-' || n, 'guest-' || n, 'Guest ' || n, 'guest ' || n, '', 'guest'
     FROM generate_series(1, ${size}) n`)
+  yield* run(`UPDATE users SET team = id::text WHERE id IN (growth_id(1, 3), growth_id(1, ${size} + 8))`)
   yield* conversation(one(1), `${length} + 1`)
   yield* conversation("generate_series(2, 3)", `${size} + 1`)
   yield* conversation(one(4), `2 * ${size} + 1`)

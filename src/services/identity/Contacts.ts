@@ -10,6 +10,16 @@ import { orUnavailable } from "../platform/Sql.ts"
  */
 const countedMemberships = 200
 
+type Fragment = ReturnType<SqlClient.SqlClient["literal"]>
+
+/** Of two users the one who is in fewer conversations, as a row with `user_id`, and with the other one as `other_id`. */
+export const fewerOf = (sql: SqlClient.SqlClient, one: Fragment, other: Fragment) => sql`(
+  SELECT side.user_id, side.other_id FROM (VALUES (${one}, ${other}), (${other}, ${one})) side(user_id, other_id)
+  ORDER BY (SELECT count(*) FROM (
+    SELECT FROM conversation_members m WHERE m.user_id = side.user_id LIMIT ${countedMemberships}::int
+  ) counted)
+  LIMIT 1)`
+
 /** Two users, of whom the first asks about the second. */
 interface Pair {
   readonly viewerId: UserId
@@ -40,14 +50,7 @@ export class Contacts extends Context.Service<
             FROM unnest(${pairs.map(({ viewerId }) => viewerId)}::uuid[], ${pairs.map(({ userId }) => userId)}::uuid[])
               AS p(viewer_id, user_id)
             WHERE p.viewer_id = p.user_id OR EXISTS (
-              SELECT FROM (
-                SELECT side.user_id, side.other_id
-                FROM (VALUES (p.viewer_id, p.user_id), (p.user_id, p.viewer_id)) side(user_id, other_id)
-                ORDER BY (SELECT count(*) FROM (
-                  SELECT FROM conversation_members m WHERE m.user_id = side.user_id LIMIT ${countedMemberships}::int
-                ) counted)
-                LIMIT 1
-              ) few
+              SELECT FROM ${fewerOf(sql, sql`p.viewer_id`, sql`p.user_id`)} few
               CROSS JOIN LATERAL (
                 SELECT m.conversation_id FROM conversation_members m
                 WHERE m.user_id = few.user_id AND m.left_seq IS NULL OFFSET 0

@@ -2,6 +2,7 @@ import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { SqlError } from "effect/sql/SqlError"
 import { orUnavailable } from "../platform/Sql.ts"
+import { fewerOf } from "./Contacts.ts"
 import type { UserRow } from "./Rows.ts"
 import { type FoundAt, taken, UserStorage } from "./UserStorage.ts"
 import { Users } from "./Users.ts"
@@ -70,9 +71,15 @@ const makeStorage = Effect.gen(function* () {
       ),
     met: (userId, others) =>
       sql<Pick<UserRow, "id">>`SELECT o.id FROM unnest(${others}::uuid[]) o(id) WHERE EXISTS (
-          SELECT FROM conversation_members me
-          JOIN conversation_members other ON other.conversation_id = me.conversation_id AND other.user_id = o.id
-          WHERE me.user_id = ${userId} AND me.left_seq IS NULL)`.pipe(
+          SELECT FROM ${fewerOf(sql, sql`${userId}::uuid`, sql`o.id`)} few
+          CROSS JOIN LATERAL (
+            SELECT m.conversation_id, m.left_seq FROM conversation_members m WHERE m.user_id = few.user_id OFFSET 0
+          ) mine
+          CROSS JOIN LATERAL (
+            SELECT m.left_seq FROM conversation_members m
+            WHERE m.conversation_id = mine.conversation_id AND m.user_id = few.other_id LIMIT 1
+          ) theirs
+          WHERE CASE WHEN few.user_id = ${userId} THEN mine.left_seq ELSE theirs.left_seq END IS NULL)`.pipe(
         Effect.map((rows) => rows.map(({ id }) => id)),
         orUnavailable
       ),
