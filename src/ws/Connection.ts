@@ -50,9 +50,10 @@ export class Connection implements ResumableSubscriber {
   readonly cursors = new Map<ConversationId, Cursor>()
   readonly scope = Scope.makeUnsafe()
   readonly room = Effect.callback<void>((resume) => this.outbox.onceBelow(loads.replay, () => resume(Effect.void)))
-  /** Commands that arrived before hello was answered. */
+  /** Commands that arrived after a hello and before one succeeded. */
   readonly early: Array<Command> = []
-  state: "opening" | "greeting" | "open" | "closing" = "opening"
+  /** It is `refused` after a hello that the client may repeat. */
+  state: "opening" | "greeting" | "refused" | "open" | "closing" = "opening"
   inFlight = 0
   received = 0
   sent = 0

@@ -79,8 +79,10 @@ const makeCommand = Effect.fnUntraced(function* (handshake: Handshake, metrics: 
 
   /** Takes a command of a connection that is not open yet. */
   const beforeOpen = (connection: Connection, command: Command) => {
-    if (connection.state !== "greeting") return handshake.hello(connection, command, dispatch)
-    // A client need not wait for the answer to its hello.
+    const { state } = connection
+    if (state === "opening" || (state === "refused" && command.op === "hello"))
+      return handshake.hello(connection, command, dispatch)
+    // A client need not wait for the answer to its hello, whatever that is.
     if (connection.early.length >= limits.commandsInFlight) {
       return connection.refuse(command.id, connection.overLimit() ?? tooManyBefore)
     }

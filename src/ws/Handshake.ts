@@ -74,7 +74,7 @@ const refuseHello = (connection: Connection, id: Command["id"], error: Problem) 
     return connection.close(isDisabled ? CloseCode.accountDisabled : CloseCode.unauthenticated, "not admitted")
   }
   // Nothing was promised yet: the client may say hello again until the hello time-out.
-  if (connection.principal === undefined) connection.state = "opening"
+  if (connection.principal === undefined) connection.state = "refused"
   else connection.close(CloseCode.internal, "the greeting failed")
 }
 

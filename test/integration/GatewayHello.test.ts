@@ -1,5 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Latch } from "effect"
+import { SqlClient } from "effect/sql"
 import { SignJWT } from "jose"
 import { Unavailable } from "../../src/domain/Problem.ts"
 import { api, connect } from "../support/Client.ts"
@@ -262,6 +263,22 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
       yield* client.ready(ann.token)
       yield* http.post(ann, id, "m1")
       yield* client.seq(id, 2)
+    })
+  )
+
+  it.effect("may be repeated when it could not be answered, also after commands that were sent meanwhile", () =>
+    Effect.gen(function* () {
+      const { http, url } = yield* start
+      const sql = yield* SqlClient.SqlClient
+      const ann = yield* http.register()
+      const client = yield* connect(url)
+      yield* sql`ALTER TABLE users RENAME TO lost`
+      const refused = yield* client.hello(ann.token)
+      yield* sql`ALTER TABLE lost RENAME TO users`
+      assert.strictEqual(refused.error?.status, 500)
+      const ping = client.request("ping")
+      assert.isDefined((yield* client.hello(ann.token)).ok)
+      assert.deepStrictEqual((yield* client.answer(ping)).ok, {})
     })
   )
 
