@@ -87,7 +87,10 @@ export const connect = (open: OpenSocket, url: string): Effect.Effect<Connection
     }
 
     const socket = yield* Effect.acquireRelease(
-      Effect.sync(() => open(url, [subprotocol])),
+      Effect.try({ try: () => open(url, [subprotocol]), catch: (cause) => cause }).pipe(
+        Effect.tapError((cause) => Effect.logWarning("could not open a WebSocket", cause)),
+        Effect.mapError(() => ({ code: lostCode }))
+      ),
       (it) =>
         Effect.sync(() => {
           end({ code: normalCode })

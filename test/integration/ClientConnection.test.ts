@@ -103,6 +103,22 @@ const losingOneAnswer = () => {
 layer(TestService.layer({ jwt: { expiration: 4000 } }), { excludeTestServices: true })(
   "the client and its connection",
   (it) => {
+    it.effect("connects again when a socket could not be opened", () =>
+      Effect.gen(function* () {
+        const { signIn } = yield* TestService
+        let tries = 0
+        const chat = yield* chatOf(yield* signIn("opener"), {
+          openSocket: (url, protocols) => {
+            tries += 1
+            if (tries === 1) throw new Error("not now")
+            return new WebSocket(url, [...protocols])
+          }
+        })
+        yield* until(chat, ({ connection }) => connection.status === "online")
+        assert.strictEqual(tries, 2)
+      })
+    )
+
     it.effect("watches the presence of the same users again after a lost connection", () =>
       Effect.gen(function* () {
         const { signIn } = yield* TestService
