@@ -1,4 +1,4 @@
-import { Schema, SchemaIssue } from "effect"
+import { Schema } from "effect"
 import { HttpApiError } from "effect/http-api"
 
 /**
@@ -213,55 +213,3 @@ export const invalid = (path: string, reason: string | Reason) => {
   const given = typeof reason === "string" ? { message: reason } : reason
   return new InvalidRequest({ detail: `${path} ${given.message}`, errors: [{ path, ...given }] })
 }
-
-/** Counts the fields that are missing according to an issue. */
-const lacks = (issue: SchemaIssue.Issue): number => {
-  switch (issue._tag) {
-    case "MissingKey":
-      return 1
-    case "Pointer":
-    case "Encoding":
-    case "Filter":
-      return lacks(issue.issue)
-    case "Composite":
-    case "AnyOf":
-      return issue.issues.reduce((sum, each) => sum + lacks(each), 0)
-    default:
-      return 0
-  }
-}
-
-/**
- * Shortens an issue about a union: input that fits no member is described by what is wrong with the nearest member, which
- * is the one with the fewest missing fields.
- */
-export const nearest = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
-  switch (issue._tag) {
-    case "Pointer":
-      return new SchemaIssue.Pointer(issue.path, nearest(issue.issue))
-    case "Composite": {
-      const [first, ...rest] = issue.issues
-      return new SchemaIssue.Composite(issue.ast, [nearest(first), ...rest.map(nearest)])
-    }
-    case "AnyOf": {
-      const [first, ...rest] = issue.issues
-      return first === undefined
-        ? issue
-        : nearest(rest.reduce((best, each) => (lacks(each) < lacks(best) ? each : best), first))
-    }
-    default:
-      return issue
-  }
-}
-
-const format = SchemaIssue.makeFormatterStandardSchemaV1()
-
-/** An `InvalidRequest` that lists everything that is wrong with input that a Schema refused. */
-export const invalidData = ({ issue }: Schema.SchemaError) =>
-  new InvalidRequest({
-    detail: "The data is not valid",
-    errors: format(nearest(issue)).issues.map(({ message, path = [] }) => ({
-      path: path.map((segment) => String(typeof segment === "object" ? segment.key : segment)).join("."),
-      message
-    }))
-  })

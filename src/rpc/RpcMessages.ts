@@ -1,7 +1,8 @@
 import { Cause, Effect, Layer, Result, Schema } from "effect"
 import { type RpcMessage, RpcSerialization, RpcServer } from "effect/rpc"
+import { invalidData } from "../domain/InvalidData.ts"
 import { deeperThan, moreFieldsThan, parseJson, withoutByteOrderMark } from "../domain/Json.ts"
-import { invalid, invalidData, Problem } from "../domain/Problem.ts"
+import { invalid, Problem } from "../domain/Problem.ts"
 import { AllOperations } from "../operations/Operations.ts"
 import { Settings } from "../services/platform/Settings.ts"
 

@@ -1,5 +1,6 @@
 import { Clock, Effect, Option, Predicate, Schema, Scope } from "effect"
-import { invalid, invalidData, type Problem, Unauthenticated } from "../domain/Problem.ts"
+import { invalidData } from "../domain/InvalidData.ts"
+import { invalid, type Problem, Unauthenticated } from "../domain/Problem.ts"
 import { CloseCode, type Command, Hello, socketCommands, type Welcome } from "../domain/Protocol.ts"
 import { type Principal, programOf } from "../domain/Session.ts"
 import type { Me } from "../domain/User.ts"

@@ -90,6 +90,28 @@ layer(gatewayService({ limits: { loginFailuresPerMinute: 3 } }), { excludeTestSe
           })
         )
 
+        it.effect("what is wrong with data is said in the same plain words", () =>
+          Effect.gen(function* () {
+            const { conversationId, me, url } = yield* stage
+            const message = { conversationId, clientMessageId: "wrong", body: "" }
+            const wrong: ReadonlyArray<readonly [name: string, data: Data, detail: string]> = [
+              ["message.send", { conversationId, body: "" }, "clientMessageId is required"],
+              ["message.send", { ...message, body: [] }, "body must be a string"],
+              ["message.send", { ...message, clientMessageId: "" }, "clientMessageId must have a length of at least 1"],
+              ["message.list", { conversationId, limit: "few" }, "limit must be a number"],
+              ["message.list", { conversationId, limit: 0 }, "limit must be greater than or equal to 1"],
+              [
+                "conversation.update",
+                { conversationId, historyForNewMembers: 1 },
+                'historyForNewMembers must be "all" or "from-join"'
+              ],
+              ["conversation.create", { kind: "party" }, "the data must have one of the documented forms"]
+            ]
+            for (const [name, data, detail] of wrong)
+              assert.strictEqual((yield* ask(url, name, data, me.token))?.detail, detail)
+          })
+        )
+
         it.effect("text that cannot be stored, and pages beyond the limit, are invalid", () =>
           Effect.gen(function* () {
             const { conversationId, me, url } = yield* stage

@@ -1,7 +1,6 @@
-import { Schema, SchemaIssue } from "effect"
+import { Schema } from "effect"
 import { HttpServerResponse, ProblemDetails } from "effect/http"
-import type { HttpApiError } from "effect/http-api"
-import { InvalidRequest, nearest, Problem } from "../../domain/Problem.ts"
+import { Problem } from "../../domain/Problem.ts"
 
 const encode = Schema.encodeSync(Problem)
 
@@ -29,37 +28,4 @@ export const problemResponse = (problem: Problem, requestId: string, headers: Re
     JSON.stringify({ type, title, status, ...(detail !== undefined && { detail }), ...rest, requestId }),
     { status: problem.status, contentType: ProblemDetails.contentType, headers: { ...headersOf(problem), ...headers } }
   )
-}
-
-const messageOf: SchemaIssue.LeafHook = (issue) => {
-  if (issue._tag === "MissingKey") return "is required"
-  const message = SchemaIssue.defaultLeafHook(issue)
-  return message.replace(/^Expected /, "must be ")
-}
-
-const checkMessageOf: SchemaIssue.CheckHook = (issue) => {
-  const message = SchemaIssue.defaultCheckHook(issue)
-  if (message !== undefined) return message
-  const expected = issue.filter.annotations?.expected
-  return typeof expected === "string" ? `must be ${expected}` : undefined
-}
-
-const issuesOf = SchemaIssue.makeFormatterStandardSchemaV1({ leafHook: messageOf, checkHook: checkMessageOf })
-
-/** At most this many issues are reported, so that a list of a thousand wrong items does not make a large answer. */
-const maxIssues = 20
-
-/** Says what is wrong with the parts of a request, by the names that the client used. It repeats no values. */
-export const toInvalidRequest = (error: HttpApiError.HttpApiSchemaError): InvalidRequest => {
-  const errors = issuesOf(nearest(error.cause.issue))
-    .issues.slice(0, maxIssues)
-    .map(({ message, path = [] }) => ({
-      path: path.map((segment) => String(typeof segment === "object" ? segment.key : segment)).join("."),
-      message
-    }))
-  const [first] = errors
-  return new InvalidRequest({
-    errors,
-    ...(first !== undefined && { detail: `${first.path === "" ? "the body" : first.path} ${first.message}` })
-  })
 }

@@ -2,9 +2,9 @@ import { ByteSize, Effect, Layer, Schema } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Attachment } from "../../domain/Attachment.ts"
 import { AttachmentId } from "../../domain/Ids.ts"
+import { invalidData } from "../../domain/InvalidData.ts"
 import {
   invalid,
-  invalidData,
   LengthRequired,
   PreconditionFailed,
   type Problem,

@@ -1,0 +1,86 @@
+import { type Schema, SchemaIssue } from "effect"
+import { InvalidRequest } from "./Problem.ts"
+
+/** Counts the fields that are missing according to an issue. */
+const lacks = (issue: SchemaIssue.Issue): number => {
+  switch (issue._tag) {
+    case "MissingKey":
+      return 1
+    case "Pointer":
+    case "Encoding":
+    case "Filter":
+      return lacks(issue.issue)
+    case "Composite":
+    case "AnyOf":
+      return issue.issues.reduce((sum, each) => sum + lacks(each), 0)
+    default:
+      return 0
+  }
+}
+
+/**
+ * Shortens an issue about a union: input that fits no member is described by what is wrong with the nearest member, which
+ * is the one with the fewest missing fields.
+ */
+const nearest = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
+  switch (issue._tag) {
+    case "Pointer":
+      return new SchemaIssue.Pointer(issue.path, nearest(issue.issue))
+    case "Composite": {
+      const [first, ...rest] = issue.issues
+      return new SchemaIssue.Composite(issue.ast, [nearest(first), ...rest.map(nearest)])
+    }
+    case "AnyOf": {
+      const [first, ...rest] = issue.issues
+      return first === undefined
+        ? issue
+        : nearest(rest.reduce((best, each) => (lacks(each) < lacks(best) ? each : best), first))
+    }
+    default:
+      return issue
+  }
+}
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** The types of JSON, which Effect names without an article. */
+const types: Readonly<Record<string, string>> = {
+  string: "a string",
+  number: "a number",
+  boolean: "a boolean",
+  array: "an array",
+  object: "an object",
+  "a string representing a finite number": "a number"
+}
+
+/** Says after the name of a field what Effect says about its value: `must be a string` for `Expected string`. */
+const inWords = (message: string): string => {
+  if (message === "Missing key") return "is required"
+  const [, expected] = message.match(/^Expected (.*)$/s) ?? []
+  if (expected === undefined) return message
+  if (expected.includes("{ readonly ")) return "must have one of the documented forms"
+  if (expected.startsWith("a value with ")) return expected.replace("a value with", "must have")
+  return `must be ${expected
+    .replace(/^a value /, "")
+    .split(" | ")
+    .map((each) => types[each] ?? each)
+    .join(" or ")}`
+}
+
+/** At most this many issues are reported, so that a list of a thousand wrong items does not make a large answer. */
+const maxIssues = 20
+
+/** An `InvalidRequest` that says what is wrong with input that a Schema refused, by the names of its fields. It repeats no values. */
+export const invalidData = ({ issue }: Schema.SchemaError) => {
+  const errors = format(nearest(issue))
+    .issues.slice(0, maxIssues)
+    .map(({ message, path = [] }) => ({
+      path: path.map((segment) => String(typeof segment === "object" ? segment.key : segment)).join("."),
+      message: inWords(message)
+    }))
+  const [first] = errors
+  return new InvalidRequest({
+    errors,
+    ...(first !== undefined && { detail: `${first.path === "" ? "the data" : first.path} ${first.message}` })
+  })
+}
