@@ -1,5 +1,5 @@
 import { assert, layer } from "@effect/vitest"
-import { Effect, Latch } from "effect"
+import { Effect, Fiber, Latch } from "effect"
 import { SqlClient } from "effect/sql"
 import { SignJWT } from "jose"
 import { Unavailable } from "../../src/domain/Problem.ts"
@@ -242,6 +242,24 @@ layer(gatewayService({ timers: { sessionExpiring: 1500 } }), { excludeTestServic
     })
   )
 
+  it.effect("of a stream does not miss it either", () =>
+    Effect.gen(function* () {
+      const { http, url } = yield* start
+      const gate = yield* Gate
+      const latch = yield* Latch.make()
+      const reached = yield* Latch.make()
+      const ann = yield* http.register()
+      gate.memberships = Effect.andThen(reached.open, latch.await)
+      const headers = { authorization: `Bearer ${ann.token}`, "last-event-id": "unknown" }
+      const opening = yield* Effect.forkChild(Effect.promise(() => fetch(`${url}/v1/events`, { headers })))
+      yield* reached.await
+      gate.memberships = Effect.void
+      yield* http.must("POST", "/v1/auth/logout", { token: ann.token })
+      yield* latch.open
+      assert.strictEqual((yield* Fiber.join(opening)).status, 401)
+    })
+  )
+
   it.effect("while the database is down is answered with unavailable, and the client may reconnect", () =>
     Effect.gen(function* () {
       const { http, url } = yield* start
@@ -358,6 +376,18 @@ layer(gatewayService({ timers: { sessionExpiring: 1000 } }), { excludeTestServic
       })
       assert.strictEqual((yield* client.closed).code, 4004)
       assert.isAtLeast(Date.now(), Date.parse(warning.data?.expiresAt ?? ""))
+    })
+  )
+
+  it.effect("is not for streams: a stream ends when its token has expired", () =>
+    Effect.gen(function* () {
+      const { http, url } = yield* start
+      const token = yield* tokenOf(yield* http.register(), 1)
+      const response = yield* Effect.promise(() =>
+        fetch(`${url}/v1/events`, { headers: { authorization: `Bearer ${token}` } })
+      )
+      assert.include(yield* Effect.promise(() => response.text()), "event: ready")
+      assert.strictEqual((yield* http.ask("GET", "/v1/users/me", { token })).status, 401)
     })
   )
 

@@ -207,13 +207,15 @@ layer(gatewayService(), { excludeTestServices: true })("an operator", (it) => {
       const tokens = yield* ServiceTokens
       const [ann, bob] = [yield* http.register("ann"), yield* http.register("bob")]
       const make = tokens.create("cli:test", { name: "test", scopes: ["act-as", "tokens", "audit"] })
-      const [one, other] = [yield* make, yield* make]
+      const [one, other, later] = [yield* make, yield* make, yield* make]
       const json = { kind: "group", title: "Group", memberIds: [bob.id] }
       const acting = { token: one.token, actAs: ann.id }
       const { id } = decodeId(yield* http.must("POST", "/v1/conversations", { ...acting, json }))
 
       const cut = yield* opened(one.token, ann.id)
       const kept = yield* opened(other.token, ann.id)
+      const headers = { authorization: `Bearer ${one.token}`, "chat-act-as": bob.id }
+      const alone = yield* Effect.promise(() => fetch(`${url}/v1/events`, { headers }))
       const sent = { conversationId: id, clientMessageId: "first", body: "hello" }
       assert.deepInclude(yield* cut.client.ok("message.send", sent), { seq: 2 })
       yield* cut.client.ok("message.list", { conversationId: id })
@@ -223,6 +225,7 @@ layer(gatewayService(), { excludeTestServices: true })("an operator", (it) => {
       assert.strictEqual((yield* cut.client.closed).code, 4503)
       assert.strictEqual((yield* cut.calls.closed).code, 4503)
       assert.include(yield* cut.stream, "event: ready")
+      assert.include(yield* Effect.promise(() => alone.text()), "event: ready")
       assert.strictEqual((yield* http.ask("GET", "/v1/users/me", acting)).status, 401)
       yield* kept.client.ok("ping")
 
@@ -235,6 +238,12 @@ layer(gatewayService(), { excludeTestServices: true })("an operator", (it) => {
           ["conversation.create", `token:${one.id}`, ann.id, { memberIds: [bob.id] }]
         ]
       )
+
+      const moved = yield* connect(url)
+      yield* moved.ready(other.token, { actAs: ann.id })
+      yield* moved.ok("auth.token", { token: later.token })
+      yield* tokens.revoke("cli:test", later.id)
+      assert.strictEqual((yield* moved.closed).code, 4503)
 
       yield* SqlClient.SqlClient.use((sql) => sql`DELETE FROM service_tokens WHERE id = ${other.id}`)
       assert.strictEqual((yield* kept.client.closed).code, 4503)
