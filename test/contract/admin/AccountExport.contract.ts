@@ -38,7 +38,10 @@ export const accountExportContract = <E>(layer: Layer.Layer<Operators, E>) => {
         const file = yield* Attachments.use(({ upload }) => upload(a, "photo.png", Stream.make(png)))
         const mine = yield* post(dm, a, { body: "mine", attachments: [file.id] })
         yield* post(dm, b, { body: "theirs" })
-        const gone = yield* post(dm, a, { body: "deleted" })
+        const payload = { question: "deleted", options: ["x", "y"] }
+        const gone = yield* post(dm, a, { type: "poll", body: "deleted", payload })
+        yield* Polls.use((polls) => polls.vote(a, dm, gone.id, [0]))
+        yield* Reactions.use((reactions) => reactions.add(a, dm, gone.id, emoji("👍")))
         yield* MessageChanges.use((changes) => changes.delete(a, dm, gone.id))
         const edited = yield* post(left, a, { body: "first" })
         yield* MessageChanges.use((changes) => changes.edit(a, left, edited.id, { body: "edited" }))

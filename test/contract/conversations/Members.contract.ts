@@ -175,6 +175,8 @@ export const membersContract = <E>(layer: Layer.Layer<Chat, E>) => {
           joinedSeq: 6,
           visibleFromSeq: 6,
           archived: false,
+          readSeq: 5,
+          deliveredSeq: 5,
           unreadCount: 1
         })
         assert.deepStrictEqual(yield* seen(admin, id), [[7], [6, 7]])

@@ -2,10 +2,12 @@ import { assert, describe, layer as withLayer } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { ConversationId, UserId } from "../../../src/domain/Ids.ts"
+import { AccountClosing } from "../../../src/services/conversations/AccountClosing.ts"
 import { Members } from "../../../src/services/conversations/Members.ts"
+import { signedIn } from "../../support/Accounts.ts"
 import { append, chat, entryOf, groupOf, outcome, person, wholeLog } from "../../support/Chat.ts"
 import { databases } from "../../support/Database.ts"
-import { blocked, holdHead, holdMember } from "../../support/Holding.ts"
+import { blocked, holdHead, holding, holdMember } from "../../support/Holding.ts"
 
 /**
  * Begins `work` and returns once `count` statements wait for a lock, this one among them. PostgreSQL lets a statement
@@ -58,6 +60,40 @@ for (const database of databases) {
               ["member.left", b]
             ]
           )
+        })
+      )
+
+      it.effect("an account whose user is being added is closed once the user has left", () =>
+        Effect.gen(function* () {
+          const { principal } = yield* signedIn
+          const owner = yield* person
+          const id = yield* groupOf(owner, principal.userId)
+          yield* remove(principal.userId, id, principal.userId)
+          const release = yield* holdMember(id, principal.userId)
+          const add = Members.use((members) => members.add(owner, id, [principal.userId]))
+          const adding = yield* behind(1, add)
+          const close = AccountClosing.use((accounts) => accounts.delete(principal, "correct horse"))
+          const closing = yield* behind(2, close)
+          yield* release
+          yield* Fiber.join(adding)
+          yield* Fiber.join(closing)
+          assert.deepStrictEqual(
+            (yield* wholeLog(id)).slice(1).map(({ event }) => event),
+            ["member.left", "member.joined", "member.left"]
+          )
+        })
+      )
+
+      it.effect("an account is not closed by a password that is changed meanwhile", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const { principal } = yield* signedIn
+          const change = sql`UPDATE users SET password_hash = 'another' WHERE id = ${principal.userId}::uuid`
+          const commit = yield* holding(change)
+          const close = AccountClosing.use((accounts) => accounts.delete(principal, "correct horse"))
+          const closing = yield* behind(1, outcome(close))
+          yield* commit
+          assert.strictEqual(yield* Fiber.join(closing), "Forbidden")
         })
       )
 

@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { type Attachment, safeFileName } from "../../../src/domain/Attachment.ts"
 import { AttachmentId, type UserId } from "../../../src/domain/Ids.ts"
 import { Unavailable } from "../../../src/domain/Problem.ts"
+import { AccountClosing } from "../../../src/services/conversations/AccountClosing.ts"
 import { AttachmentStorage } from "../../../src/services/files/AttachmentStorage.ts"
 import { Attachments } from "../../../src/services/files/Attachments.ts"
 import { Blobs } from "../../../src/services/files/Blobs.ts"
@@ -13,6 +14,7 @@ import { ResumableUploadStorage } from "../../../src/services/files/ResumableUpl
 import { ResumableUploads } from "../../../src/services/files/ResumableUploads.ts"
 import { Scanner } from "../../../src/services/files/Scanner.ts"
 import type { StorageLimits } from "../../../src/services/files/StorageLimits.ts"
+import { signedIn } from "../../support/Accounts.ts"
 import { type Chat, outcome, person, refused } from "../../support/Chat.ts"
 
 const create = (userId: UserId, size: number, name = "a file.bin") =>
@@ -292,6 +294,19 @@ export const resumableUploadsContract = <E, R>(
         yield* append(ann, done.id, 0, Buffer.from("abc"))
         yield* uploads.remove(ann, done.id)
         assert.strictEqual(yield* outcome(progress(ann, done.id)), "NotFound")
+      })
+    )
+
+    it.effect("ends with the account of its user, and leaves nothing in the store", () =>
+      Effect.gen(function* () {
+        const { principal } = yield* signedIn
+        const { id } = yield* create(principal.userId, 100)
+        yield* append(principal.userId, id, 0, randomBytes(10))
+        const keys = yield* blobsOf(id)
+        assert.lengthOf(keys, 1)
+        yield* AccountClosing.use((accounts) => accounts.delete(principal, "correct horse"))
+        yield* clean
+        for (const key of keys) assert.strictEqual(yield* stored(key), "NoBlob")
       })
     )
 
