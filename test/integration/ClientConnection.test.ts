@@ -2,6 +2,8 @@ import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import {
   Chat,
+  type Database,
+  memoryDatabase,
   type OutboxStorage,
   type PendingMessage,
   type RealtimeOptions,
@@ -189,17 +191,23 @@ layer(TestService.layer({ jwt: { expiration: 4000 } }), { excludeTestServices: t
       Effect.gen(function* () {
         const { signIn } = yield* TestService
         const [tokens, other] = [yield* signIn("ended"), yield* signIn("ended")]
-        const [chat, elsewhere] = [yield* chatOf(tokens), yield* chatOf(other)]
+        const elsewhere = yield* chatOf(other)
+        const { id } = yield* Effect.promise(() =>
+          elsewhere.ask("conversation.create", { kind: "dm", userId: tokens.user.id })
+        )
+        const { kept, outbox } = storage()
+        const chat = yield* chatOf(tokens, { outbox })
         yield* Effect.promise(() => chat.ready())
         const events = chat.events().next()
         yield* Effect.promise(() => elsewhere.ask("session.end", { sessionId: tokens.sessionId }))
         yield* until(chat, ({ connection }) => connection.status === "closed")
-        const waiting: ReadonlyArray<Promise<unknown>> = [events, chat.ask("user.me", undefined)]
-        for (const one of waiting) {
-          const error = yield* Effect.flip(Effect.tryPromise({ try: () => one, catch: (error) => error }))
-          assert.propertyVal(error, "_tag", "Refused")
-          assert.propertyVal(error, "code", 4503)
+        const ends = yield* Effect.promise(() =>
+          Promise.allSettled([events, chat.ask("user.me", undefined), chat.send(id, "for the next session")])
+        )
+        for (const end of ends) {
+          assert.deepInclude(end.status === "rejected" && end.reason, { _tag: "Refused", code: 4503 })
         }
+        assert.strictEqual(kept.size, 1)
       }).pipe(Effect.scoped)
     )
 
@@ -219,6 +227,9 @@ layer(TestService.layer({ jwt: { expiration: 4000 } }), { excludeTestServices: t
         const lost = yield* Effect.flip(Effect.tryPromise({ try: () => sent, catch: (error) => error }))
         assert.propertyVal(lost, "_tag", "ConnectionLost")
         assert.strictEqual(kept.size, 1)
+        const another = yield* chatOf(bob, { outbox })
+        yield* Effect.promise(() => another.ready())
+        assert.deepStrictEqual(another.state.sending, [])
         const online = yield* chatOf(tokens, { outbox })
         yield* Effect.promise(() => online.ready())
         yield* Effect.promise(() => online.open(id))
@@ -227,6 +238,38 @@ layer(TestService.layer({ jwt: { expiration: 4000 } }), { excludeTestServices: t
           return sending.length === 0 && dm?.messages?.at(-1)?.clientMessageId === "offline-1"
         })
         assert.strictEqual(kept.size, 0)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("sends what it has kept in a database in the order in which it was written", () =>
+      Effect.gen(function* () {
+        const { signIn } = yield* TestService
+        const [tokens, bob] = [yield* signIn("kept"), yield* signIn("bob")]
+        const before = yield* chatOf(tokens)
+        const { id } = yield* Effect.promise(() =>
+          before.ask("conversation.create", { kind: "dm", userId: bob.user.id })
+        )
+        const memory = memoryDatabase()
+        const database: Database = {
+          ...memory,
+          // In the order of the keys, as a browser has it.
+          read: async (prefix) => (await memory.read(prefix)).toSorted(([one], [other]) => (one < other ? -1 : 1))
+        }
+        for (const written of [["z", "y"], ["x"]]) {
+          const offline = yield* chatOf(tokens, { database, openSocket: dead })
+          const lost = written.map((clientMessageId) => offline.send(id, clientMessageId, { clientMessageId }))
+          yield* until(offline, ({ sending }) => sending.at(-1)?.message.clientMessageId === written.at(-1))
+          yield* Effect.promise(() => offline.close())
+          yield* Effect.promise(() => Promise.allSettled(lost))
+        }
+        const online = yield* chatOf(tokens, { database })
+        yield* Effect.promise(() => online.ready())
+        yield* until(online, ({ sending }) => sending.length === 0)
+        const { items } = yield* Effect.promise(() => online.ask("message.list", { conversationId: id }))
+        assert.deepStrictEqual(
+          items.map(({ body }) => body),
+          ["z", "y", "x"]
+        )
       }).pipe(Effect.scoped)
     )
 

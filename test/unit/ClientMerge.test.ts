@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import { merge, starUpdated } from "../../src/client/state/Merge.ts"
+import { merge, starUpdated, withPage } from "../../src/client/state/Merge.ts"
 import { type ConversationState, newConversation } from "../../src/client/state/State.ts"
 import type { Event } from "../../src/domain/Event.ts"
 import { SimulatedService, userId } from "../support/SimulatedService.ts"
@@ -50,6 +50,22 @@ describe("merging an event", () => {
     assert.deepStrictEqual([...starUpdated(saved, { messageId, starred: false }).starred], [])
     const deleted = merge(saved, 10, { ...envelope, event: "message.deleted", seq: 10, data: about }, me).state
     assert.deepStrictEqual([...deleted.starred], [])
+  })
+
+  it("leaves no gap before a page that was fetched meanwhile", () => {
+    const { envelope, held, me, state } = start()
+    const created = (seq: number): Event => ({
+      ...envelope,
+      event: "message.created",
+      seq,
+      data: { message: { ...held, seq } }
+    })
+    const page = { items: [{ ...held, seq: 30 }], hasBefore: true }
+    const { messages } = withPage({ ...state, messages: null }, page, [created(20), created(31)], me)
+    assert.deepStrictEqual(
+      messages?.map(({ seq }) => seq),
+      [30, 31]
+    )
   })
 
   it("moves the cursor for an unknown event", () => {
