@@ -47,6 +47,18 @@ for (const database of databases) {
         })
       )
 
+      it.effect("a refresh that is repeated ends the session when its answer is used first", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const { device, me, tokens } = yield* signedIn
+          const repeat = Sessions.use(({ refresh }) => refresh({ ...device, refreshToken: tokens.refreshToken }))
+          yield* repeat
+          const use = sql`UPDATE sessions SET used_generation = generation WHERE user_id = ${me.id}`
+          assert.strictEqual((yield* Effect.flip(behind(use, repeat)))._tag, "Unauthenticated")
+          assert.lengthOf(yield* sql`SELECT FROM sessions WHERE user_id = ${me.id} AND ended_at IS NULL`, 0)
+        })
+      )
+
       it.effect("a login that checked the password fails when an operator disables the account first", () =>
         Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient
