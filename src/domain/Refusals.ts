@@ -16,6 +16,9 @@ export const makeTooOften = (detail: string) => {
   }
 }
 
+/** No route, document or asset has this path. */
+export const noPath = new NotFound({ detail: "There is nothing at this path" })
+
 /** Also returned to non-members, so that they cannot tell whether the conversation exists. */
 export const noConversation = new NotFound({ detail: "There is no such conversation" })
 
@@ -99,6 +102,8 @@ export const notAGuest = new Conflict({ code: "not-a-guest", detail: "This is an
 /** A guest is a member of groups, and neither admin nor owner. */
 export const guestRole = new Conflict({ code: "guest", detail: "A guest can have no other role than member" })
 
+/** Also returned for a session of somebody else, and for one that has ended. */
+export const noSession = new NotFound({ detail: "There is no such session" })
 /** The token was valid, but its session has ended or expired. */
 export const sessionEnded = new Unauthenticated({ code: "session-ended", detail: "The session has ended" })
 

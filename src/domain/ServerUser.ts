@@ -24,8 +24,8 @@ export const ServerProfile = Schema.Struct({
   team: Schema.optionalKey(Schema.NullOr(Team)).annotate({
     description: "Users of different teams do not find each other; null takes the user out of any team"
   }),
-  kind: Schema.optionalKey(Schema.Literals(["person", "bot"])).annotate({
-    description: "What a new user is; a person when it is left out. It changes no existing user"
+  kind: Schema.optionalKey(Schema.Literals(["human", "bot"])).annotate({
+    description: "What a new user is; `human` when it is left out. It changes no existing user"
   })
 }).annotate({ identifier: "ServerProfile" })
 export type ServerProfile = typeof ServerProfile.Type

@@ -5,7 +5,7 @@ import { Timestamp } from "./Time.ts"
 import { Url } from "./Url.ts"
 
 /** What a user is: a person with an account, a program, or somebody without an account who came by an invite. */
-export const UserKind = Schema.Literals(["person", "bot", "guest"])
+export const UserKind = Schema.Literals(["human", "bot", "guest"])
 export type UserKind = typeof UserKind.Type
 
 /** The public profile of a user. */
@@ -15,7 +15,7 @@ export const User = Schema.Struct({
   displayName: Schema.String,
   avatarUrl: Schema.NullOr(Schema.String),
   createdAt: Timestamp,
-  kind: Schema.optionalKey(UserKind).annotate({ description: "Absent for a person" })
+  kind: Schema.optionalKey(UserKind).annotate({ description: "Nodes of release 0.1.0 leave it out" })
 }).annotate({ identifier: "User" })
 export type User = typeof User.Type
 

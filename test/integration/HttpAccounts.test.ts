@@ -111,8 +111,10 @@ layer(fakeService({ server: { origin: page, allowedOrigins: [page, otherPage] } 
           "createdAt",
           "displayName",
           "id",
+          "kind",
           "username"
         ])
+        assert.strictEqual(profile.json.kind, "human")
         const found: Array<unknown> = []
         let cursor = ""
         do {

@@ -178,6 +178,7 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 32, jsonKeys: 50 
             "displayName",
             "email",
             "id",
+            "kind",
             "username",
             "whoMayAddMe"
           ])
@@ -395,7 +396,7 @@ const Broken = httpService(
   ).pipe(
     Layer.provide([
       Layer.mock(ReadMarkers)({ unread: () => Effect.die(new Error("a bug in a service")) }),
-      Layer.mock(Conversations)({ list: () => Effect.fail(new Unavailable({})) }),
+      Layer.mock(Conversations)({ list: () => Effect.fail(new Unavailable({ detail: "down" })) }),
       // The service answers with something that the Schema does not allow.
       Layer.mock(Members)({ list: () => Effect.succeed({ items: [{ unexpected: planted }] } as never) })
     ])

@@ -100,9 +100,16 @@ const complaintOf = ({ headers, method, path, status, text }: HttpAnswer): strin
     : undefined
 }
 
-/** Fails unless OpenAPI describes such an answer. */
+/** Every problem tells people what happened, but a fault of ours, of which the answer tells only the id. */
+const lacksDetail = ({ headers, status, text }: HttpAnswer): boolean =>
+  status !== 500 &&
+  text !== "" &&
+  headers.get("content-type") === "application/problem+json" &&
+  typeof within(JSON.parse(text), "detail") !== "string"
+
+/** Fails unless OpenAPI describes such an answer, and says what happened if it is a problem. */
 export const mustBeDescribed = (answer: HttpAnswer): void => {
-  const complaint = complaintOf(answer)
+  const complaint = lacksDetail(answer) ? "a problem has no detail" : complaintOf(answer)
   if (complaint !== undefined)
     throw new Error(`${answer.method} ${answer.path} → ${answer.status} against /openapi.json: ${complaint}`)
 }

@@ -34,7 +34,8 @@ export class TestConversations {
     if (known !== undefined) return known
     const id = uuid(1, this.people.size)
     const email = `${username}@example.com`
-    const me: Me = { id, username, displayName: username, avatarUrl: null, createdAt: this.now(), email }
+    const createdAt = this.now()
+    const me: Me = { id, username, displayName: username, avatarUrl: null, createdAt, kind: "human", email }
     this.people.set(id, me)
     return me
   }

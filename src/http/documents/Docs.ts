@@ -1,7 +1,7 @@
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApiScalar, OpenApi } from "effect/http-api"
-import { NotFound } from "../../domain/Problem.ts"
+import { noPath } from "../../domain/Refusals.ts"
 import { Api } from "../../operations/Api.ts"
 import { toAsyncApiDocument } from "./AsyncApiDocument.ts"
 import { toAsyncApiPage } from "./AsyncApiPage.ts"
@@ -66,7 +66,7 @@ const eventsPage = (origin: string) =>
 const problems = HttpRouter.add("GET", "/problems/:name", (request) =>
   Effect.gen(function* () {
     const known = problemTypes.get(new URL(request.url, "http://localhost").pathname)
-    if (known === undefined) return yield* new NotFound({})
+    if (known === undefined) return yield* noPath
     const json = /^(?!.*text\/html).*\bjson\b/.test(request.headers.accept ?? "")
     return json
       ? HttpServerResponse.jsonUnsafe(known)

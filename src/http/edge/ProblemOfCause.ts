@@ -1,6 +1,7 @@
 import type { Cause } from "effect"
 import { HttpServerError, type HttpServerRequest, HttpServerResponse } from "effect/http"
-import { Internal, invalid, MethodNotAllowed, NotFound, TooLarge, Unavailable } from "../../domain/Problem.ts"
+import { Internal, invalid, MethodNotAllowed, TooLarge, Unavailable } from "../../domain/Problem.ts"
+import { noPath } from "../../domain/Refusals.ts"
 import { isProblem, problemResponse } from "./ProblemResponse.ts"
 import type { RouteTable } from "./RouteTable.ts"
 
@@ -32,9 +33,7 @@ const unrouted = ({ method, url }: HttpServerRequest.HttpServerRequest, table: R
       ? HttpServerResponse.empty({ status: 204, headers: { allow } })
       : problemResponse(new MethodNotAllowed({ detail: `The methods are ${allow}` }), requestId, { allow })
   }
-  return isDecodable(url)
-    ? problemResponse(new NotFound({ detail: "There is nothing at this path" }), requestId)
-    : problemResponse(undecodable, requestId)
+  return isDecodable(url) ? problemResponse(noPath, requestId) : problemResponse(undecodable, requestId)
 }
 
 /** Turns any cause into a response. A route may fail with problems; every other failure is a fault of the service. */

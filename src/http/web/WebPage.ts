@@ -1,6 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import { HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
-import { NotFound } from "../../domain/Problem.ts"
+import { noPath } from "../../domain/Refusals.ts"
 import { Blobs } from "../../services/files/Blobs.ts"
 import { Settings } from "../../services/platform/Settings.ts"
 import { isKnown } from "../edge/Conditional.ts"
@@ -125,7 +125,7 @@ export const layer = Layer.unwrap(
     const serve = (path: `/${string}`, name?: string) =>
       HttpRouter.add("GET", path, (request) => {
         const found = file(name ?? pathOf(request))
-        return found === undefined ? Effect.fail(new NotFound({})) : give(found, request)
+        return found === undefined ? Effect.fail(noPath) : give(found, request)
       })
     const root = HttpRouter.add("GET", "/", (request) => {
       const index = file("/index.html")

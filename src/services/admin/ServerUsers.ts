@@ -15,10 +15,9 @@ import {
 import { notABot, noUser } from "../../domain/Refusals.ts"
 import type { NewServerUser, NewUserToken, ServerUser, UserToken } from "../../domain/ServerUser.ts"
 import type { CreatedServiceToken, NewBotToken } from "../../domain/ServiceToken.ts"
-import type { UserKind } from "../../domain/User.ts"
 import { makeProfileNotices } from "../bus/ProfileNotices.ts"
 import { usernamesFor } from "../identity/issuers/Profiles.ts"
-import type { UserRow } from "../identity/Rows.ts"
+import type { StoredUserKind, UserRow } from "../identity/Rows.ts"
 import { Sessions } from "../identity/Sessions.ts"
 import { folded, toUser } from "../identity/Users.ts"
 import { usersRegistered } from "../platform/MetricDefinitions.ts"
@@ -37,7 +36,7 @@ export interface Upsert {
   /** The usernames for a new user, the best one first. The last one is never taken by somebody else. */
   readonly usernames: ReadonlyArray<string>
   /** The kind of a new user. */
-  readonly kind: UserKind
+  readonly kind: StoredUserKind
   readonly displayName?: string
   readonly searchName?: string
   readonly avatarUrl?: string | null
@@ -138,12 +137,12 @@ export class ServerUsers extends Context.Service<
       const toServerUser = (externalId: ExternalId, row: UserRow): ServerUser => ({ externalId, ...toAccount(row) })
 
       const toUpsert = (user: NewServerUser): Upsert => {
-        const { avatarUrl, displayName, email, externalId, kind = "person", team, username } = user
+        const { avatarUrl, displayName, email, externalId, kind, team, username } = user
         return {
           subject: externalId,
           id: UserId.make(randomUUIDv7()),
           usernames: usernamesFor(username ?? "", [issuer, externalId], limits.usernameLength),
-          kind,
+          kind: kind === "bot" ? kind : "person",
           ...(displayName !== undefined && { displayName, searchName: folded(displayName) }),
           ...(avatarUrl !== undefined && { avatarUrl }),
           ...(email !== undefined && { email }),

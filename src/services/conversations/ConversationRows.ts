@@ -1,8 +1,7 @@
 import { Schema } from "effect"
 import type { Conversation, HistoryForNewMembers, Kind, Member, Role } from "../../domain/Conversation.ts"
 import { ConversationId, UserId } from "../../domain/Ids.ts"
-import type { UserKind } from "../../domain/User.ts"
-import type { UserRow } from "../identity/Rows.ts"
+import type { StoredUserKind, UserRow } from "../identity/Rows.ts"
 import { toUser } from "../identity/Users.ts"
 import { type MessageRow, toMessage } from "../log/MessageRows.ts"
 import { cursorOf, Millis } from "../platform/Paging.ts"
@@ -51,7 +50,7 @@ export interface ConversationRow
   readonly peerDisplayName: string
   readonly peerAvatarUrl: string | null
   readonly peerCreatedAt: Date
-  readonly peerKind: UserKind
+  readonly peerKind: StoredUserKind
 }
 
 /** The columns of a user that other users may see. */

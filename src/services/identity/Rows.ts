@@ -1,5 +1,8 @@
 import type { SessionId, UserId } from "../../domain/Ids.ts"
-import type { UserKind, WhoMayAddMe } from "../../domain/User.ts"
+import type { WhoMayAddMe } from "../../domain/User.ts"
+
+/** What a user is, as the column `kind` has it: a `person` is a `human` in answers. */
+export type StoredUserKind = "person" | "bot" | "guest"
 
 /** A row of `users`. `emailKey` and `searchName` are the case-folded forms that are compared. */
 export interface UserRow {
@@ -17,7 +20,7 @@ export interface UserRow {
   readonly whoMayAddMe: WhoMayAddMe
   /** Since when the account is being closed. */
   readonly closingAt: Date | null
-  readonly kind: UserKind
+  readonly kind: StoredUserKind
   readonly team: string | null
 }
 

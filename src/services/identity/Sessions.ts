@@ -1,14 +1,14 @@
 import { Context, DateTime, Duration, Effect, Layer, type Scope } from "effect"
 import type { SessionId, UserId } from "../../domain/Ids.ts"
-import {
-  type Forbidden,
-  type InvalidRequest,
+import type {
+  Forbidden,
+  InvalidRequest,
   NotFound,
-  type RateLimited,
-  type Unauthenticated,
-  type Unavailable
+  RateLimited,
+  Unauthenticated,
+  Unavailable
 } from "../../domain/Problem.ts"
-import { accountDisabled, noUser, sessionEnded } from "../../domain/Refusals.ts"
+import { accountDisabled, noSession, noUser, sessionEnded } from "../../domain/Refusals.ts"
 import type { Login, PasswordChange, Principal, Session, Tokens } from "../../domain/Session.ts"
 import { Settings } from "../platform/Settings.ts"
 import { AccessTokens } from "./AccessTokens.ts"
@@ -188,7 +188,7 @@ export class Sessions extends Context.Service<
         }),
         end: Effect.fn("Sessions.end")(function* ({ userId }, id) {
           const ended = yield* endedSessions.publish(storage.end(userId, id, yield* DateTime.nowAsDate))
-          if (ended.length === 0) return yield* new NotFound({})
+          if (ended.length === 0) return yield* noSession
         }),
         closeAccount,
         ending: endedSessions.publish,

@@ -8,7 +8,7 @@ import {
   InvalidRequest,
   type Issue,
   invalid,
-  NotFound,
+  type NotFound,
   type RateLimited,
   type Reason,
   type Unavailable,
@@ -37,7 +37,7 @@ export const toUser = (
   displayName: row.displayName,
   avatarUrl: row.avatarUrl,
   createdAt: row.createdAt.toISOString(),
-  ...(row.kind !== "person" && { kind: row.kind })
+  kind: row.kind === "person" ? "human" : row.kind
 })
 
 /** The part of a row that the user may see. */
@@ -129,9 +129,7 @@ export class Users extends Context.Service<
       const registered = (yield* Metrics).counter(usersRegistered)
 
       const find = (id: UserId) =>
-        Effect.flatMap(storage.find([id]), ([row]) =>
-          row === undefined ? Effect.fail(new NotFound({})) : Effect.succeed(row)
-        )
+        Effect.flatMap(storage.find([id]), ([row]) => (row === undefined ? Effect.fail(noUser) : Effect.succeed(row)))
 
       return Users.of({
         register: Effect.fn("Users.register")(function* <E = never>(
@@ -168,7 +166,7 @@ export class Users extends Context.Service<
         get: Effect.fn("Users.get")((id) => Effect.map(find(id), toUser)),
         me: Effect.fn("Users.me")(function* (id) {
           const row = yield* find(id)
-          return row.deletedAt === null ? toMe(row) : yield* new NotFound({})
+          return row.deletedAt === null ? toMe(row) : yield* noUser
         }),
         update: Effect.fn("Users.update")(function* (id, { avatarUrl, displayName, whoMayAddMe }) {
           const before = yield* find(id)
@@ -177,7 +175,7 @@ export class Users extends Context.Service<
             ...(avatarUrl !== undefined && { avatarUrl }),
             ...(whoMayAddMe !== undefined && { whoMayAddMe })
           })
-          if (row === undefined) return yield* new NotFound({})
+          if (row === undefined) return yield* noUser
           yield* tellProfile(toUser(before), toUser(row))
           return toMe(row)
         }),

@@ -74,6 +74,9 @@ const store = Layer.effect(
   })
 ).pipe(Layer.provide(RateLimiter.layerStoreMemory))
 
+/** The detail of a refusal whose caller has none of its own. */
+const tooMany = "This was done too often: try again later"
+
 const together = { concurrency: "unbounded" } as const
 
 /** A counter of `Limits`. Its key begins with the name of the limit and a colon, and then names who is limited. */
@@ -130,7 +133,7 @@ export class Limits extends Context.Service<
       /** See `Counter`. */
       const nameOf = (key: string) => /^[a-z-]+(?=:)/.exec(key)?.[0] ?? "other"
 
-      const use = (key: string, limit: number, window: Duration.Input, tokens: number, detail?: string) =>
+      const use = (key: string, limit: number, window: Duration.Input, tokens: number, detail = tooMany) =>
         Effect.withFiber<Allowance, RateLimited>((fiber) => {
           const name = nameOf(key)
           const noted = fiber.getRef(CurrentAllowances)
@@ -146,9 +149,7 @@ export class Limits extends Context.Service<
                 if (reason._tag !== "RateLimitExceeded") return Effect.die(reason)
                 metrics.counter(limitHits, { limit: name })()
                 const { resetMs } = allowance(0, reason.retryAfter)
-                return Effect.fail(
-                  new RateLimited({ retryAfterMs: Math.max(1, resetMs), ...(detail !== undefined && { detail }) })
-                )
+                return Effect.fail(new RateLimited({ retryAfterMs: Math.max(1, resetMs), detail }))
               },
               onSuccess: ({ remaining, resetAfter }) => Effect.succeed(allowance(remaining, resetAfter))
             })

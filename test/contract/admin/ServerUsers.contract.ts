@@ -136,7 +136,7 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
         assert.strictEqual(bot.kind, "bot")
         assert.strictEqual((yield* Users.use((all) => all.get(bot.id))).kind, "bot")
         // A kind is for ever.
-        assert.deepStrictEqual(yield* users.upsert(actor, [{ externalId, kind: "person" }]), [bot])
+        assert.deepStrictEqual(yield* users.upsert(actor, [{ externalId, kind: "human" }]), [bot])
         const make = users.createBotToken(actor, externalId, { name: "a bot" })
         const { token, ...shown } = yield* make
         assert.match(token, /^cbt_[0-9A-Za-z]{46}$/)

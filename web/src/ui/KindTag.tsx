@@ -3,4 +3,4 @@ import { text } from "../text/text.ts"
 
 /** Says of a user who is no person with an account what it is. */
 export const KindTag = ({ user }: { readonly user: Pick<User, "kind"> | undefined }) =>
-  user?.kind === undefined ? null : <span className="tag">{user.kind === "guest" ? text.guest : text.bot}</span>
+  user?.kind === "bot" || user?.kind === "guest" ? <span className="tag">{text[user.kind]}</span> : null
