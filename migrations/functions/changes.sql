@@ -41,7 +41,8 @@ BEGIN
   RETURN CASE
     WHEN (SELECT count(*) FROM users u WHERE u.id = ANY (p_user_ids) AND u.deleted_at IS NULL
       AND COALESCE(u.closing_at < clock_timestamp() - closing_period(), true)) <> cardinality(p_user_ids) THEN 'no-user'
-    WHEN EXISTS (SELECT FROM blocks b WHERE b.user_id = ANY (p_user_ids) AND b.blocked_id = p_actor_id) THEN 'blocked'
+    WHEN EXISTS (SELECT FROM unnest(p_user_ids) u(id) CROSS JOIN LATERAL (
+      SELECT FROM blocks b WHERE b.user_id = u.id AND b.blocked_id = p_actor_id LIMIT 1) blocked) THEN 'blocked'
     WHEN EXISTS (SELECT FROM users u WHERE u.id = ANY (p_user_ids) AND u.who_may_add_me = 'contacts'
       AND u.id <> p_actor_id AND NOT EXISTS (
         SELECT FROM conversation_members other
