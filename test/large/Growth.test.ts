@@ -2,8 +2,9 @@ import { describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { databases } from "../support/Database.ts"
-import { type Answer, answering, answers, staysWithin } from "../support/GrowthAnswers.ts"
+import { answering, answers } from "../support/GrowthAnswers.ts"
 import { fillForGrowth, statistics } from "../support/GrowthData.ts"
+import { type Answer, staysWithin } from "../support/GrowthWork.ts"
 import { longTestTimeout } from "../support/TimeLimits.ts"
 
 /** A user in 5,000 conversations, a group of 4,990, and threads, mentions, pins and stars by the fifty thousand. */

@@ -23,9 +23,10 @@ export const unreadCounts = (sql: SqlClient.SqlClient) => {
   })
 
   // The mentions of the member and those of everybody are looked up thread by thread, where 0 stands for no thread, so
-  // that those in threads that were read are not read again. The LIMIT keeps each message at one index lookup.
+  // that those in threads that were read are not read again. Each walk begins at -1, where nothing is, so that one look-up
+  // ends it where nobody was mentioned. The LIMIT keeps each message at one index lookup.
   const mentions = sql`WITH RECURSIVE root AS (
-      SELECT named.id, 0::bigint AS seq FROM (VALUES (me.user_id), (${everybody}::uuid)) named(id)
+      SELECT named.id, -1::bigint AS seq FROM (VALUES (me.user_id), (${everybody}::uuid)) named(id)
       UNION ALL
       SELECT root.id, next.seq FROM root CROSS JOIN LATERAL (
         SELECT x.thread_root_seq AS seq FROM mentions x WHERE x.conversation_id = me.conversation_id
@@ -34,7 +35,7 @@ export const unreadCounts = (sql: SqlClient.SqlClient) => {
     ) SELECT count(*) FROM (
       SELECT FROM root LEFT JOIN LATERAL (
         SELECT t.read_seq FROM thread_members t WHERE t.conversation_id = me.conversation_id AND t.root_seq = root.seq
-          AND t.user_id = me.user_id LIMIT 1
+          AND t.user_id = me.user_id AND root.seq > 0 LIMIT 1
       ) thread ON true
       CROSS JOIN LATERAL (
         SELECT FROM mentions x CROSS JOIN LATERAL (
@@ -46,6 +47,7 @@ export const unreadCounts = (sql: SqlClient.SqlClient) => {
           AND m.sender_id <> me.user_id AND m.deleted_at IS NULL AND ${sql.literal(notHiddenFrom("m"))}
         LIMIT ${unreadCap}
       ) unread
+      WHERE root.seq >= 0
       LIMIT ${unreadCap}) mentioned`
 
   return { messages, mentions }
