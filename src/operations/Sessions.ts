@@ -1,6 +1,6 @@
-import { Schema } from "effect"
 import { SessionId } from "../domain/Ids.ts"
-import { Forbidden, NotFound, Unavailable } from "../domain/Problem.ts"
+import { Page, pageFields } from "../domain/Page.ts"
+import { Forbidden, InvalidRequest, NotFound, Unavailable } from "../domain/Problem.ts"
 import { Session } from "../domain/Session.ts"
 import { feature, operation } from "./Operation.ts"
 
@@ -9,8 +9,9 @@ export const Sessions = feature(
   { session: "My signed-in devices" },
   operation("session.list", {
     http: "GET /v1/sessions",
-    success: Schema.Struct({ items: Schema.Array(Session) }),
-    problems: [Forbidden, Unavailable],
+    query: pageFields,
+    success: Page(Session),
+    problems: [Forbidden, InvalidRequest, Unavailable],
     summary: "List my sessions",
     description: "Lists the devices that I am signed in on, newest first."
   }),

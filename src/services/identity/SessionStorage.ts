@@ -1,12 +1,20 @@
-import { Context, type Effect } from "effect"
-import type { SessionId, UserId } from "../../domain/Ids.ts"
+import { Context, type Effect, Schema } from "effect"
+import { SessionId, type UserId } from "../../domain/Ids.ts"
 import type { Unavailable } from "../../domain/Problem.ts"
+import { cursorOf, Millis } from "../platform/Paging.ts"
 import type { ExternalToken } from "./issuers/ExternalTokens.ts"
 import type { Rotation } from "./RefreshTokens.ts"
 import type { Device, SessionRow, UserRow } from "./Rows.ts"
 
 /** The columns of a session that a refresh writes. */
 type Renewal = Rotation & Pick<SessionRow, "userAgent" | "ip" | "lastUsedAt" | "expiresAt">
+
+/** The place of a session in the list of its user, which has the newest first. */
+const SessionPlace = Schema.Struct({ at: Millis, id: SessionId })
+export type SessionPlace = typeof SessionPlace.Type
+
+/** The cursor of the list of sessions. */
+export const sessionCursor = cursorOf(SessionPlace)
 
 /** A session that has ended; `closed` says that the account of its user was deleted or disabled. */
 export interface EndedSession {
@@ -69,8 +77,13 @@ export class SessionStorage extends Context.Service<
      * in use. Refused are tokens whose session has ended, and those from before all sessions of the user were ended.
      */
     readonly useExternal: (use: ExternalUse, now: Date) => Effect.Effect<UsedExternal, Unavailable>
-    /** The living sessions of the user, newest first, at most `limit`. */
-    readonly list: (userId: UserId, now: Date, limit: number) => Effect.Effect<ReadonlyArray<SessionRow>, Unavailable>
+    /** The living sessions of the user, newest first, at most `limit`, and only those after the place in the list. */
+    readonly list: (
+      userId: UserId,
+      now: Date,
+      limit: number,
+      after?: SessionPlace
+    ) => Effect.Effect<ReadonlyArray<SessionRow>, Unavailable>
     /** Ends the session and answers with its id; with none when it had ended before. */
     readonly end: (userId: UserId, id: SessionId, now: Date) => Effect.Effect<ReadonlyArray<SessionId>, Unavailable>
     /**

@@ -1,5 +1,6 @@
 import { Context, DateTime, Duration, Effect, Layer, type Scope } from "effect"
 import type { SessionId, UserId } from "../../domain/Ids.ts"
+import type { Page, PageRequest } from "../../domain/Page.ts"
 import type {
   Forbidden,
   InvalidRequest,
@@ -10,6 +11,7 @@ import type {
 } from "../../domain/Problem.ts"
 import { accountDisabled, noSession, noUser, sessionEnded } from "../../domain/Refusals.ts"
 import type { Login, PasswordChange, Principal, Session, Tokens } from "../../domain/Session.ts"
+import { checkLimit, pageOf } from "../platform/Paging.ts"
 import { Settings } from "../platform/Settings.ts"
 import { AccessTokens } from "./AccessTokens.ts"
 import { makeAccountSecurity } from "./AccountSecurity.ts"
@@ -21,7 +23,7 @@ import { makePasswordChecks } from "./PasswordChecks.ts"
 import { makeRefresh } from "./Refresh.ts"
 import { makeRememberedTokens } from "./RememberedTokens.ts"
 import type { Device, SessionRow } from "./Rows.ts"
-import { SessionStorage } from "./SessionStorage.ts"
+import { SessionStorage, sessionCursor } from "./SessionStorage.ts"
 import { makeTokenPairs } from "./TokenPairs.ts"
 
 const toSession = (row: SessionRow, current: SessionId): Session => ({
@@ -109,8 +111,14 @@ export class Sessions extends Context.Service<
       principal: Principal,
       change: PasswordChange
     ) => Effect.Effect<void, InvalidRequest | Forbidden | RateLimited | Unavailable>
-    /** The caller's living sessions, newest first, at most `limits.pageSize`. */
-    readonly list: (principal: Principal) => Effect.Effect<ReadonlyArray<Session>, Unavailable>
+    /**
+     * Reads a page of the caller's living sessions, newest first. `InvalidRequest` for a limit beyond the setting and for
+     * a cursor of another list.
+     */
+    readonly list: (
+      principal: Principal,
+      page: PageRequest
+    ) => Effect.Effect<Page<Session>, InvalidRequest | Unavailable>
     /** Ends one of the caller's sessions; `NotFound` when it does not live, so also when this is repeated. */
     readonly end: (principal: Principal, id: SessionId) => Effect.Effect<void, NotFound | Unavailable>
     /**
@@ -182,9 +190,14 @@ export class Sessions extends Context.Service<
           yield* endedSessions.publish(storage.end(userId, sessionId, yield* DateTime.nowAsDate))
         }),
         changePassword,
-        list: Effect.fn("Sessions.list")(function* ({ sessionId, userId }) {
-          const rows = yield* storage.list(userId, yield* DateTime.nowAsDate, limits.pageSize)
-          return rows.map((row) => toSession(row, sessionId))
+        list: Effect.fn("Sessions.list")(function* ({ sessionId, userId }, { cursor, limit }) {
+          yield* checkLimit({ limit }, limits.pageSize)
+          const after = cursor === undefined ? undefined : yield* sessionCursor.decode(cursor)
+          const rows = yield* storage.list(userId, yield* DateTime.nowAsDate, limit + 1, after)
+          const items = rows.slice(0, limit).map((row) => toSession(row, sessionId))
+          return pageOf(rows, limit, items, ({ createdAt, id }) =>
+            sessionCursor.encode({ at: createdAt.getTime(), id })
+          )
         }),
         end: Effect.fn("Sessions.end")(function* ({ userId }, id) {
           const ended = yield* endedSessions.publish(storage.end(userId, id, yield* DateTime.nowAsDate))

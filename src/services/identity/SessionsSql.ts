@@ -91,8 +91,9 @@ export const makeBeginClosing =
 const makeEnds = (
   sql: SqlClient.SqlClient
 ): Part<"list" | "end" | "endIdle" | "endedAfter" | "changePassword" | "beginClosing" | "closeAccount"> => ({
-  list: (userId, now, limit) =>
+  list: (userId, now, limit, after) =>
     sql<SessionRow>`SELECT * FROM sessions WHERE user_id = ${userId} AND ended_at IS NULL AND expires_at > ${now}
+        ${after === undefined ? sql`` : sql`AND (created_at, id) < (${new Date(after.at)}::timestamptz, ${after.id}::uuid)`}
         ORDER BY created_at DESC, id DESC LIMIT ${limit}`.pipe(orUnavailable),
   end: (userId, id, now) =>
     sql<Pick<SessionRow, "id">>`UPDATE sessions SET ended_at = ${now}, ended_seq = nextval('session_ends')

@@ -137,10 +137,15 @@ const makeEnds = (
   const { users } = memory
   const { beginClosing, endAll, livingOf, userOf } = living
   return {
-    list: (userId, now, limit) =>
+    list: (userId, now, limit, after) =>
       Effect.sync(() =>
         livingOf(userId, now)
           .sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1))
+          .filter(({ createdAt, id }) => {
+            if (after === undefined) return true
+            const at = createdAt.getTime()
+            return at < after.at || (at === after.at && id < after.id)
+          })
           .slice(0, limit)
       ),
     end: (userId, id, now) =>

@@ -147,7 +147,10 @@ export const accountExportContract = <E>(layer: Layer.Layer<Operators, E>) => {
     it.effect("has the devices, with those that were signed out", () =>
       Effect.gen(function* () {
         const { device, me, principal } = yield* signedIn
-        const [session] = yield* Sessions.use((sessions) => sessions.list(principal))
+        const [session] = yield* Effect.map(
+          Sessions.use((sessions) => sessions.list(principal, { limit: 200 })),
+          ({ items }) => items
+        )
         const { current: _, ...same } = session ?? assert.fail("no session")
         yield* Sessions.use((sessions) => sessions.logout(principal))
         const found = (yield* exported(me.id)).flatMap((line) => (line.kind === "session" ? [line.data] : []))

@@ -132,7 +132,7 @@ export const sessionsContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
         assert.notStrictEqual(next.refreshToken, tokens.refreshToken)
         assert.strictEqual(yield* use(tokens.accessToken), "ok")
         assert.strictEqual(yield* use(next.accessToken), "ok")
-        const [session] = yield* sessions.list(principal)
+        const [session] = (yield* sessions.list(principal, { limit: 200 })).items
         assert.deepInclude(session, { userAgent: "newer", current: true })
         const lived = Date.parse(session?.expiresAt ?? "") - Date.parse(session?.createdAt ?? "")
         assert.strictEqual(lived, Duration.toMillis("30 days") + Duration.toMillis("10 minutes"))
@@ -156,7 +156,7 @@ export const sessionsContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
         assert.deepStrictEqual(ended, [tokens.sessionId, second.sessionId])
         assert.strictEqual(yield* use(tokens.accessToken), "session-ended")
         assert.strictEqual(yield* use(others[0]?.accessToken ?? ""), "ok", "one that was used since is kept")
-        assert.strictEqual((yield* sessions.list(principal)).length, 100)
+        assert.strictEqual((yield* sessions.list(principal, { limit: 200 })).items.length, 100)
       })
     )
 
@@ -198,7 +198,7 @@ export const sessionsContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
         yield* TestClock.adjust("30 days")
         const refreshed = yield* outcome(sessions.refresh({ ...device, refreshToken: tokens.refreshToken }))
         assert.strictEqual(refreshed, "Unauthenticated")
-        assert.deepStrictEqual(yield* sessions.list(principal), [])
+        assert.deepStrictEqual((yield* sessions.list(principal, { limit: 200 })).items, [])
       })
     )
 
@@ -358,7 +358,10 @@ export const sessionsContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
         yield* login("x".repeat(2000))
         const ends = yield* watchEnds
         assert.deepStrictEqual(
-          (yield* sessions.list(principal)).map(({ current, userAgent }) => ({ current, userAgent })),
+          (yield* sessions.list(principal, { limit: 200 })).items.map(({ current, userAgent }) => ({
+            current,
+            userAgent
+          })),
           [
             { current: false, userAgent: "x".repeat(512) },
             { current: false, userAgent: "phone\ufffd" },
@@ -373,7 +376,29 @@ export const sessionsContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
         assert.deepStrictEqual(ends, [phone.sessionId])
         assert.strictEqual(yield* use(phone.accessToken), "session-ended")
         assert.strictEqual(yield* outcome(sessions.end(principal, phone.sessionId)), "NotFound")
-        assert.strictEqual((yield* sessions.list(principal)).length, 2)
+        assert.strictEqual((yield* sessions.list(principal, { limit: 200 })).items.length, 2)
+      })
+    )
+
+    it.effect("lists my devices page by page", () =>
+      Effect.gen(function* () {
+        const sessions = yield* Sessions
+        const { login, principal } = yield* signedIn
+        // Three of the same moment, which only their ids put in an order.
+        yield* Effect.forEach(["a", "b", "c"], (agent) => login(agent))
+        yield* TestClock.adjust("1 second")
+        yield* login("latest")
+        const whole = yield* sessions.list(principal, { limit: 200 })
+        assert.isUndefined(whole.nextCursor)
+        assert.lengthOf(whole.items, 5)
+        const first = yield* sessions.list(principal, { limit: 2 })
+        const second = yield* sessions.list(principal, { limit: 2, cursor: first.nextCursor })
+        const last = yield* sessions.list(principal, { limit: 2, cursor: second.nextCursor })
+        assert.deepStrictEqual([...first.items, ...second.items, ...last.items], whole.items)
+        assert.isUndefined(last.nextCursor)
+        const refused = [{ limit: 201 }, { limit: 0 }, { limit: 2, cursor: "nonsense" }]
+        for (const page of refused)
+          assert.strictEqual(yield* outcome(sessions.list(principal, page)), "InvalidRequest", JSON.stringify(page))
       })
     )
 
@@ -417,7 +442,7 @@ export const sessionsContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
             { concurrency: "unbounded" }
           )
           assert.strictEqual(changed, "ok")
-          const living = (yield* sessions.list(principal)).map(({ id }) => id)
+          const living = (yield* sessions.list(principal, { limit: 200 })).items.map(({ id }) => id)
           assert.deepStrictEqual(living, [tokens.sessionId], `round ${round}`)
         }
       })

@@ -85,7 +85,7 @@ for (const database of databases) {
           const change = { currentPassword: person.password, newPassword: "battery staple" }
           yield* behind(begun, sessions.changePassword(principal, change))
           assert.deepStrictEqual(
-            (yield* sessions.list(principal)).map(({ id }) => id),
+            (yield* sessions.list(principal, { limit: 200 })).items.map(({ id }) => id),
             [tokens.sessionId]
           )
         })

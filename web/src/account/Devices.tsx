@@ -16,7 +16,7 @@ const nameOf = (userAgent: string) => {
 /** Where I am signed in. Each of the others can be signed out. */
 export const Devices = () => {
   const chat = useChat()
-  const [sessions, again] = useFetched(useCallback(() => chat.ask("session.list", undefined), [chat]))
+  const [sessions, again] = useFetched(useCallback(() => chat.ask("session.list", { limit: 200 }), [chat]))
   return (
     <ul className="devices">
       {sessions?.items.map(({ current, id, ip, lastUsedAt, userAgent }) => (
