@@ -20,7 +20,7 @@ const lacks = (issue: SchemaIssue.Issue): number => {
 
 /**
  * Shortens an issue about a union: input that fits no member is described by what is wrong with the nearest member, which
- * is the one with the fewest missing fields.
+ * is the one with the fewest missing fields. When several are as near, nobody knows which one was meant.
  */
 const nearest = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
   switch (issue._tag) {
@@ -31,15 +31,17 @@ const nearest = (issue: SchemaIssue.Issue): SchemaIssue.Issue => {
       return new SchemaIssue.Composite(issue.ast, [nearest(first), ...rest.map(nearest)])
     }
     case "AnyOf": {
-      const [first, ...rest] = issue.issues
-      return first === undefined
-        ? issue
-        : nearest(rest.reduce((best, each) => (lacks(each) < lacks(best) ? each : best), first))
+      const fewest = Math.min(...issue.issues.map(lacks))
+      const [best, ...others] = issue.issues.filter((each) => lacks(each) === fewest)
+      if (best === undefined) return issue
+      return fewest > 0 && others.length > 0 ? new SchemaIssue.InvalidValue({ message: noForm }) : nearest(best)
     }
     default:
       return issue
   }
 }
+
+const noForm = "must have one of the documented forms"
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -53,18 +55,18 @@ const types: Readonly<Record<string, string>> = {
   "a string representing a finite number": "a number"
 }
 
+/** Whether Effect names a Schema by its identifier, such as `NewPoll`. All that have one are objects on the wire. */
+const isIdentifier = (expected: string) => /^[A-Z]\w*$/.test(expected)
+
 /** Says after the name of a field what Effect says about its value: `must be a string` for `Expected string`. */
 const inWords = (message: string): string => {
   if (message === "Missing key") return "is required"
   const [, expected] = message.match(/^Expected (.*)$/s) ?? []
   if (expected === undefined) return message
-  if (expected.includes("{ readonly ")) return "must have one of the documented forms"
+  if (expected.includes("{ readonly ")) return noForm
   if (expected.startsWith("a value with ")) return expected.replace("a value with", "must have")
-  return `must be ${expected
-    .replace(/^a value /, "")
-    .split(" | ")
-    .map((each) => types[each] ?? each)
-    .join(" or ")}`
+  const each = expected.replace(/^a value /, "").split(" | ")
+  return `must be ${[...new Set(each.map((one) => types[one] ?? (isIdentifier(one) ? "an object" : one)))].join(" or ")}`
 }
 
 /** At most this many issues are reported, so that a list of a thousand wrong items does not make a large answer. */

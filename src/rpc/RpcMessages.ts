@@ -111,7 +111,7 @@ const isEmpty = (payload: unknown) =>
 const payloads = new Map(
   [...AllOperations.requests.values()].map((rpc) => [
     rpc._tag as string,
-    Schema.decodeUnknownResult(Schema.toCodecJson(rpc.payloadSchema))
+    Schema.decodeUnknownResult(Schema.toCodecJson(rpc.payloadSchema), { errors: "all" })
   ])
 )
 

@@ -40,7 +40,7 @@ const ofSocket = <Op extends keyof SocketCommands>(
     data: SocketCommands[Op]["data"]["Type"]
   ) => Effect.Effect<SocketCommands[Op]["ok"]["Type"], Problem>
 ): readonly [Op, Decode] => {
-  const decode = Schema.decodeUnknownResult(socketCommands[op].data)
+  const decode = Schema.decodeUnknownResult(socketCommands[op].data, { errors: "all" })
   return [
     op,
     (data) =>
@@ -54,7 +54,7 @@ const ofSocket = <Op extends keyof SocketCommands>(
 }
 
 const decodeConversation = Schema.decodeUnknownResult(Schema.Struct({ conversationId: ConversationId }))
-const decodeMessage = Schema.decodeUnknownResult(NewMessage)
+const decodeMessage = Schema.decodeUnknownResult(NewMessage, { errors: "all" })
 
 /**
  * Sends a message. This is the hot path: it calls the service directly, and answers only an `Ack`, because the message
@@ -81,7 +81,7 @@ const send =
 /** The command of an operation: its data are the payload, and its answer is encoded as over HTTP. */
 const declared = Effect.fnUntraced(function* (rpc: RpcGroup.Rpcs<typeof Operations>) {
   const call = yield* callOf(rpc)
-  const decode = Schema.decodeUnknownResult(rpc.payloadSchema)
+  const decode = Schema.decodeUnknownResult(rpc.payloadSchema, { errors: "all" })
   const encode = Context.get(rpc.annotations, WrittenAsIs)
     ? Effect.succeed
     : Schema.encodeUnknownEffect(Schema.toCodecJson(rpc.successSchema))

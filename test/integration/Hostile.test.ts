@@ -105,10 +105,27 @@ layer(gatewayService({ limits: { loginFailuresPerMinute: 3 } }), { excludeTestSe
                 { conversationId, historyForNewMembers: 1 },
                 'historyForNewMembers must be "all" or "from-join"'
               ],
-              ["conversation.create", { kind: "party" }, "the data must have one of the documented forms"]
+              ["conversation.create", { kind: "party" }, "the data must have one of the documented forms"],
+              ["message.send", { ...message, payload: 1 }, "payload must be an object or null"],
+              [
+                "message.send",
+                { ...message, type: "contact", payload: { userId: me.id } },
+                "payload must have one of the documented forms"
+              ],
+              [
+                "message.send",
+                { ...message, type: "poll", payload: { options: ["x", "y"] } },
+                "payload.question is required"
+              ],
+              ["presence.set", { status: [] }, 'status must be "online" or "away" or "dnd" or "invisible"']
             ]
             for (const [name, data, detail] of wrong)
               assert.strictEqual((yield* ask(url, name, data, me.token))?.detail, detail)
+            const two = yield* ask(url, "message.send", { conversationId, body: 1 }, me.token)
+            assert.deepStrictEqual(two?.errors, [
+              { path: "clientMessageId", message: "is required" },
+              { path: "body", message: "must be a string" }
+            ])
           })
         )
 
