@@ -56,6 +56,29 @@ describe("conversations on the chat page in Chromium", () => {
     await listed(one, ["First", "Second"])
   })
 
+  it("finds people to whom one has not written yet, and starts to write to them", async () => {
+    await client("paula")
+    const peter = await client("peter")
+    const one = await person("nina")
+    const { page } = one
+    const search = page.getByLabel("Search people and messages")
+    await search.fill("p")
+    const found = page.getByRole("region", { name: "People" })
+    await found.getByRole("button", { name: "paula" }).waitFor()
+    await found.getByRole("button", { name: "peter" }).click()
+    await write(one, "Hello Peter")
+    await vi.waitFor(() => assert.strictEqual(peter.state.conversations.size, 1), { timeout: patience })
+    // Now the conversation itself is found.
+    await search.fill("pe")
+    await rowOf(one, "peter").waitFor()
+    await search.fill("p")
+    await found.getByRole("button", { name: "paula" }).waitFor()
+    assert.strictEqual(await found.getByRole("button").count(), 1)
+    await search.fill("nin")
+    await page.getByText("Nothing found").waitFor()
+    await found.waitFor({ state: "detached" })
+  })
+
   it("shows another name of somebody at once, and after a reload", async () => {
     const [fay, gil] = [await client("fay"), await client("gil")]
     const dm = await fay.ask("conversation.create", { kind: "dm", userId: gil.userId })

@@ -1,10 +1,13 @@
 import { useChat } from "chat-service/client/react"
 import { useEffect, useState } from "react"
+import { openConversation } from "../chat/route.ts"
 import type { Message } from "../chat/types.ts"
 import { MessageLine } from "../lists/MessageLine.tsx"
 import { explain } from "../text/failure.ts"
 import { text } from "../text/text.ts"
+import { UserAvatar } from "../ui/Avatar.tsx"
 import { attempt } from "../ui/notices.tsx"
+import { useFoundUsers } from "./foundUsers.ts"
 
 /** Nothing is asked for while the user types faster than this. */
 const pauseMillis = 250
@@ -38,6 +41,33 @@ const useSearch = (words: string) => {
     setFound({ ...found, items: [...found.items, ...page.items], nextCursor: page.nextCursor })
   }
   return { found, more }
+}
+
+interface FoundPeopleProps {
+  readonly words: string
+  /** Those whose conversation is shown already. */
+  readonly without: ReadonlySet<string>
+}
+
+/** Further people whose names begin with the words. Each leads to the direct conversation. */
+export const FoundPeople = ({ without, words }: FoundPeopleProps) => {
+  const chat = useChat()
+  const found = useFoundUsers(words)?.filter(({ id }) => !without.has(id)) ?? []
+  if (found.length === 0) return null
+  const talk = async (userId: string) =>
+    openConversation((await chat.ask("conversation.create", { kind: "dm", userId })).id)
+  return (
+    <section aria-label={text.people}>
+      <h2>{text.people}</h2>
+      {found.map((user) => (
+        <button key={user.id} type="button" className="user" onClick={() => attempt(talk(user.id))}>
+          <UserAvatar user={user} id={user.id} size="small" />
+          <bdi>{user.displayName}</bdi>
+          <span className="hint">@{user.username}</span>
+        </button>
+      ))}
+    </section>
+  )
 }
 
 /** The messages that have all of the words. Each leads to its place. */

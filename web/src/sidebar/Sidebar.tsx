@@ -9,7 +9,7 @@ import { IconButton } from "../ui/Button.tsx"
 import { isComposing } from "../ui/composing.ts"
 import { ConversationRow } from "./ConversationRow.tsx"
 import { MyAccount } from "./MyAccount.tsx"
-import { SearchResults } from "./SearchResults.tsx"
+import { FoundPeople, SearchResults } from "./SearchResults.tsx"
 import { titleOf } from "./titles.ts"
 
 const NewConversation = lazy(() => import("./NewConversation.tsx"))
@@ -71,7 +71,7 @@ interface SidebarProps {
   readonly focused: boolean
 }
 
-/** The conversations of the user, and what is found in them. */
+/** The conversations of the user, and the people and messages that are found. */
 export const Sidebar = ({ focused, selected }: SidebarProps) => {
   const nav = useRef<HTMLElement>(null)
   useEffect(() => {
@@ -133,6 +133,7 @@ export const Sidebar = ({ focused, selected }: SidebarProps) => {
       {words !== "" ? (
         <div className="found">
           {shown.map(rowOf)}
+          {!isGuest && <FoundPeople words={words} without={new Set([me, ...peersOf(shown)])} />}
           <SearchResults words={words} />
         </div>
       ) : all.length === 0 && online ? (

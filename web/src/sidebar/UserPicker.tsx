@@ -1,39 +1,11 @@
-import { useChat } from "chat-service/client/react"
 import { X } from "lucide-react"
-import { useEffect, useState } from "react"
-import { usePeople } from "../chat/people.tsx"
+import { useState } from "react"
 import type { User } from "../chat/types.ts"
 import { text } from "../text/text.ts"
 import { UserAvatar } from "../ui/Avatar.tsx"
 import { IconButton } from "../ui/Button.tsx"
 import { Field } from "../ui/Field.tsx"
-
-const pauseMillis = 200
-
-/** The users whose names begin with a text. */
-const useFoundUsers = (query: string) => {
-  const chat = useChat()
-  const people = usePeople()
-  const [found, setFound] = useState<ReadonlyArray<User> | null>(null)
-  useEffect(() => {
-    let current = true
-    if (query === "") return setFound(null)
-    const timer = setTimeout(() => {
-      chat.ask("user.search", { query, limit: 20 }).then(
-        ({ items }) => {
-          people.add(items)
-          if (current) setFound(items)
-        },
-        () => current && setFound([])
-      )
-    }, pauseMillis)
-    return () => {
-      current = false
-      clearTimeout(timer)
-    }
-  }, [chat, people, query])
-  return found
-}
+import { useFoundUsers } from "./foundUsers.ts"
 
 interface UserPickerProps {
   readonly chosen: ReadonlyArray<User>
