@@ -22,7 +22,11 @@ const setting = (name: string, metavar: string, description: string) =>
 const flags = {
   config: setting("config", "<file>", "Read the settings of this YAML file; without it no file is read"),
   port: setting("port", "<number>", "Set server.port; 0 takes a free one"),
-  dataDir: setting("data-dir", "<directory>", "Set data.dir, where embedded PostgreSQL and the signing key live"),
+  dataDir: setting(
+    "data-dir",
+    "<directory>",
+    "Set data.dir, for the embedded PostgreSQL, the generated signing key and files"
+  ),
   logLevel: setting("log-level", "<level>", "Set logging.level: debug, info, warn or error"),
   logFormat: setting("log-format", "<format>", "Set logging.format: json or pretty"),
   set: Flag.String("set").pipe(
@@ -140,10 +144,14 @@ export const commandLine = <E, R, const Others extends ReadonlyArray<Command.Com
       yield* Effect.provide(act(file), Layer.effect(Settings, load(yield* input)))
     })
   const backup = Command.make("backup", file, onFile(actions.backup)).pipe(
-    Command.withDescription("Write the embedded database and the signing key to a file, while the service runs or not")
+    Command.withDescription(
+      "Write the embedded database, the signing key and files to one file, while the service runs or not"
+    )
   )
   const restore = Command.make("restore", file, onFile(actions.restore)).pipe(
-    Command.withDescription("Make an embedded database from a backup, in an empty data.dir")
+    Command.withDescription(
+      "Bring back the embedded database, the signing key and files of a backup, where data.dir has no database"
+    )
   )
   return root.pipe(
     Command.withDescription("A chat backend: HTTP, WebSocket and RPC"),
