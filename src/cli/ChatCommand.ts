@@ -2,6 +2,7 @@ import { Cause, Console, Effect, FileSystem, Layer, Option, Redacted } from "eff
 import { Argument, CliConfig, CliError, CliOutput, Command, Flag, GlobalFlag, Prompt } from "effect/cli"
 import { login, register } from "../client/Credentials.ts"
 import { InviteCode } from "../domain/Ids.ts"
+import { wordsOf } from "./CliFailure.ts"
 import { conversation, conversationCommands, json } from "./ConversationCommands.ts"
 import { SessionFile } from "./SessionFile.ts"
 import { smoke } from "./Smoke.ts"
@@ -125,7 +126,7 @@ const smokeCommand = Command.make("smoke", {}, () => Effect.flatMap(Url, smoke))
 
 const reasonOf = (cause: Cause.Cause<unknown>) => {
   const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
-  return failure instanceof Error ? failure.message.replace(/\p{Cc}+/gu, " ") : Cause.pretty(cause)
+  return failure instanceof Error ? wordsOf(failure).replace(/\p{Cc}+/gu, " ") : Cause.pretty(cause)
 }
 
 const report = (cause: Cause.Cause<unknown>) =>

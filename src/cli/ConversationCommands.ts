@@ -3,7 +3,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { AttachmentId, InviteCode } from "../domain/Ids.ts"
 import type { Message } from "../domain/Message.ts"
 import { download } from "./Files.ts"
-import { find, harmless, http, lineOf, namesOf, person, userOf } from "./Talk.ts"
+import { find, harmless, http, lineOf, makeNames, person, userOf } from "./Talk.ts"
 
 /** Whether to print for programs. */
 export const json = Flag.Boolean("json").pipe(
@@ -22,12 +22,15 @@ const limit = Flag.Int("limit").pipe(
   Flag.withDefault(20)
 )
 
-const print = (messages: ReadonlyArray<Message>, names: ReadonlyMap<string, string>, asJson: boolean) =>
-  Effect.forEach(
-    messages,
-    (message) => Console.log(asJson ? JSON.stringify(message) : harmless(lineOf(message, names))),
-    { discard: true }
-  )
+const print = Effect.fnUntraced(function* (
+  messages: ReadonlyArray<Message>,
+  asJson: boolean,
+  place: (message: Message) => string = () => ""
+) {
+  const names = asJson ? new Map<string, string>() : yield* (yield* makeNames)(messages)
+  for (const message of messages)
+    yield* Console.log(asJson ? JSON.stringify(message) : harmless(`${place(message)}${lineOf(message, names)}`))
+})
 
 const historyCommand = Command.make(
   "history",
@@ -37,7 +40,7 @@ const historyCommand = Command.make(
     const { id } = yield* find(conversation)
     const place = { limit, ...(Option.isSome(before) && { before: before.value }) }
     const { items } = yield* client.message.list({ params: { conversationId: id }, query: place })
-    yield* print(items, yield* namesOf(id), json)
+    yield* print(items, json)
   })
 ).pipe(Command.withDescription("Show the last messages of a conversation"))
 
@@ -53,10 +56,7 @@ const searchCommand = Command.make(
     const client = yield* http
     const within = Option.isSome(place) ? { conversationId: (yield* find(place.value)).id } : {}
     const { items } = yield* client.message.search({ query: { query: words.join(" "), limit, ...within } })
-    for (const message of items) {
-      const line = json ? JSON.stringify(message) : `${message.conversationId} ${lineOf(message, new Map())}`
-      yield* Console.log(json ? line : harmless(line))
-    }
+    yield* print(items, json, ({ conversationId }) => `${conversationId} `)
   })
 ).pipe(Command.withDescription("Find messages that have all of these words"))
 

@@ -1,20 +1,21 @@
 import { Clock, Console, Context, Effect, Layer, Stream } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { Credentials, login, register } from "../client/Credentials.ts"
+import { ConnectionLost } from "../client/Failures.ts"
 import { Realtime } from "../client/Realtime.ts"
 import { ClientMessageId } from "../domain/Ids.ts"
 import type { Tokens } from "../domain/Session.ts"
-import { CliFailure } from "./CliFailure.ts"
+import { CliFailure, wordsOf } from "./CliFailure.ts"
 
 const short = () => crypto.randomUUID().slice(0, 8)
 
 /** Runs one step, and prints its name with how long it took or how it failed. */
-const step = <A, E extends { readonly message: string }, R>(name: string, effect: Effect.Effect<A, E, R>) =>
+const step = <A, E extends Error, R>(name: string, effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const since = yield* Clock.currentTimeMillis
     const result = yield* effect.pipe(
       Effect.timeout("15 seconds"),
-      Effect.mapError(({ message }) => new CliFailure({ message: `${name} failed: ${message}` }))
+      Effect.mapError((failure) => new CliFailure({ message: `${name} failed: ${wordsOf(failure)}` }))
     )
     yield* Console.log(`ok  ${name} (${(yield* Clock.currentTimeMillis) - since} ms)`)
     return result
@@ -46,7 +47,10 @@ export const smoke = (url: string) =>
     yield* step(
       "ready",
       Effect.gen(function* () {
-        const { status } = yield* HttpClient.get(new URL("/ready", url))
+        const { status } = yield* Effect.mapError(
+          HttpClient.get(new URL("/ready", url)),
+          (cause) => new ConnectionLost({ cause })
+        )
         if (status !== 200) return yield* new CliFailure({ message: `/ready answers ${status}` })
       })
     )

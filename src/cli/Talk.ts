@@ -22,7 +22,11 @@ export const Url = GlobalFlag.Setting("url")({
     Flag.withDescription("Where the service is; CHAT_URL in the environment says so too. A stored session knows it"),
     Flag.withFallbackConfig(Config.String("CHAT_URL")),
     Flag.withDefault("http://localhost:8080"),
-    Flag.map((text) => text.replace(/\/+$/, ""))
+    Flag.map((text) => text.replace(/\/+$/, "")),
+    Flag.filter(
+      (text) => /^https?:\/\//.test(text) && URL.canParse(text),
+      (text) => `the URL of the service must begin with http:// or https://, not ${text}`
+    )
   )
 })
 
@@ -102,10 +106,17 @@ export const find = Effect.fnUntraced(function* (name: string) {
   return yield* client.conversation.create({ headers: {}, payload: { kind: "dm", userId: id } })
 })
 
-/** The usernames of the members of a conversation, by their ids. */
-export const namesOf = Effect.fnUntraced(function* (conversationId: ConversationId) {
-  const { items } = yield* (yield* http).member.list({ params: { conversationId }, query: { limit: 200 } })
-  return new Map(items.map(({ user }): [string, string] => [user.id, user.username]))
+/** Makes a function that knows the usernames of those who have sent messages, and asks for each of them once. */
+export const makeNames = Effect.map(http, (client) => {
+  const names = new Map<string, string>()
+  return Effect.fnUntraced(function* (messages: ReadonlyArray<Message>) {
+    const userIds = [...new Set(messages.map(({ senderId }) => senderId))].filter((id) => !names.has(id))
+    if (userIds.length === 0) return names
+    const { items } = yield* client.user.list({ query: { userIds } })
+    for (const id of userIds) names.set(id, id)
+    for (const { id, username } of items) names.set(id, username)
+    return names
+  })
 })
 
 const realtime = Layer.unwrap(
@@ -129,14 +140,14 @@ export const send = (name: string, body: string, files: ReadonlyArray<string>) =
     return yield* send({ conversationId: id, clientMessageId, body, ...attached })
   }).pipe(Effect.provide(realtime))
 
-/** A message as one line: its time, sender and body, and the names and ids of its files. */
+/** A message as one line: its time on the clock of this machine, sender and body, and the names and ids of its files. */
 export const lineOf = (
   { attachments, body, createdAt, senderId }: Message,
   names: ReadonlyMap<string, string>,
   note = ""
 ) => {
   const files = attachments.map(({ id, name }) => `[${name} ${id}]`)
-  return `${createdAt.slice(11, 19)} ${names.get(senderId) ?? senderId}${note}: ${[body, ...files].filter((text) => text !== "").join(" ")}`
+  return `${new Date(createdAt).toLocaleString("sv")} ${names.get(senderId) ?? senderId}${note}: ${[body, ...files].filter((text) => text !== "").join(" ")}`
 }
 
 const line = (event: ChatEvent, names: ReadonlyMap<string, string>): string | undefined => {
@@ -162,11 +173,12 @@ export const tail = (name: string, options: { readonly json: boolean }) =>
     const client = yield* http
     const { id } = yield* find(name)
     const { changes, events, open } = yield* Realtime
-    const names = yield* namesOf(id)
-    const print = (event: ChatEvent) => {
-      const text = options.json ? JSON.stringify(event) : line(event, names)
-      return text === undefined ? Effect.void : Console.log(options.json ? text : harmless(text))
-    }
+    const names = yield* makeNames
+    const print = Effect.fnUntraced(function* (event: ChatEvent) {
+      if (options.json) return yield* Console.log(JSON.stringify(event))
+      const text = line(event, yield* names("message" in event.data ? [event.data.message] : []))
+      if (text !== undefined) yield* Console.log(harmless(text))
+    })
     const refused = Stream.runForEach(changes, ({ connection }) =>
       connection.status === "closed" && connection.why !== null ? Effect.fail(connection.why) : Effect.void
     )

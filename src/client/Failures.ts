@@ -11,6 +11,7 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{ readonl
 
 const reasons = new Map<number, string>([
   [CloseCode.badFrame, "it could not read a frame of this client"],
+  [CloseCode.tokenExpired, "the token is invalid or has expired, and there is no other"],
   [CloseCode.unsupportedVersion, "it does not speak this version of the protocol"],
   [CloseCode.sessionRevoked, "the session has ended; sign in again"],
   [CloseCode.accountDisabled, "the account was deleted or disabled"],

@@ -87,10 +87,13 @@ layer(TestService.layer(), { excludeTestServices: true })("the command line", (i
       const code = (yield* ann.run("invite", id, "--uses", "1")).out.trim()
       assert.strictEqual((yield* bob.run("join", code)).out.trim(), id)
       yield* ann.run("send", id, "a plan for the harbour")
-      assert.match((yield* bob.run("history", id)).out, /^\d\d:\d\d:\d\d anna: a plan for the harbour\n$/)
+      assert.match(
+        (yield* bob.run("history", id)).out,
+        /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d anna: a plan for the harbour\n$/
+      )
       assert.match(
         (yield* bob.run("search", "harbour", "--in", id)).out,
-        new RegExp(`^${id} .*a plan for the harbour\n$`)
+        new RegExp(`^${id} .* anna: a plan for the harbour\n$`)
       )
       assert.match((yield* bob.run("read", id)).out, /^read up to seq \d+\n$/)
       assert.strictEqual((yield* bob.run("conversations")).out, `${id}  Plans\n`)
@@ -135,7 +138,16 @@ layer(TestService.layer(), { excludeTestServices: true })("the command line", (i
       assert.match(fine.out, /ok {2}receive live \(\d+ ms\)\n/)
       const down = yield* run("smoke", "--url", "http://127.0.0.1:1")
       assert.strictEqual(down.code, 1)
+      const silent = /The service does not answer: .*(?:ECONNREFUSED|bad port).*\n$/
       assert.match(down.error, /^chat: ready failed: .*\n$/)
+      assert.match(down.error, silent)
+      const unreachable = yield* run("login", "--password-file", passwordFile, "--url", "http://127.0.0.1:1", "ann")
+      assert.deepStrictEqual([unreachable.code, unreachable.out], [1, ""])
+      assert.match(unreachable.error, silent)
+      const noUrl = yield* run("login", "--password-file", passwordFile, "--url", "localhost:8080", "ann")
+      assert.match(noUrl.error, /^chat: .*must begin with http:\/\/ or https:\/\/, not localhost:8080 .*\n$/)
+      const refused = yield* run("--token", "nonsense", "whoami")
+      assert.match(refused.error, /^chat: .*the token is invalid.*\n$/)
       const wrong = yield* run("login", "--password-file", passwordFile, "nobody")
       assert.strictEqual(wrong.code, 1)
       assert.match(wrong.error, /^chat: .*\n$/)
