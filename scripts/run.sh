@@ -12,8 +12,9 @@ fi
 
 PATH="$PWD/node_modules/.bin:$PATH"
 export PATH
-if [ "$(node -p 'process.versions.node.split(".")[0] >= 24')" != true ]; then
-  echo "Node 24 or later is required, and this is $(node --version): install it, or run npm ci with optional packages" >&2
+# Ids are made by this function, which is newer than Node 24 itself.
+if [ "$(node -p 'typeof require("node:crypto").randomUUIDv7')" != function ]; then
+  echo "Node 24.16 or later is required, and this is $(node --version): install it, or run npm ci with optional packages" >&2
   exit 1
 fi
 # A look at the times is enough nearly always, and takes none.
