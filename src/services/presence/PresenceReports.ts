@@ -102,6 +102,8 @@ const makeChangeQueue = Effect.fnUntraced(function* (
 export const makePresenceReports = Effect.gen(function* () {
   const { timers } = yield* Settings
   const scope = yield* Effect.scope
+  // With the context of this service: that of a caller would keep its whole request until the grace period is over.
+  const fork = Effect.runForkWith(yield* Effect.context<never>())
   const metrics = yield* Metrics
   const local = yield* makeLocalPresence
   const reporter = yield* makeReporter(local)
@@ -120,9 +122,9 @@ export const makePresenceReports = Effect.gen(function* () {
         return Effect.ignore(changes.submit({ userId }))
       }),
       () =>
-        Effect.suspend(() => {
+        Effect.sync(() => {
           local.disconnect(userId, connectionId)
-          return remove(userId, connectionId).pipe(Effect.delay(timers.presenceGrace), Effect.forkIn(scope))
+          fork(remove(userId, connectionId).pipe(Effect.delay(timers.presenceGrace), Effect.forkIn(scope)))
         })
     ).pipe(Effect.asVoid)
 
