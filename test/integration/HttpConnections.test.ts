@@ -1,3 +1,5 @@
+import { channel } from "node:diagnostics_channel"
+import { IncomingMessage } from "node:http"
 import { connect, type Socket } from "node:net"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect, Latch, Layer } from "effect"
@@ -15,6 +17,9 @@ const get = (path: string, ...headers: ReadonlyArray<string>) =>
 const statuses = (received: string) => [...received.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => Number(status))
 
 const problemOf = (received: string): unknown => JSON.parse(received.slice(received.indexOf("\r\n\r\n") + 4))
+
+/** How many bytes Node reads at a time. */
+const oneRead = 65_536
 
 /** A connection that stays open, and what it has received. */
 const open = (port: number) =>
@@ -281,6 +286,30 @@ layer(fakeService(), { excludeTestServices: true })((it) => {
   })
 
   describe("a request", () => {
+    it.effect("that is refused before its large body is read ends its connection, and no more of that is read", () =>
+      Effect.gen(function* () {
+        const { port } = yield* HttpService
+        const seen: Array<IncomingMessage> = []
+        const note = (message: unknown) => {
+          if (typeof message !== "object" || message === null || !("request" in message)) return
+          if (message.request instanceof IncomingMessage) seen.push(message.request)
+        }
+        const requests = channel("http.server.request.start")
+        requests.subscribe(note)
+        yield* Effect.addFinalizer(() => Effect.sync(() => requests.unsubscribe(note)))
+        for (const length of [200_000, 1_000_000]) {
+          const { closed, received, socket } = yield* open(port)
+          const head = ["host: x", "authorization: Bearer bad", "content-type: application/json"]
+          socket.write(`POST /v1/sync HTTP/1.1\r\n${head.join("\r\n")}\r\ncontent-length: ${length}\r\n\r\n`)
+          socket.write(Buffer.alloc(length))
+          yield* closed
+          assert.deepStrictEqual(statuses(received()), [401])
+          assert.match(received(), /\r\nconnection: close\r\n/i)
+          assert.isAtMost(seen.at(-1)?.socket.bytesRead ?? Number.NaN, oneRead)
+        }
+      })
+    )
+
     it.effect("that names two hosts is a 400", () =>
       Effect.gen(function* () {
         const { raw } = yield* HttpService

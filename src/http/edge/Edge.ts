@@ -13,7 +13,14 @@ import { corsOf } from "./Cors.ts"
 import { CurrentRequest, type RequestInfo } from "./CurrentRequest.ts"
 import { type Answer, answerTo } from "./ProblemOfCause.ts"
 import { rateLimitHeaders } from "./RateLimitHeaders.ts"
-import { hasSemicolon, makeAnswerCheck, makeRequestCheck, type Refusal, wantsSocket } from "./RequestCheck.ts"
+import {
+  hasSemicolon,
+  leavesBody,
+  makeAnswerCheck,
+  makeRequestCheck,
+  type Refusal,
+  wantsSocket
+} from "./RequestCheck.ts"
 import { makeRequestLog } from "./RequestLog.ts"
 import { makeRequestMetrics, type RequestMetrics } from "./RequestMetrics.ts"
 import { describeAnswer, isTraced, requestSpan } from "./RequestTrace.ts"
@@ -91,8 +98,9 @@ const makeConclude = Effect.fnUntraced(function* (counts: RequestMetrics) {
       const { answer, holdMs } = checkAnswer(request, info, toAnswer(request, info.id))
       logForeignPage(request.headers)
       describeAnswer(sampledSpan(fiber), info, answer)
-      // After a refused upgrade, the connection carries no further request.
-      const isLast = wantsSocket(request) || holdMs > 0
+      // After a refused upgrade, the connection carries no further request, and after a large body that nobody wants it is
+      // ended in place of reading that.
+      const isLast = wantsSocket(request) || holdMs > 0 || leavesBody(request)
       const response = complete(request, info, currentTraceparent(fiber), answer.response, isLast)
       if (!wantsSocket(request)) counts.ended(info.route)
       if (isSocket(request, answer)) return Effect.succeed(response)

@@ -10,6 +10,7 @@ import { limitHits } from "../../services/platform/MetricDefinitions.ts"
 import { Metrics } from "../../services/platform/Metrics.ts"
 import { Settings } from "../../services/platform/Settings.ts"
 import { CurrentRequest } from "./CurrentRequest.ts"
+import { smallBody } from "./LargeBody.ts"
 
 const bad = (message: string) => new InvalidRequest({ detail: `the body ${message}`, errors: [{ path: "", message }] })
 
@@ -32,9 +33,6 @@ const makeSizeCheck = Effect.gen(function* () {
     })
 })
 
-/** How many bytes a body may have that need not wait for its turn to be parsed. */
-const smallBody = 16_384
-
 /** One turn of the event loop, in which all others are served that have something to do. */
 const aTurn = Effect.callback<void>((resume) => {
   const immediate = setImmediate(() => resume(Effect.void))
@@ -53,6 +51,24 @@ const makeBodyTurns = () => {
 }
 
 /**
+ * How many bodies of unknown length are read of an address at a time, and how many wait. Each may become as large as is
+ * allowed, however slowly it comes, and is not counted before it is there.
+ */
+const undeclared = { atATimePerKey: 8, waitingPerKey: 64 }
+
+/** Makes the function that reads a body of unknown length in its turn. */
+const makeReadingTurns = () => {
+  const unbounded = Number.MAX_SAFE_INTEGER
+  const detail = "Too many bodies without a length from this address"
+  const turns = new FairQueue({ ...undeclared, atATime: unbounded, waiting: unbounded, detail })
+  return (read: Effect.Effect<ArrayBuffer, InvalidRequest | TooLarge>) =>
+    Effect.flatMap(CurrentRequest, ({ address }) =>
+      // The addresses have no bound together, so the queue is never full.
+      Effect.catchTag(turns.run(address, read), "Unavailable", Effect.die)
+    )
+}
+
+/**
  * Reads a body up to the allowed size, and lets only bodies pass that are safe to parse. A large one is counted for its
  * address, before it is read if its length is known, and else before it is parsed. `types` matches the content
  * types that the body may declare, and `expected` names them in the problem.
@@ -61,6 +77,7 @@ export const makeBodyCheck = Effect.fnUntraced(function* (types: RegExp, expecte
   const { jsonDepth, jsonKeys, requestBytes } = (yield* Settings).limits
   const checkSize = yield* makeSizeCheck
   const turnOf = makeBodyTurns()
+  const inTurn = makeReadingTurns()
   const tooLarge = Effect.fail(new TooLarge({ detail: `the body must have at most ${requestBytes} bytes` }))
   const tooDeep = Effect.fail(bad(`must not nest deeper than ${jsonDepth} levels`))
   const tooManyFields = Effect.fail(bad(`must have at most ${jsonKeys} fields`))
@@ -77,14 +94,20 @@ export const makeBodyCheck = Effect.fnUntraced(function* (types: RegExp, expecte
     }
     // A client that waits for "100 Continue" has not sent the body yet, so its size is checked before it is read.
     if (Number(length) > requestBytes) return tooLarge
-    const body = request.arrayBuffer.pipe(
+    const read = request.arrayBuffer.pipe(
       Effect.catch(
         ({ reason }): Effect.Effect<never, InvalidRequest | TooLarge> =>
           reason._tag === "RequestParseError" && reason.reason === "BodyTooLarge"
             ? tooLarge
             : Effect.fail(bad("could not be read"))
-      ),
-      Effect.tap(({ byteLength }) => (length === undefined ? checkSize(byteLength) : Effect.void)),
+      )
+    )
+    const isDeclared = request.headers["transfer-encoding"] === undefined
+    const counted = isDeclared
+      ? Effect.andThen(length === undefined ? Effect.void : checkSize(Number(length)), read)
+      : // At first hardly anything is counted: what this refuses is an address that has not paid for earlier bodies.
+        Effect.tap(Effect.andThen(checkSize(smallBody + 1), inTurn(read)), ({ byteLength }) => checkSize(byteLength))
+    return counted.pipe(
       Effect.tap(({ byteLength }) => turnOf(byteLength)),
       Effect.flatMap((body) => {
         const bytes = Buffer.from(body)
@@ -95,7 +118,6 @@ export const makeBodyCheck = Effect.fnUntraced(function* (types: RegExp, expecte
         return moreFieldsThan(text, jsonKeys) ? tooManyFields : Effect.void
       })
     )
-    return length === undefined ? body : Effect.andThen(checkSize(Number(length)), body)
   })
 })
 

@@ -7,6 +7,7 @@ import { AddressLimit } from "../../services/platform/load/AddressLimit.ts"
 import { limitHits } from "../../services/platform/MetricDefinitions.ts"
 import { Metrics } from "../../services/platform/Metrics.ts"
 import type { RequestInfo } from "./CurrentRequest.ts"
+import { leavesLargeBody } from "./LargeBody.ts"
 import type { Answer } from "./ProblemOfCause.ts"
 import { problemResponse } from "./ProblemResponse.ts"
 
@@ -14,6 +15,10 @@ type Request = HttpServerRequest.HttpServerRequest
 
 /** Whether the connection is to become a socket. */
 export const wantsSocket = ({ headers }: Request): boolean => headers.upgrade !== undefined
+
+/** Whether a body that may be large has not been read to its end. */
+export const leavesBody = (request: Request): boolean =>
+  leavesLargeBody(NodeHttpServerRequest.toIncomingMessage(request))
 
 const wrongHost = (message: string) =>
   new InvalidRequest({ detail: `The header Host ${message}`, errors: [{ path: "host", message }] })
@@ -114,7 +119,7 @@ export const makeAnswerCheck = Effect.gen(function* () {
   return (request: Request, info: RequestInfo, given: Answer): { readonly answer: Answer; readonly holdMs: number } => {
     const answer = withinBytes(request, info, given)
     const { status } = answer.response
-    const holdMs = isRefusal(status) ? addresses.refused(info.address, status) : 0
+    const holdMs = isRefusal(status) ? addresses.refused(info.address, status === 429 || leavesBody(request)) : 0
     if (holdMs > 0) held()
     return { answer, holdMs }
   }

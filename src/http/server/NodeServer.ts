@@ -3,6 +3,7 @@ import { Socket } from "node:net"
 import { addressKey, isProxyOf } from "../../services/platform/Address.ts"
 import type { SettingsShape } from "../../services/platform/Settings.ts"
 import { makeBuckets } from "../../services/platform/TokenBucket.ts"
+import { leavesLargeBody } from "../edge/LargeBody.ts"
 import {
   maxHeaderSize,
   notServing,
@@ -192,6 +193,8 @@ class OneByOneServer extends Server {
     }
     connection.left--
     this.limitBody(request, response)
+    // Whoever reads the body goes on with it. One that is refused before stays where it is.
+    if (leavesLargeBody(request)) socket.pause()
     const serve = () => {
       connection.busy = true
       response.once("close", () => {
@@ -202,7 +205,8 @@ class OneByOneServer extends Server {
           connection.waiting.length = 0
         }
         const next = connection.waiting.shift()
-        if (connection.waiting.length === 0) socket.resume()
+        // What still comes on a connection that is being ended would only be kept until it has ended.
+        if (connection.waiting.length === 0 && socket.writable) socket.resume()
         if (!socket.destroyed) next?.()
       })
       const refusal = refusalOf(request)

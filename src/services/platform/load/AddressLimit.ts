@@ -32,10 +32,11 @@ const freeBytes = 16_384
 const bytesPerRequest = { read: 1024, answered: 16_384 }
 
 /**
- * How many answers that refuse an address gets without waiting, at once and a second, at least. A 429 counts as several:
- * whoever goes on asking after it does not wait by itself.
+ * How many answers that refuse an address gets without waiting, at once and a second, at least. Some count as several: a 429,
+ * because whoever goes on asking after it does not wait by itself, and one that leaves a body unread, because a part of that
+ * has come in.
  */
-const promptRefusals = { burst: 1000, perSecond: 100, per429: 5 }
+const promptRefusals = { burst: 1000, perSecond: 100, perCostly: 5 }
 
 /** How long such an answer is held back at most, in milliseconds. */
 const longestHold = 10_000
@@ -61,10 +62,11 @@ export class AddressLimit extends Context.Service<
     /** Counts the bytes of an answer to a request that `take` has counted, and returns the same. */
     readonly answered: (address: string, bytes: number) => number
     /**
-     * Counts an answer that refuses (4xx). Returns the milliseconds for which it is held back, which are 0 unless the
-     * address is refused again and again: each refusal costs nearly as much as what it refuses.
+     * Counts an answer that refuses (4xx), as a costly one if it is a 429 or leaves a body unread. Returns the milliseconds for
+     * which it is held back, which are 0 unless the address is refused again and again: each refusal costs nearly as much as
+     * what it refuses.
      */
-    readonly refused: (address: string, status: number) => number
+    readonly refused: (address: string, isCostly: boolean) => number
   }
 >()("chat/services/AddressLimit") {
   static readonly layer = Layer.effect(
@@ -107,9 +109,9 @@ export class AddressLimit extends Context.Service<
         },
         read: (address, bytes) => pay(address, (bytes - freeBytes) / bytesPerRequest.read),
         answered: (address, bytes) => pay(address, (bytes - freeBytes) / bytesPerRequest.answered),
-        refused: (address, status) => {
+        refused: (address, isCostly) => {
           const bucket = refusals(addressKey(address), now())
-          bucket.spend(status === 429 ? promptRefusals.per429 : 1, now())
+          bucket.spend(isCostly ? promptRefusals.perCostly : 1, now())
           return Math.min(longestHold, bucket.wait(now()))
         }
       })
