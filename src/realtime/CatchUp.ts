@@ -53,7 +53,7 @@ export class CatchUp extends Context.Service<
         const { memberships: current, userSeq } = yield* reads.inTime(
           subscriber.userId,
           conversations.memberships(subscriber.userId),
-          ({ memberships }) => memberships.length * bytesPer.membership
+          ({ memberships }) => memberships.length * bytesPer.followed
         )
         if (subscriber.isClosing) return
         onStart(userSeq)

@@ -56,6 +56,8 @@ export class Connection implements ResumableSubscriber {
   state: "opening" | "greeting" | "refused" | "open" | "closing" = "opening"
   inFlight = 0
   received = 0
+  /** How many bytes the last frame before the hello was answered had. */
+  helloBytes = 0
   sent = 0
   /** How many ephemeral events were dropped, and how often bodies were stopped, because the client was too slow. */
   dropped = 0

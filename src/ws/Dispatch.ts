@@ -162,7 +162,9 @@ export const makeReceive = Effect.fnUntraced(function* (handshake: Handshake, me
     const opening = connection.principal === undefined
     const text = withoutByteOrderMark(data.toString())
     if (isBinary) return connection.close(CloseCode.badFrame, "frames must be text")
-    if (Buffer.byteLength(text) > (opening ? limits.helloBytes : limits.frameBytes))
+    const bytes = Buffer.byteLength(text)
+    if (opening) connection.helloBytes = bytes
+    if (bytes > (opening ? limits.helloBytes : limits.frameBytes))
       return connection.close(CloseCode.frameTooLarge, "frame too large")
     if (deeperThan(text, limits.jsonDepth)) return connection.close(CloseCode.badFrame, "nested too deep")
     const commands = readFrame(text)

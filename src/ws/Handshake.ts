@@ -41,7 +41,7 @@ const unknownUser = new Unauthenticated({ code: "session-ended" })
 /** About how many bytes a cursor has in a hello. */
 const bytesPerCursor = 50
 
-const cursorsIn = (data: object): number =>
+const cursorsIn = (data: unknown): number =>
   Predicate.hasProperty(data, "cursors") ? Object.keys(Object(data.cursors)).length : 0
 
 /** Waits until the address of the connection may send so many bytes. */
@@ -61,6 +61,17 @@ const deviceOf = ({ address: ip }: Connection, hello: unknown) => {
   const client = Option.getOrUndefined(readClient(hello))?.client
   return { userAgent: [client?.name ?? [], client?.version ?? []].flat().join("/"), ip }
 }
+
+/** Makes the function that says whose hello it is. One without a valid token is paid by its bytes, parsed for nothing. */
+const authenticateWith =
+  (principals: Principals["Service"], addresses: AddressLimit["Service"]) => (connection: Connection, data: unknown) =>
+    Effect.tapErrorTag(
+      Predicate.hasProperty(data, "token") && typeof data.token === "string"
+        ? principals.authenticate(data.token, actAsIn(data), deviceOf(connection, data))
+        : Effect.fail(noToken),
+      "Unauthenticated",
+      () => Effect.sync(() => addresses.read(connection.address, connection.helloBytes))
+    )
 
 const closeUnauthenticated = (connection: Connection, { code }: Unauthenticated) =>
   connection.close(refusals[code ?? "token-invalid"], "unauthenticated")
@@ -133,15 +144,15 @@ export const makeHandshake = Effect.fnUntraced(function* (counts: SocketCounts, 
   const welcome = yield* makeWelcome
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const frameOf = makeFrames()
+  const authenticate = authenticateWith(principals, addresses)
 
   const greet = Effect.fn("Gateway.hello")(function* (
     connection: Connection,
     { data, id }: Command,
     dispatch: Dispatch
   ) {
-    if (!Predicate.hasProperty(data, "token") || typeof data.token !== "string") return yield* noToken
+    const principal = yield* authenticate(connection, data)
     // Cursors cost more than their bytes, so they are read for signed-in users only, and in their turn.
-    const principal = yield* principals.authenticate(data.token, actAsIn(data), deviceOf(connection, data))
     yield* untilAllowed(addresses, connection, cursorsIn(data) * bytesPerCursor)
     if (connection.isClosing) return
     const hello = yield* reads.inTime(

@@ -162,6 +162,21 @@ layer(gatewayService({ limits: { socketsPerAddress: 6, unauthenticatedSocketsPer
   )
 })
 
+layer(gatewayService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100 } }), {
+  excludeTestServices: true
+})("an address whose large hellos have no valid token", (it) => {
+  it.effect("pays for what was parsed of them, and can open no socket for a while", () =>
+    Effect.gen(function* () {
+      const { url } = yield* start
+      const cursors = Object.fromEntries(Array.from({ length: 4000 }, (_, n) => [`${"c".repeat(30)}${n}`, n]))
+      const client = yield* connect(url)
+      client.request("hello", { token: "bad", cursors })
+      assert.strictEqual((yield* client.closed).code, 4502)
+      assert.strictEqual((yield* Effect.flip(connect(url))).status, 429)
+    })
+  )
+})
+
 const broken: ReadonlyArray<readonly [string, (client: Client) => void]> = [
   ["text that is no JSON", (client) => client.raw("{")],
   ["an empty text", (client) => client.raw("")],

@@ -3,7 +3,8 @@ import { Effect, Latch, Layer, Queue } from "effect"
 import { UserId } from "../../src/domain/Ids.ts"
 import { Users } from "../../src/services/identity/Users.ts"
 import { TestService } from "../../src/testing/TestService.ts"
-import { connect } from "../support/Client.ts"
+import { api, connect } from "../support/Client.ts"
+import { gatewayService, Service } from "../support/GatewayService.ts"
 import { fakeService, HttpService, newcomer } from "../support/HttpService.ts"
 
 const limits = { readBytesPerSecond: 1, readBytesBurst: 4000, requestsPerMinute: 10_000 }
@@ -42,6 +43,21 @@ layer(fakeService({ limits }), { excludeTestServices: true })("reads with big an
       const answer = yield* ask("/v1/sync", { token, json: { cursors: cursorsOf(5001) } })
       assert.deepStrictEqual([answer.status, answer.problem.errors?.[0]?.path], [400, "cursors"])
       assert.strictEqual((yield* ask("/v1/sync", { token, json: { cursors: cursorsOf(5000) } })).status, 200)
+    })
+  )
+})
+
+layer(gatewayService({ limits }), { excludeTestServices: true })("a hello that misses nothing", (it) => {
+  it.effect("is paid by the number of conversations", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Service
+      const http = api(url)
+      const ann = yield* http.register("ann")
+      const ids = yield* Effect.replicateEffect(http.group(ann), 5)
+      const cursors = Object.fromEntries(ids.map((id) => [id, 1]))
+      const frames = yield* (yield* connect(url)).ready(ann.token, { cursors })
+      assert.lengthOf(frames, 2, "the answer and ready")
+      assert.strictEqual((yield* http.ask("GET", "/v1/conversations", ann)).status, 429)
     })
   )
 })

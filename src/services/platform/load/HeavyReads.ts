@@ -24,8 +24,11 @@ const fileBytesPerByte = 8
 /** How many may wait in total. */
 const waiting = 2000
 
-/** The bytes that parts of an answer are counted with: an item of a list beside its text, a conversation, a membership. */
-export const bytesPer = { item: 500, conversation: 1500, membership: 100 }
+/**
+ * The bytes that parts of an answer are counted with: an item of a list beside its text, a conversation, a membership, and a
+ * conversation that a connection begins to follow, which is work of as much time.
+ */
+export const bytesPer = { item: 500, conversation: 1500, membership: 100, followed: 1000 }
 
 const detail = "Too much is being read at once"
 
