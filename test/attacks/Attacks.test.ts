@@ -16,6 +16,9 @@ const phase = Number(process.env.ATTACK_SECONDS ?? 20) * 1000
 /** Only attacks whose names match. */
 const wanted = new RegExp(process.env.ATTACK_NAMES ?? "")
 
+/** In how many conversations one of the attackers is. */
+const crowd = 300
+
 /** How the files in `deploy` start a node. */
 const deployedFlags = ["--max-old-space-size=640", "--max-semi-space-size=16"]
 
@@ -50,7 +53,12 @@ describe("a node under attack", () => {
     () =>
       Effect.gen(function* () {
         const node = yield* startNode(
-          { "data.dir": yield* dataDirectory, "logging.format": "json" },
+          {
+            "data.dir": yield* dataDirectory,
+            "logging.format": "json",
+            // So that there is a user in hundreds of conversations without waiting.
+            "limits.conversations_per_minute": crowd
+          },
           { command: [process.execPath, ...deployedFlags, "src/main.ts"] }
         )
         const port = Number(new URL(node.url).port)
@@ -64,11 +72,22 @@ describe("a node under attack", () => {
         ]
         const conversationId = yield* http.group(me, attacker, ...others)
         const large = yield* http.group(attacker)
-        for (const i of Arr.range(1, 200)) yield* http.post(attacker, large, `m${i}`, "word text ".repeat(800))
+        const post = (i: number) => http.post(attacker, large, `m${i}`, "word text ".repeat(800))
+        const [first] = yield* Effect.forEach(Arr.range(1, 200), post)
+        const crowded = yield* http.register("crowded")
+        for (const _ of Arr.range(1, crowd)) yield* http.group(crowded)
+        const refreshing = yield* Effect.forEach(Arr.range(1, 5), () => http.register("refresh"))
+        // Its logins end its oldest sessions.
+        const { password, username } = yield* http.register("signing")
         const known: Known = {
           ...attacker,
+          username,
+          password,
           tokens: [attacker, ...others].map(({ token }) => token),
-          conversationId: large
+          conversationId: large,
+          messageId: first?.message.id ?? "",
+          crowded: crowded.token,
+          refreshTokens: refreshing.map(({ refreshToken }) => refreshToken)
         }
         const bystander = yield* makeBystander(node.url, node.pid, me, conversationId)
         const dropper = yield* portOf(yield* generator(0, "drop"))

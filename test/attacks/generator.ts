@@ -6,13 +6,20 @@ import { connect, createServer, type Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { frameBytes } from "../support/FrameBytes.ts"
 
-/** What attacks know: accounts of their own, the first by its login too, and a conversation of that with large messages. */
+/**
+ * What attacks know: accounts of their own, the login of another one, and a conversation of the first with large messages, one
+ * of which is named. `crowded` is the token of a user in hundreds of conversations, and `refreshTokens` are of sessions that
+ * nothing else uses.
+ */
 export interface Known {
   readonly token: string
   readonly tokens: ReadonlyArray<string>
   readonly username: string
   readonly password: string
   readonly conversationId: string
+  readonly messageId: string
+  readonly crowded: string
+  readonly refreshTokens: ReadonlyArray<string>
 }
 
 const host = "127.0.0.1"
@@ -24,11 +31,13 @@ const head = (method: string, path: string, headers: Record<string, string> = {}
   `${method} ${path} HTTP/1.1\r\n${Object.entries({ host: "x", ...headers })
     .map(([key, value]) => `${key}: ${value}\r\n`)
     .join("")}\r\n`
-const post = (path: string, json: unknown, headers: Record<string, string> = {}) => {
+const withBody = (method: string, path: string, json: unknown, headers: Record<string, string> = {}) => {
   const body = JSON.stringify(json)
   const all = { "content-type": "application/json", "content-length": String(Buffer.byteLength(body)), ...headers }
-  return head("POST", path, all) + body
+  return head(method, path, all) + body
 }
+const post = (path: string, json: unknown, headers: Record<string, string> = {}) =>
+  withBody("POST", path, json, headers)
 const bearer = { authorization: `Bearer ${known.token}` }
 const upgrade = (path: string, headers: Record<string, string> = {}) =>
   head("GET", path, {
@@ -57,7 +66,11 @@ const open = () => {
   const socket = connect({ port, host, localAddress: `127.0.0.${2 + Object.keys(attacks).indexOf(name)}` })
   socket.on("error", () => {})
   const ended = new Promise<void>((resolve) => socket.once("close", () => resolve()))
-  const answer = () => Promise.race([ended, sleep(2000), new Promise((resolve) => socket.once("data", resolve))])
+  /** What comes next; empty when nothing does. */
+  const answer = async () =>
+    String(
+      (await Promise.race([ended, sleep(2000), new Promise<Buffer>((resolve) => socket.once("data", resolve))])) ?? ""
+    )
   return { socket, ended, answer }
 }
 
@@ -106,6 +119,22 @@ const framing = (count: number, path: string, bytes: Uint8Array, first?: unknown
     await pour(socket, ended, bytes)
   })
 
+/** Opens sockets that say hello, and serves each of them once there is an answer. */
+const greeting = (
+  count: number,
+  first: (index: number) => unknown,
+  serve: (connection: ReturnType<typeof open>) => Promise<unknown> | undefined
+) =>
+  keep(count, async (index) => {
+    const connection = open()
+    connection.socket.write(upgrade("/v1/ws"))
+    await connection.answer()
+    connection.socket.write(frame(first(index)))
+    await connection.answer()
+    await serve(connection)
+    connection.socket.destroy()
+  })
+
 /** Opens connections that say something and then nothing, and that do not read. */
 const silent = (count: number, ...bytes: ReadonlyArray<Uint8Array | string>) =>
   keep(count, async () => {
@@ -135,6 +164,9 @@ const cursorsOf = (count: number) =>
     Array.from({ length: count }, (_, i) => [`0198a7a0-0000-7000-8000-${String(i).padStart(12, "0")}`, i])
   )
 const call = (id: number) => ({ _tag: "Request", id: String(id), tag: "user.me", payload: null, headers: [] })
+const nothing = () => undefined
+const messages = () => `/v1/conversations/${known.conversationId}/messages`
+const page = () => head("GET", `${messages()}?limit=200`, bearer)
 const search = (query: string) => head("GET", `/v1/search/messages?query=${encodeURIComponent(query)}`, bearer)
 
 /** The attacks by name. */
@@ -151,29 +183,49 @@ export const attacks = {
     dripping(300, head("POST", "/v1/auth/login", { "content-type": "application/json", "content-length": "5000" })),
   slowloris: () => dripping(300, "GET / HTTP/1.1\r\nhost: x\r\nx: "),
   "200 stalled readers of a busy conversation": () =>
-    keep(200, async (index) => {
-      const { answer, ended, socket } = open()
-      socket.write(upgrade("/v1/ws"))
-      await answer()
-      socket.write(frame(helloOf(index)))
-      await answer()
+    greeting(200, helloOf, ({ ended, socket }) => {
       socket.pause()
-      await Promise.race([ended, sleep(60_000)])
-      socket.destroy()
+      return Promise.race([ended, sleep(60_000)])
     }),
+  "200 sockets that answer no ping": () => greeting(200, helloOf, ({ ended }) => Promise.race([ended, sleep(60_000)])),
   "ping flood": () => framing(20, "/v1/ws", repeated(frameBytes(new Uint8Array(), { opcode: 9 }), 1000)),
   "command flood": () => framing(20, "/v1/ws", repeated(frame({ id: 2, op: "user.unread" }), 200), hello()),
   "huge headers": () => pouring(30, head("GET", "/health", { x: "y".repeat(30_000) })),
-  "reconnect storm with 5,000 cursors": () =>
-    keep(20, async () => {
+  "reconnect storm with 5,000 cursors": () => greeting(20, () => hello({ cursors: cursorsOf(5000) }), nothing),
+  "hellos of 250 kB with a bad token": () =>
+    greeting(20, () => hello({ token: "bad", cursors: cursorsOf(5600) }), nothing),
+  "50 sockets in many conversations": () => greeting(50, () => hello({ token: known.crowded }), nothing),
+  "message.list over 50 sockets": () =>
+    greeting(
+      50,
+      () => hello(),
+      async ({ answer, socket }) => {
+        const list = frame({ id: 2, op: "message.list", data: { conversationId: known.conversationId, limit: 200 } })
+        while (!socket.destroyed) {
+          socket.write(list)
+          await answer()
+          // Within the limit of commands.
+          await sleep(100)
+        }
+      }
+    ),
+  "event streams that reconnect": () =>
+    keep(50, async () => {
       const { answer, socket } = open()
-      socket.write(upgrade("/v1/ws"))
-      await answer()
-      socket.write(frame(hello({ cursors: cursorsOf(5000) })))
+      socket.write(head("GET", "/v1/events", { authorization: `Bearer ${known.crowded}` }))
       await answer()
       socket.destroy()
     }),
   "refresh with garbage": () => asking(50, post("/v1/auth/refresh", { refreshToken: "x".repeat(70) })),
+  "refresh with good tokens": () =>
+    keep(known.refreshTokens.length, async (index) => {
+      const { answer, socket } = open()
+      let refreshToken = known.refreshTokens[index] ?? ""
+      while (!socket.destroyed) {
+        socket.write(post("/v1/auth/refresh", { refreshToken }))
+        refreshToken = /"refreshToken":"([^"]+)"/.exec(await answer())?.[1] ?? refreshToken
+      }
+    }),
   "bodies with 60,000 unknown keys": () => {
     const keys = Object.fromEntries(Array.from({ length: 60_000 }, (_, i) => [`k${i}`, 1]))
     return asking(20, post("/v1/auth/refresh", { refreshToken: "x", ...keys }))
@@ -184,7 +236,39 @@ export const attacks = {
   "search of common words": () => asking(30, search("word text")),
   "sync with 20,000 cursors": () => asking(20, post("/v1/sync", { cursors: cursorsOf(20_000) }, bearer)),
   "sync with 5,000 cursors": () => asking(20, post("/v1/sync", { cursors: cursorsOf(5000) }, bearer)),
-  "big pages": () => asking(50, head("GET", `/v1/conversations/${known.conversationId}/messages?limit=200`, bearer)),
+  "bodies in chunks without an end": () =>
+    keep(300, async () => {
+      const { ended, socket } = open()
+      socket.resume()
+      socket.write(
+        head("POST", "/v1/auth/login", { "content-type": "application/json", "transfer-encoding": "chunked" })
+      )
+      for (let i = 0; i < 30; i++) socket.write(`8000\r\n${"x".repeat(32_768)}\r\n`)
+      await Promise.race([ended, sleep(30_000)])
+      socket.destroy()
+    }),
+  "large bodies with a bad token": () =>
+    asking(20, post("/v1/sync", { cursors: cursorsOf(20_000) }, { authorization: "Bearer bad" })),
+  "big pages": () => asking(50, page()),
+  "big pages that are read slowly": () =>
+    keep(50, async () => {
+      const { answer, socket } = open()
+      socket.write(page().repeat(20))
+      while (!socket.destroyed) {
+        await answer()
+        socket.pause()
+        await sleep(1000)
+      }
+    }),
+  "messages of 32 kB": () => {
+    let n = 0
+    const body = "\u{1F600}".repeat(8000)
+    return asking(50, () => post(messages(), { clientMessageId: `${process.pid}-${n++}`, body }, bearer))
+  },
+  "edits of one message": () => {
+    let n = 0
+    return asking(50, () => withBody("PATCH", `${messages()}/${known.messageId}`, { body: `edited ${n++}` }, bearer))
+  },
   "spellings of one token": () => {
     let n = 0
     return asking(50, () =>
