@@ -187,6 +187,8 @@ export const fillForGrowth = Effect.fnUntraced(function* (size: number, length =
   yield* members(strange, "generate_series(5, 6)")
   yield* run(`INSERT INTO thread_members (conversation_id, root_seq, user_id, read_seq)
     SELECT growth_id(2, n), 1, growth_id(1, 5), 1 FROM ${strange} n`)
+  yield* run(`INSERT INTO direct_conversations (user_low, user_high, conversation_id)
+    SELECT growth_id(1, n), growth_id(1, n), growth_id(2, 999999 + n) FROM generate_series(1, ${others}) n`)
 
   yield* run(`INSERT INTO audit_log (actor, act, target_kind, target_id, detail)
     SELECT 'cli:ann', 'act', 'user', n, '{}' FROM generate_series(1, ${size}) n`)

@@ -68,7 +68,9 @@ const makeViews = (sql: SqlClient.SqlClient, limits: SettingsShape["limits"]) =>
     ) me
     CROSS JOIN LATERAL (SELECT * FROM conversations x WHERE x.id = wanted.id LIMIT 1) c
     CROSS JOIN LATERAL (SELECT * FROM conversation_heads x WHERE x.conversation_id = wanted.id LIMIT 1) h
-    LEFT JOIN LATERAL (SELECT * FROM direct_conversations x WHERE x.conversation_id = wanted.id LIMIT 1) d ON true
+    LEFT JOIN LATERAL (
+      SELECT * FROM direct_conversations x WHERE c.kind = 'dm' AND x.conversation_id = wanted.id LIMIT 1
+    ) d ON true
     LEFT JOIN LATERAL (
       SELECT * FROM users x
       WHERE x.id = CASE WHEN d.user_low = me.user_id THEN d.user_high ELSE d.user_low END LIMIT 1
