@@ -20,6 +20,17 @@ export const fewerOf = (sql: SqlClient.SqlClient, one: Fragment, other: Fragment
   ) counted)
   LIMIT 1)`
 
+/** The conversations of which both users are members, as rows with `conversation_id`. */
+export const sharedBy = (sql: SqlClient.SqlClient, one: Fragment, other: Fragment) => sql`(
+  SELECT mine.conversation_id FROM ${fewerOf(sql, one, other)} few
+  CROSS JOIN LATERAL (
+    SELECT m.conversation_id FROM conversation_members m WHERE m.user_id = few.user_id AND m.left_seq IS NULL OFFSET 0
+  ) mine
+  CROSS JOIN LATERAL (
+    SELECT FROM conversation_members m
+    WHERE m.conversation_id = mine.conversation_id AND m.user_id = few.other_id AND m.left_seq IS NULL LIMIT 1
+  ) theirs)`
+
 /** Two users, of whom the first asks about the second. */
 interface Pair {
   readonly viewerId: UserId
@@ -50,18 +61,9 @@ export class Contacts extends Context.Service<
             FROM unnest(${pairs.map(({ viewerId }) => viewerId)}::uuid[], ${pairs.map(({ userId }) => userId)}::uuid[])
               AS p(viewer_id, user_id)
             WHERE p.viewer_id = p.user_id OR EXISTS (
-              SELECT FROM ${fewerOf(sql, sql`p.viewer_id`, sql`p.user_id`)} few
+              SELECT FROM ${sharedBy(sql, sql`p.viewer_id`, sql`p.user_id`)} shared
               CROSS JOIN LATERAL (
-                SELECT m.conversation_id FROM conversation_members m
-                WHERE m.user_id = few.user_id AND m.left_seq IS NULL OFFSET 0
-              ) mine
-              CROSS JOIN LATERAL (
-                SELECT FROM conversation_members m
-                WHERE m.conversation_id = mine.conversation_id AND m.user_id = few.other_id AND m.left_seq IS NULL
-                LIMIT 1
-              ) shared
-              CROSS JOIN LATERAL (
-                SELECT FROM conversation_heads h WHERE h.conversation_id = mine.conversation_id AND NOT h.empty LIMIT 1
+                SELECT FROM conversation_heads h WHERE h.conversation_id = shared.conversation_id AND NOT h.empty LIMIT 1
               ) alive)
             AND NOT EXISTS (SELECT FROM blocks b
               WHERE (b.user_id, b.blocked_id) IN ((p.viewer_id, p.user_id), (p.user_id, p.viewer_id)))`

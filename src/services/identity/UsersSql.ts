@@ -2,7 +2,7 @@ import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import { SqlError } from "effect/sql/SqlError"
 import { orUnavailable } from "../platform/Sql.ts"
-import { fewerOf } from "./Contacts.ts"
+import { fewerOf, sharedBy } from "./Contacts.ts"
 import type { UserRow } from "./Rows.ts"
 import { type FoundAt, taken, UserStorage } from "./UserStorage.ts"
 import { Users } from "./Users.ts"
@@ -28,25 +28,55 @@ type Fragment = ReturnType<SqlClient.SqlClient["literal"]>
 const ofFindable = (sql: SqlClient.SqlClient, name: "username" | "search_name") =>
   sql`(CASE WHEN deleted_at IS NULL AND kind <> 'guest' THEN ${sql.literal(name)} END)`
 
+/** Up to this many users of a name are looked up one by one in the conversations of the viewer. */
+const fewNamesakes = 100
+
+/**
+ * The common table expression `elsewhere`: the users of other teams with whom the viewer shares a conversation. Where few
+ * users have the name, only they are looked up. For more it reads the members of all conversations of the viewer, but
+ * never the users of all teams. A name is a condition on users, with the order of the index that has it.
+ */
+const elsewhere = (
+  sql: SqlClient.SqlClient,
+  { id, team }: Pick<UserRow, "id" | "team">,
+  names: ReadonlyArray<readonly [condition: Fragment, order: Fragment]>
+) => {
+  const named = names.map(
+    ([condition, order]) =>
+      sql`(SELECT id, team FROM users WHERE ${condition} ORDER BY ${order} LIMIT ${fewNamesakes + 1})`
+  )
+  const few = sql`(SELECT count(*) FROM namesakes) <= ${fewNamesakes}`
+  return sql`namesakes AS MATERIALIZED (${sql.join(" UNION ", false)(named)}),
+    elsewhere AS MATERIALIZED (
+      SELECT u.* FROM (
+        SELECT n.id FROM namesakes n WHERE ${few} AND n.team <> ${team}
+          AND EXISTS (SELECT FROM ${sharedBy(sql, sql`${id}::uuid`, sql`n.id`)} shared)
+        UNION
+        SELECT other.user_id FROM conversation_members me CROSS JOIN LATERAL (
+          SELECT m.user_id FROM conversation_members m
+          WHERE m.conversation_id = me.conversation_id AND m.left_seq IS NULL OFFSET 0
+        ) other
+        WHERE NOT ${few} AND me.user_id = ${id} AND me.left_seq IS NULL
+      ) s CROSS JOIN LATERAL (SELECT * FROM users x WHERE x.id = s.id AND x.team <> ${team} LIMIT 1) u
+    ),`
+}
+
 /**
  * The users whom the viewer may find, by a condition and in an order that an index has. For a viewer with a team these are
- * three ranges of such an index, so that nobody reads the users of all other teams.
+ * two ranges of such an index and those `elsewhere`, so that nobody reads the users of all other teams.
  */
 const findable = (
   sql: SqlClient.SqlClient,
-  { id, team }: Pick<UserRow, "id" | "team">,
+  team: string | null,
   condition: Fragment,
   order: Fragment,
   limit: Fragment
 ) => {
-  const those = (where: Fragment) =>
-    sql`(SELECT * FROM users WHERE ${where} AND ${condition} ORDER BY ${order} LIMIT ${limit})`
-  if (team === null) return sql`${those(sql`true`)} found`
-  const shared = sql`SELECT other.user_id FROM conversation_members me
-    JOIN conversation_members other ON other.conversation_id = me.conversation_id AND other.left_seq IS NULL
-    WHERE me.user_id = ${id} AND me.left_seq IS NULL`
-  return sql`(${those(sql`team = ${team}`)} UNION ALL ${those(sql`team IS NULL`)}
-    UNION ALL ${those(sql`team <> ${team} AND id IN (${shared})`)}) found`
+  const those = (from: string, where: Fragment) =>
+    sql`(SELECT * FROM ${sql.literal(from)} WHERE ${where} AND ${condition} ORDER BY ${order} LIMIT ${limit})`
+  if (team === null) return sql`${those("users", sql`true`)} found`
+  return sql`(${those("users", sql`team = ${team}`)} UNION ALL ${those("users", sql`team IS NULL`)}
+    UNION ALL ${those("elsewhere", sql`true`)}) found`
 }
 
 const makeStorage = Effect.gen(function* () {
@@ -90,19 +120,28 @@ const makeStorage = Effect.gen(function* () {
       const [username, name] = [ofFindable(sql, "username"), ofFindable(sql, "search_name")]
       const isNamed = sql`${username} >= ${prefix} AND ${username} < ${endOf(prefix)}`
       const isNext = sql`${after.byName === 0} AND ${isNamed} AND ${username} > ${after.username}`
-      const isShown = sql`${name} >= ${prefix} AND ${name} < ${endOf(prefix)}
-        AND (${name}, username) > (${from.name}, ${from.username}) AND NOT (${isNamed})`
+      const isLater = sql`${name} >= ${prefix} AND ${name} < ${endOf(prefix)}
+        AND (${name}, username) > (${from.name}, ${from.username})`
+      const isShown = sql`${isLater} AND NOT (${isNamed})`
+      const byName = sql`${name}, username`
+      const strangers =
+        viewer.team === null
+          ? sql``
+          : elsewhere(sql, viewer, [
+              [isNext, username],
+              [isLater, byName]
+            ])
       const rest = sql`${limit}::bigint - (SELECT count(*) FROM named)`
       return sql<UserRow & FoundAt>`
-        WITH named AS MATERIALIZED (
+        WITH ${strangers} named AS MATERIALIZED (
           SELECT 0 AS by_name, username AS name, found.*
-          FROM ${findable(sql, viewer, isNext, username, sql`${limit}`)}
+          FROM ${findable(sql, viewer.team, isNext, username, sql`${limit}`)}
           ORDER BY username LIMIT ${limit}
         )
         SELECT * FROM named
         UNION ALL
         (SELECT 1 AS by_name, search_name AS name, found.*
-          FROM ${findable(sql, viewer, isShown, sql`${name}, username`, rest)}
+          FROM ${findable(sql, viewer.team, isShown, byName, rest)}
           ORDER BY search_name, username LIMIT ${rest})
         ORDER BY by_name, name, username LIMIT ${limit}`.pipe(orUnavailable)
     }

@@ -230,6 +230,17 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
         // The messages of who has left are still there, and so is the profile.
         assert.deepStrictEqual(yield* asked(other.id), ["ok", "NotFound", "NotFound"])
         assert.deepStrictEqual(yield* found(me.id), [me.id, colleague.id, helper.id])
+        // With so many of the same name, a search looks through the members of conversations instead.
+        yield* users.upsert(
+          actor,
+          Array.from({ length: 101 }, (_, n) => ({
+            externalId: newId(),
+            username: `${prefix}.${n}`,
+            displayName: prefix,
+            team: "four"
+          }))
+        )
+        assert.deepStrictEqual(yield* found(me.id), [me.id, colleague.id, helper.id])
         yield* members.leave(me.id, yield* groupOf(helper.id, me.id, other.id))
         assert.deepStrictEqual(yield* asked(other.id), ["ok", "NotFound", "NotFound"])
         assert.deepStrictEqual(yield* found(me.id), [me.id, colleague.id, helper.id])
@@ -243,6 +254,7 @@ export const serverUsersContract = <E>(layer: Layer.Layer<Operators, E>) => {
         )
         assert.strictEqual((yield* put).memberCount, 2)
         assert.strictEqual(yield* outcome(conversations.create(me.id, { kind: "dm", userId: far.id })), "ok")
+        assert.deepStrictEqual(yield* found(me.id), [me.id, other.id, colleague.id, helper.id, far.id])
 
         const { code } = yield* Invites.use((invites) => invites.create(me.id, group, { guests: true }))
         const { user: guest } = yield* Guests.use((guests) =>
