@@ -1,5 +1,13 @@
 import { Schema } from "effect"
-import { Internal, InvalidRequest, RateLimited, TooLarge, Unavailable, UpgradeRequired } from "../../domain/Problem.ts"
+import {
+  Internal,
+  InvalidRequest,
+  NotFound,
+  RateLimited,
+  TooLarge,
+  Unavailable,
+  UpgradeRequired
+} from "../../domain/Problem.ts"
 import { accessTokenCookie } from "../../operations/Callers.ts"
 import { exampleOf } from "./Examples.ts"
 import { isRecord, type Json, makeJsonSchemas, plainName } from "./JsonSchemas.ts"
@@ -141,7 +149,9 @@ const operation = (
       requestBody: { ...requestBody, content: withExamples(requestBody.content, schemas, false) }
     }),
     responses: {
-      ...withEntries(everywhere, (status, [name]) => [[status, { $ref: `#/components/responses/${name}` }]]),
+      ...withEntries(everywhere, (status, [name]) =>
+        status === "404" && !path.includes("{") ? [] : [[status, { $ref: `#/components/responses/${name}` }]]
+      ),
       ...withEntries(responses, (status, response) => {
         if (!isRecord(response)) return [[status, response]]
         const carried = status.startsWith("2") && counts ? rateLimits : headers[status]
@@ -166,9 +176,13 @@ const Unread = Schema.Struct({
   requestId: Schema.String
 }).annotate({ identifier: "UnreadRequest" })
 
-/** The answers to requests that no route has seen, which therefore every path can give. */
+/**
+ * The answers to requests that no route has seen, which therefore every path can give. Only a path with a parameter can be
+ * one that does not exist.
+ */
 const everywhere: Readonly<Record<string, readonly [name: string, description: string, schema: Schema.Top]>> = {
   400: ["InvalidRequest", "Invalid request", InvalidRequest],
+  404: ["NotFound", "Not found", NotFound],
   408: ["RequestTimeout", "The request did not arrive in time", Unread],
   417: ["UnknownExpectation", "The header Expect asks for something unknown", Unread],
   426: ["UnknownUpgrade", "The header Upgrade asks for something unknown", UpgradeRequired],
