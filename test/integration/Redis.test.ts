@@ -307,6 +307,20 @@ describe.skipIf(ownRedis.skip)(ownRedis.name, () => {
       )
     )
 
+    it.effect("says why the server is down now, not why it was before", () =>
+      Effect.gen(function* () {
+        const server = yield* startRedis
+        const redis = yield* connect(server.settings)
+        yield* server.freeze
+        const reason = Effect.map(Effect.flip(redis.probe), ({ message }) => message)
+        assert.strictEqual(yield* reason, "no answer within 500 ms")
+        yield* server.kill
+        yield* Effect.repeat(reason, { ...soon, until: (message) => message.includes("ECONNREFUSED") })
+        yield* server.restart
+        yield* Effect.retry(redis.probe, soon)
+      })
+    )
+
     it.effect("gives up a connection that is dead at the other end", () =>
       Effect.gen(function* () {
         const server = yield* startRedis

@@ -19,13 +19,17 @@ const withoutScript = (message: string) => message.replace(/,? script: .*$/s, ""
 const timedOut = "Command timed out"
 const closed = "Connection is closed."
 
+const wasClosed = "the connection was closed"
+
 const noAnswer = `no answer within ${patienceMs} ms`
 
 interface State {
   /** Why Redis cannot be used now; undefined while it can. */
   down: RedisError | undefined
-  /** The last error of the connection. */
+  /** The last error of the connection, or of the attempts to make one. */
   lastError: string
+  /** Whether the server was ever one that can be used. Until then, the failure names the settings to check. */
+  used: boolean
   /** Whether this connection has the right database of the right kind of server. */
   admitted: boolean
   /** False before the first attempt to connect and after the scope has closed. */
@@ -59,6 +63,7 @@ const examine = async (
     .eval("return 1", 0)
     .exec()
   for (const [error] of results ?? []) if (error !== null) throw error
+  state.used = true
 }
 
 /**
@@ -118,13 +123,13 @@ export const makeRedisHealth = Effect.fnUntraced(function* (
   onBack: () => void
 ) {
   const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const state: State = {
-    down: undefined,
-    lastError: "the connection was closed",
-    admitted: false,
-    watching: false
-  }
+  const state: State = { down: undefined, lastError: wasClosed, used: false, admitted: false, watching: false }
 
+  const lost = (reason: string) => {
+    if (!state.watching) return
+    if (state.down === undefined) fork(Effect.logDebug("Redis is lost", { reason }))
+    state.down = new RedisError({ message: reason })
+  }
   const toError = (cause: unknown) => {
     const message = messageOf(cause)
     if (message === timedOut) return new RedisError({ message: noAnswer })
@@ -132,13 +137,12 @@ export const makeRedisHealth = Effect.fnUntraced(function* (
   }
   client.on("error", (error) => {
     state.lastError = toError(error).message
+    // The reason is that of the latest attempt: a server that was frozen may have been stopped since.
+    if (state.used && client.status !== "ready") lost(state.lastError)
   })
-
-  const lost = (reason: string) => {
-    if (!state.watching) return
-    if (state.down === undefined) fork(Effect.logDebug("Redis is lost", { reason }))
-    state.down = new RedisError({ message: reason })
-  }
+  client.on("ready", () => {
+    state.lastError = wasClosed
+  })
   const found = () => {
     if (state.down === undefined || !state.watching) return
     state.down = undefined
