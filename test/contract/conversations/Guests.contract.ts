@@ -85,7 +85,7 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
         assert.deepStrictEqual(
           items.map(({ role, user }) => [role, user.kind]),
           [
-            ["owner", undefined],
+            ["owner", "human"],
             ["member", "guest"]
           ]
         )
@@ -199,7 +199,7 @@ export const guestsContract = <E>(layer: Layer.Layer<Operators, E>) => {
         const claim = account()
         const me = yield* guests.claim(principal, claim)
         assert.deepInclude(me, { id: guest, username: claim.username, email: claim.email, displayName: "Gus" })
-        assert.notProperty(me, "kind")
+        assert.propertyVal(me, "kind", "human")
         yield* sessions.check(principal)
         const login = { login: claim.email, password: claim.password, userAgent: "test", ip: "10.0.0.1" }
         assert.strictEqual((yield* sessions.login(login)).user.id, guest)

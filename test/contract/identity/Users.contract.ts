@@ -21,7 +21,14 @@ export const usersContract = <E>(layer: Layer.Layer<AccountServices, E>) => {
         const me = yield* users.register(person)
         const { email, whoMayAddMe, ...user } = me
         assert.deepStrictEqual([email, whoMayAddMe], [person.email, "everybody"])
-        assert.deepStrictEqual(Object.keys(user).sort(), ["avatarUrl", "createdAt", "displayName", "id", "username"])
+        assert.deepStrictEqual(Object.keys(user).sort(), [
+          "avatarUrl",
+          "createdAt",
+          "displayName",
+          "id",
+          "kind",
+          "username"
+        ])
         assert.strictEqual(user.avatarUrl, person.avatarUrl)
         assert.match(user.createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
         assert.deepStrictEqual(yield* users.me(me.id), me)
