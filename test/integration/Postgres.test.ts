@@ -1,7 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { int8s, isRetryable, isUnavailable, nullable } from "../../src/services/platform/Sql.ts"
+import { int8s, isRetryable, isUnavailable, nullable, orUnavailable } from "../../src/services/platform/Sql.ts"
 import { databases } from "../support/Database.ts"
 
 const id = "01900000-0000-7000-8000-000000000000"
@@ -93,6 +93,16 @@ for (const database of databases) {
           const rows = yield* sql<{ name: string; value: string }>`
             SELECT name, current_setting(name) AS value FROM unnest(${Object.keys(settings)}::text[]) AS name`
           assert.deepStrictEqual(Object.fromEntries(rows.map(({ name, value }) => [name, value])), settings)
+        })
+      )
+
+      it.effect("is unavailable to a transaction whose connection ends, and works for the next one", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const ended = sql`SELECT pg_terminate_backend(pg_backend_pid())`.pipe(sql.withTransaction, orUnavailable)
+          assert.strictEqual((yield* Effect.flip(ended))._tag, "Unavailable")
+          const rows = yield* sql`SELECT 1 AS one`.pipe(sql.withTransaction, orUnavailable)
+          assert.deepStrictEqual(rows, [{ one: 1 }])
         })
       )
 
