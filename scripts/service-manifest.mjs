@@ -21,8 +21,8 @@ const manifest = {
     ...mapped(exports, (source) => ({ types: compiled(source, "d.ts"), default: compiled(source) })),
     "./package.json": "./package.json"
   },
-  bin: mapped(bin, (source) => compiled(source)),
-  files: ["dist", "migrations", "web"],
+  bin: { ...mapped(bin, (source) => compiled(source)), "chat-service": "./chat-service.js" },
+  files: ["chat-service.js", "dist", "migrations", "web"],
   dependencies,
   // An app has its own Node, which a package must not replace.
   optionalDependencies: Object.fromEntries(

@@ -90,6 +90,7 @@ describe("the package of the service", () => {
     assert.deepStrictEqual(readdirSync(installed).sort(), [
       "LICENSE",
       "README.md",
+      "chat-service.js",
       "dist",
       "migrations",
       "package.json",
@@ -135,6 +136,17 @@ describe("the package of the service", () => {
     assert.match(await errorOf("chat", "history"), /^chat: .* \(chat history --help\)$/)
     for (const text of [help, wrong]) assert.notInclude(text, "npm start")
     assert.include((await inProject("npx", "chat-service", "--version")).stdout, "0.1.0")
+  })
+
+  it("says which Node it needs to one that is too old", async () => {
+    const old = "data:text/javascript,import crypto from 'node:crypto'; delete crypto.randomUUIDv7"
+    const failed = await inProject(process.execPath, "--import", old, join(installed, "chat-service.js")).catch(
+      (error) => error
+    )
+    assert.deepInclude(failed, {
+      code: 1,
+      stderr: `chat-service: Node 24.16 or later is required, and this is ${process.version}\n`
+    })
   })
 
   it.live("starts a node with its own database, which serves the page and decodes a picture", () =>
