@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array as Arr, Effect, Layer } from "effect"
+import { Array as Arr, Effect, Fiber, Latch, Layer } from "effect"
 import { PubSub } from "../../src/services/bus/PubSub.ts"
 import { AccessTokens } from "../../src/services/identity/AccessTokens.ts"
 import { ExternalTokens } from "../../src/services/identity/issuers/ExternalTokens.ts"
@@ -93,6 +93,59 @@ describe("login", () => {
             PubSub.layer,
             passwords
           ]),
+          Layer.provide(SettingsMemory.layerMemory())
+        )
+      )
+    )
+  })
+
+  it.effect("again and again from one address is done one after the other, beyond 20 that wait refused at once", () => {
+    const gate = Latch.makeUnsafe()
+    let begun = 0
+    const limits = Layer.effect(
+      Limits,
+      Effect.map(Limits, (limits) =>
+        Limits.of({
+          ...limits,
+          consume: (...counter) => {
+            if (counter[0].startsWith("sign-ins:")) begun++
+            return limits.consume(...counter)
+          }
+        })
+      )
+    ).pipe(Layer.provide(Limits.layer))
+    const passwords = Layer.effect(
+      Passwords,
+      Passwords.make({
+        hash: async (password) => password,
+        verify: () => Effect.runPromise(Effect.as(gate.await, true))
+      })
+    )
+    return Effect.gen(function* () {
+      const sessions = yield* Sessions
+      const person = someone()
+      yield* (yield* Users).register(person)
+      const outcomes: Array<string> = []
+      const attempt = (ip: string) =>
+        sessions.login({ login: person.username, password: person.password, userAgent: "", ip }).pipe(
+          Effect.match({ onFailure: ({ _tag }) => _tag, onSuccess: () => "ok" }),
+          Effect.map((outcome) => outcomes.push(outcome))
+        )
+      const many = yield* Effect.forkChild(
+        Effect.forEach(Arr.range(1, 25), () => attempt(person.ip), { concurrency: 25 })
+      )
+      yield* Effect.repeat(Effect.yieldNow, { until: () => outcomes.length === 4 })
+      assert.strictEqual(begun, 1)
+      const other = yield* Effect.forkChild(attempt("192.0.2.7"))
+      yield* Effect.repeat(Effect.yieldNow, { until: () => begun === 2 })
+      yield* gate.open
+      yield* Fiber.join(many)
+      yield* Fiber.join(other)
+      assert.deepStrictEqual(outcomes, [...Array(4).fill("RateLimited"), ...Array(22).fill("ok")])
+    }).pipe(
+      Effect.provide(
+        Layer.mergeAll(UsersMemory.layerMemory, SessionsMemory.layerMemory).pipe(
+          Layer.provide([Memory.layer, limits, AccessTokens.layer, ExternalTokens.layer, PubSub.layer, passwords]),
           Layer.provide(SettingsMemory.layerMemory())
         )
       )

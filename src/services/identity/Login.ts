@@ -6,9 +6,11 @@ import { accountDisabled, passwordsDisabled } from "../../domain/Refusals.ts"
 import type { Login } from "../../domain/Session.ts"
 import { addressKey } from "../platform/Address.ts"
 import { type Counter, Limits } from "../platform/Limits.ts"
+import { FairQueue } from "../platform/load/FairQueue.ts"
 import { Settings, type SettingsShape } from "../platform/Settings.ts"
 import type { EndedSessions } from "./EndedSessions.ts"
 import type { PasswordChecks } from "./PasswordChecks.ts"
+import type { Turn } from "./Passwords.ts"
 import type { Device, SessionRow, UserRow } from "./Rows.ts"
 import { SessionStorage } from "./SessionStorage.ts"
 import { type TokenPairs, wellFormed } from "./TokenPairs.ts"
@@ -18,6 +20,18 @@ const wrongLogin = new Unauthenticated({ detail: "The login or the password is w
 
 /** The id of no user. A login for it takes as long as one for a real user. */
 const nobody = UserId.make("00000000-0000-4000-8000-000000000000")
+
+/**
+ * Who signs in to an account again and again from one address does one after the other, so that at most one of these asks the
+ * database at a time. Nobody else waits for them here: the hashes have another queue.
+ */
+const oneByOne = {
+  atATime: Number.MAX_SAFE_INTEGER,
+  atATimePerKey: 1,
+  waiting: Number.MAX_SAFE_INTEGER,
+  waitingPerKey: 20,
+  detail: "Too many sign-ins at once"
+}
 
 /** The counter of how often somebody signs in. */
 export const signInsOf = (account: string, limits: SettingsShape["limits"]): Counter => [
@@ -84,17 +98,15 @@ export const makeLogin = Effect.fnUntraced(function* (
     ]
   }
 
-  return Effect.fn("Sessions.login")(function* ({ login, password, ...device }: Login & Device) {
-    if (!auth.passwords) return yield* passwordsDisabled
-    const name = folded(login)
-    const typed = hash("sha256", name, "base64url")
-    const address = addressKey(device.ip)
-    const account = yield* storage.account(name)
-    const turn = { account: typed, address }
+  const signIn = Effect.fnUntraced(function* (
+    { login, password, ...device }: Login & Device,
+    { account: typed, address }: Turn
+  ) {
+    const account = yield* storage.account(folded(login))
     // Counted before the password is checked, so that signing in without end does not cost a hash each time.
     const signIns = signInsOf(account?.id ?? typed, limits)
     yield* limiter.consume(...signIns)
-    const check = passwordChecks.verify(account, password, turn, countersOf(typed, address), {
+    const check = passwordChecks.verify(account, password, { account: typed, address }, countersOf(typed, address), {
       counter: [`login-account:${typed}`, limits.loginFailuresPerMinuteAccount, "1 minute"],
       isExempt: Effect.map(storage.addresses(account?.id ?? nobody), (known) =>
         known.some((ip) => addressKey(ip) === address)
@@ -108,5 +120,13 @@ export const makeLogin = Effect.fnUntraced(function* (
     const session = yield* begin(account, device, jwt.refreshExpiration)
     if (session === undefined) return yield* wrongLogin
     return yield* tokenPairs.issue(account, session)
+  })
+
+  const queue = new FairQueue(oneByOne)
+
+  return Effect.fn("Sessions.login")(function* (login: Login & Device) {
+    if (!auth.passwords) return yield* passwordsDisabled
+    const turn = { account: hash("sha256", folded(login.login), "base64url"), address: addressKey(login.ip) }
+    return yield* queue.run(`${turn.account} ${turn.address}`, signIn(login, turn))
   })
 })
