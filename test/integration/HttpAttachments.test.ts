@@ -60,6 +60,18 @@ describe("a download", () => {
     }).pipe(service({ limits: { readBytesPerSecond: 1, readBytesBurst: 9999 } }))
   )
 
+  it.live("has the name that a form can only escape", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* HttpService
+      const { token } = yield* newcomer()
+      const picture = yield* upload(token, png, 'say "100%25"\n.png')
+      assert.strictEqual(picture.name, 'say "100%25".png')
+      const { headers } = yield* ask(picture.url, { token })
+      const encoded = "filename*=UTF-8''say%20%22100%2525%22.png"
+      assert.strictEqual(headers.get("content-disposition"), `inline; filename="say _100_25_.png"; ${encoded}`)
+    }).pipe(service())
+  )
+
   it.live("has the headers that keep a file from doing harm", () =>
     Effect.gen(function* () {
       const { ask } = yield* HttpService

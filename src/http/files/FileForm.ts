@@ -19,6 +19,9 @@ const unreadable = new InvalidRequest({
 export const oneOfSizes = <const Sizes extends ReadonlyArray<number>>(sizes: Sizes) =>
   Schema.NumberFromString.pipe(Schema.decodeTo(Schema.Literals(sizes)))
 
+/** Browsers and curl escape in the name of a file what would end it in its header, and nothing else, not even `%`. */
+const unescapeName = (name: string) => name.replaceAll(/%(?:0A|0D|22)/g, decodeURIComponent)
+
 /** The file of a form: its name, its content as it comes, and the fields that came before it. */
 export interface FileOfForm {
   readonly name: string
@@ -53,7 +56,7 @@ export const makeFileForm = Effect.map(Settings, ({ limits: { attachmentBytes } 
       }
       if (part.key !== "file" || stored.length > 0) return Effect.fail(noFile)
       const content = Stream.mapError(part.content, problemOf)
-      return Effect.map(store({ name: part.name, content, fields }), (each) => {
+      return Effect.map(store({ name: unescapeName(part.name), content, fields }), (each) => {
         stored.push(each)
       })
     }
