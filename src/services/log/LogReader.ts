@@ -39,8 +39,8 @@ const eventOf = (conversationId: ConversationId, row: EventRow): Event => {
 /** The user who has joined, as a part of the data of the event `e`. */
 const joinedUser = `SELECT jsonb_build_object('user', jsonb_build_object('id', u.id, 'username', u.username,
     'displayName', u.display_name, 'avatarUrl', u.avatar_url,
-    'createdAt', to_char(u.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-    || CASE u.kind WHEN 'person' THEN '{}' ELSE jsonb_build_object('kind', u.kind) END)
+    'createdAt', to_char(u.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'kind', CASE u.kind WHEN 'person' THEN 'human' ELSE u.kind END))
   FROM users u WHERE u.id = (e.data ->> 'userId')::uuid`
 
 /** The row of the statement, or `NotFound` when the membership that it joins does not exist. */
