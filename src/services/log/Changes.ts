@@ -1,9 +1,10 @@
-import { Effect, Fiber } from "effect"
+import { Context, Effect, Fiber } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { ConversationId } from "../../domain/Ids.ts"
 import type { Problem } from "../../domain/Problem.ts"
 import { encodeEvent, PubSub } from "../bus/PubSub.ts"
 import { conversationSubject } from "../bus/Subjects.ts"
+import { FairQueue } from "../platform/load/FairQueue.ts"
 import { orUnavailable, retryDeadlocks } from "../platform/Sql.ts"
 import { ChangeFeed } from "./ChangeFeed.ts"
 import { Log } from "./Log.ts"
@@ -26,6 +27,24 @@ export const refuse = <P extends Problem>(
 }
 
 /**
+ * How many changes of a conversation ask the database at a time: the second one waits for the lock of the first, and so
+ * begins when that ends. More of them would only hold the connections that everybody else needs.
+ */
+const atATimePerKey = 2
+
+/** How long a change waits for its turn, in milliseconds: longer than a statement waits for a lock. */
+const patienceMs = 5000
+
+/** The turns of the changes of each conversation. */
+const Turns = Context.Reference("chat/services/log/Turns", {
+  defaultValue: () => {
+    const unbounded = Number.MAX_SAFE_INTEGER
+    const bounds = { atATime: unbounded, atATimePerKey, waiting: unbounded, waitingPerKey: unbounded }
+    return new FairQueue({ ...bounds, detail: "Too many changes at once" })
+  }
+})
+
+/**
  * Makes `change`, which runs one durable change other than the append of a message on PostgreSQL. Each is one call of
  * the operation's SQL function; its committed events are read from the log and published in the order of the log.
  */
@@ -33,6 +52,7 @@ export const makeChanges = Effect.gen(function* () {
   const log = yield* Log
   const pubsub = yield* PubSub
   const feed = yield* ChangeFeed
+  const turns = yield* Turns
 
   const publish = ({ firstSeq, lastSeq }: Changed, conversationId: ConversationId) => {
     if (firstSeq === null || lastSeq === null) return Effect.void
@@ -53,7 +73,7 @@ export const makeChanges = Effect.gen(function* () {
     call: Effect.Effect<ReadonlyArray<Row>, SqlError | E>,
     refusals: Readonly<Record<string, P>>
   ) {
-    const done = yield* call.pipe(
+    const done = yield* turns.patient(conversationId, call, patienceMs).pipe(
       retryDeadlocks,
       orUnavailable,
       Effect.tap(([row]) => (row === undefined ? Effect.void : publish(row, conversationId))),

@@ -1,5 +1,5 @@
 import { assert, describe, layer as withLayer } from "@effect/vitest"
-import { Effect, Fiber, Layer, Schema } from "effect"
+import { Array as Arr, Effect, Fiber, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { Emoji } from "../../../src/domain/Emoji.ts"
 import type { ConversationId, UserId } from "../../../src/domain/Ids.ts"
@@ -195,6 +195,33 @@ for (const database of databases) {
           const reaction = Reactions.use((reactions) => reactions.add(owner, id, message.id, thumb))
           assert.strictEqual(yield* behind(id, removed, outcome(reaction)), "message-deleted")
           assert.lengthOf(yield* wholeLog(id), 5)
+        })
+      )
+
+      it.effect("many changes of a conversation wait for two connections, and leave the others to everybody else", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const changes = yield* MessageChanges
+          const [a, b] = yield* people(2)
+          if (a === undefined || b === undefined) return yield* Effect.die("nobody")
+          const [held, free] = [yield* groupOf(a, b), yield* groupOf(a, b)]
+          const [message, other] = [yield* post(held, a), yield* post(free, b)]
+          const release = yield* holdHead(held)
+          const edits = yield* Effect.forkChild(
+            Effect.forEach(Arr.range(1, 30), (n) => changes.edit(a, held, message.id, { body: `${n}` }), {
+              concurrency: "unbounded"
+            }),
+            { startImmediately: true }
+          )
+          yield* blocked(2)
+          assert.strictEqual((yield* changes.edit(b, free, other.id, { body: "free" })).body, "free")
+          const waiting = yield* sql`SELECT FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'`
+          assert.lengthOf(waiting, 2)
+          yield* release
+          yield* Fiber.join(edits)
+          const { revision } = yield* Messages.use((messages) => messages.get(a, held, message.id))
+          assert.strictEqual(revision, 31)
         })
       )
 
