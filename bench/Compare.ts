@@ -103,7 +103,7 @@ export const saturated = Effect.fnUntraced(function* (bench: Bench) {
 })
 
 /** The messages a second of the scene in which every target keeps up. */
-const calmRate = 300
+export const calmRate = 300
 
 /** Direct messages at a rate at which every target keeps up. */
 export const rate = Effect.fnUntraced(function* (bench: Bench) {

@@ -9,7 +9,7 @@ import { makeStack, startNode } from "./Service.ts"
 
 /** Pages of one conversation of this length, beside others with a multiple of that in all. */
 const long = 10_000
-const others = { count: 290, each: 1000 }
+const others = { count: 990, each: 1000 }
 const pageSize = 50
 /** How many clients ask at a time, each for the next page when it has the last one. */
 const clients = 4
@@ -93,7 +93,7 @@ export const history = Effect.fnUntraced(function* ({ lengths, nodeOptions, quic
     values.push(http / sql)
   }
   const verdict: Verdict = {
-    what: `page of ${pageSize} from ${long.toLocaleString("en-US")} of 300,000 rows, over HTTP, to the SQL alone`,
+    what: `page of ${pageSize} from ${long.toLocaleString("en-US")} of a million rows, over HTTP, to the SQL alone`,
     unit: "",
     values,
     goal: { side: "at least", must: 0.2, aim: 0.3 }

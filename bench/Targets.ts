@@ -86,7 +86,8 @@ const loop = Effect.fnUntraced(function* (members: number) {
   }
 })
 
-const countInService = `SELECT conversation_id AS conversation, count(*)::int AS rows,
+/** What `Target.count` is for the service. */
+export const countInService = `SELECT conversation_id AS conversation, count(*)::int AS rows,
   count(DISTINCT client_message_id)::int AS ids, (max(seq) - min(seq) + 1)::int AS span FROM messages GROUP BY 1`
 
 const ofService = Effect.fnUntraced(function* (name: string, stack: Stack, nodes: Nodes, pairs: number) {

@@ -9,6 +9,7 @@ import { goalTable, passes, type Verdict } from "./Goals.ts"
 import { hello } from "./Hello.ts"
 import { history } from "./History.ts"
 import { idle, start } from "./Idle.ts"
+import { mixed } from "./Mixed.ts"
 import { persist } from "./Persist.ts"
 import { BenchError, postmasterPid, query } from "./Postgres.ts"
 import { tokens } from "./Tokens.ts"
@@ -21,13 +22,14 @@ const scenes = {
   room: { does: "a room of 200, four of whom have one message in flight each", measure: room },
   "room-rate": { does: "a room of 200 at 15 messages a second", measure: roomRate },
   nodes: { does: "senders and receivers on two nodes", measure: nodes },
+  mixed: { does: "direct messages beside a room, and users who come and go", measure: mixed },
   persist: {
     does: "the log in this process, 64 messages in flight, beside a bare insert of 64 rows",
     measure: persist
   },
   idle: { does: "authenticated sockets that do nothing", measure: idle },
   start: { does: "the start of a node on 300,000 messages", measure: start },
-  history: { does: "pages of a conversation of 10,000 messages among 300,000", measure: history },
+  history: { does: "pages of a conversation of 10,000 messages among a million", measure: history },
   hello: { does: "the first hello of a user in 2,000 conversations", measure: hello },
   tokens: { does: "hellos with external tokens, beside hellos with our own", measure: tokens },
   comeback: { does: "1,000 sockets that reconnect at once, with 20 missed messages each", measure: comeback },
@@ -110,6 +112,7 @@ const names = [
   "room",
   "room-rate",
   "nodes",
+  "mixed",
   "persist",
   "idle",
   "start",
