@@ -182,6 +182,19 @@ describe("tus", () => {
     )
   )
 
+  it.live("ends when all files together have no room for a part", () =>
+    Effect.gen(function* () {
+      const { token } = yield* newcomer()
+      const [path, other] = [yield* begun(token, 100), yield* begun(token, 100)]
+      assert.strictEqual((yield* patch(token, path, 0, randomBytes(80))).status, 204)
+      const refused = yield* patch(token, other, 0, randomBytes(80))
+      assert.strictEqual(refused.problem.code, "storage-full")
+      assert.strictEqual((yield* ask(token, "HEAD", other)).status, 404)
+      assert.strictEqual(yield* offsetOf(token, path), 80)
+      assert.strictEqual((yield* patch(token, path, 80, randomBytes(20))).status, 204)
+    }).pipe(service({ limits: { totalStorageBytes: 150 } }))
+  )
+
   it.live("takes the waveform of a voice note, as the form does", () =>
     Effect.gen(function* () {
       const { token } = yield* newcomer()

@@ -2,7 +2,8 @@ import { createHash, randomUUID } from "node:crypto"
 import { Effect, Stream } from "effect"
 import type { AttachmentId } from "../../domain/Ids.ts"
 import { ChecksumMismatch, Locked, TooLarge } from "../../domain/Problem.ts"
-import { tooManyParts } from "../../domain/Refusals.ts"
+import { storeFull, tooManyParts } from "../../domain/Refusals.ts"
+import { Settings } from "../platform/Settings.ts"
 import { Blobs } from "./Blobs.ts"
 import { makeParts, type Part } from "./Parts.ts"
 import { type ResumableUpload, ResumableUploadStorage } from "./ResumableUploadStorage.ts"
@@ -35,6 +36,7 @@ export const locked = new Locked({ detail: "Another request adds to this upload"
 export const makeReceive = Effect.gen(function* () {
   const blobs = yield* Blobs
   const storage = yield* ResumableUploadStorage
+  const { totalStorageBytes = null } = (yield* Settings).limits
 
   const writePart = Effect.fnUntraced(function* (
     id: AttachmentId,
@@ -64,9 +66,10 @@ export const makeReceive = Effect.gen(function* () {
     // When the answer is lost, they may count. Then they are kept, and deleted when the upload has ended. When the upload
     // has ended while they were written, nothing may be noted of them any more.
     for (const { blobId } of parts) loose.delete(blobId)
-    if (yield* storage.add(id, writer, parts)) return
+    const outcome = yield* storage.add(id, writer, parts, totalStorageBytes)
+    if (outcome === "added") return
     for (const { blobId } of parts) loose.add(blobId)
-    return yield* locked
+    return yield* outcome === "lost" ? locked : storeFull
   })
 
   return Effect.fnUntraced(function* <E>(

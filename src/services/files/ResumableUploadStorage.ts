@@ -48,8 +48,16 @@ export class ResumableUploadStorage extends Context.Service<
      * has ended: then its writer holds it all the same, so that nobody deletes the parts that it reads.
      */
     readonly keep: (id: AttachmentId, writer: string, blobId?: string) => Effect.Effect<boolean, Unavailable>
-    /** Adds parts that are written. False when the upload was lost. */
-    readonly add: (id: AttachmentId, writer: string, parts: ReadonlyArray<Part>) => Effect.Effect<boolean, Unavailable>
+    /**
+     * Adds parts that are written, unless all files together would have more than `all` bytes with them (null for no limit).
+     * Two that add at a time may both be let in: the completion counts exactly.
+     */
+    readonly add: (
+      id: AttachmentId,
+      writer: string,
+      parts: ReadonlyArray<Part>,
+      all: number | null
+    ) => Effect.Effect<"added" | "lost" | "store-full", Unavailable>
     /** The parts that were added, in order. */
     readonly parts: (id: AttachmentId) => Effect.Effect<ReadonlyArray<Part>, Unavailable>
     /** Forgets blobs that were noted for parts, and that the store has deleted. Parts that were added stay. */

@@ -61,8 +61,9 @@ export class ResumableUploads extends Context.Service<
      * Adds content behind `offset`, and completes the attachment when nothing is missing. `Conflict` ("upload-offset") unless
      * so many bytes are stored, `Locked` while another request adds to it, and `ChecksumMismatch` for content that is not that of
      * the checksum, of which nothing is kept. `TooLarge` for more content than is missing, `Conflict` ("storage-full") for
-     * content in too many parts, and a completion that is refused, with the errors of `Attachments.upload`, end the upload.
-     * Interrupting it does not: content that ends, fails or pauses for long is stored as far as it came.
+     * content in too many parts or without room in the store, and a completion that is refused, with the errors of
+     * `Attachments.upload`, end the upload. Interrupting it does not: content that ends, fails or pauses for long is stored as
+     * far as it came.
      */
     readonly append: <E>(
       userId: UserId,

@@ -45,24 +45,30 @@ const writing = (
       Effect.map(([row]) => row?.kept === true),
       orUnavailable
     ),
-  add: (id, writer, parts) =>
-    sql<{ added: boolean }>`WITH new AS (
+  add: (id, writer, parts, all) =>
+    sql<{ outcome: "added" | "lost" | "store-full" }>`WITH new AS (
           SELECT * FROM unnest(${parts.map(({ blobId }) => blobId)}::uuid[], ${parts.map(({ start }) => start)}::bigint[],
             ${parts.map(({ size }) => size)}::bigint[]) p (blob_id, start, size)
+        ), added AS (
+          SELECT coalesce(sum(size), 0)::bigint AS bytes FROM new
+        ), room AS (
+          SELECT ${all}::bigint IS NULL OR t.bytes + t.received + added.bytes <= ${all}::bigint AS enough
+            FROM storage_total t, added
         ), held AS (
           UPDATE uploads SET received = received + added.bytes, writer_until = clock_timestamp() + upload_lease(),
               expires_at = CASE WHEN received = 0 AND added.bytes > 0 THEN clock_timestamp() + unbound_period()
                 ELSE expires_at END
-            FROM (SELECT coalesce(sum(size), 0)::bigint AS bytes FROM new) added
-            WHERE id = ${id}::uuid AND writer = ${writer}::uuid AND expires_at > clock_timestamp()
+            FROM added, room
+            WHERE id = ${id}::uuid AND writer = ${writer}::uuid AND expires_at > clock_timestamp() AND room.enough
             RETURNING id, added.bytes
         ), total AS (
           UPDATE storage_total t SET received = t.received + held.bytes FROM held WHERE held.bytes > 0
         ), part AS (
           UPDATE upload_parts p SET start = new.start, size = new.size FROM new, held WHERE p.blob_id = new.blob_id
         )
-        SELECT EXISTS (SELECT FROM held) AS added`.pipe(
-      Effect.map(([row]) => row?.added === true),
+        SELECT CASE WHEN EXISTS (SELECT FROM held) THEN 'added' WHEN enough THEN 'lost' ELSE 'store-full' END AS outcome
+          FROM room`.pipe(
+      Effect.map(([row]) => row?.outcome ?? "lost"),
       orUnavailable
     ),
   release: (id, writer) =>

@@ -6,7 +6,7 @@ import { type ResumableUpload, ResumableUploadStorage } from "../../services/fil
 import { ResumableUploads } from "../../services/files/ResumableUploads.ts"
 import { UploadLimits } from "../../services/files/UploadLimits.ts"
 import { receivedOf, type UploadRow } from "./FileRows.ts"
-import { fullness, Memory } from "./State.ts"
+import { fullness, Memory, storedOf } from "./State.ts"
 import * as Uploaders from "./Uploaders.ts"
 
 /** An upload ends by itself so long after its first part: `unbound_period` in SQL. */
@@ -52,7 +52,8 @@ const isOf = (userId: UserId) => (row: UploadRow) => row.ownerId === userId
 const isHeldBy = (writer: string) => (row: UploadRow) => row.writer === writer
 
 /** What a writer does. */
-const writing = (uploads: Rows): Pick<Storage, "hold" | "keep" | "add" | "release"> => {
+const writing = (memory: Memory["Service"]): Pick<Storage, "hold" | "keep" | "add" | "release"> => {
+  const { uploads } = memory
   const find = finding(uploads)
 
   /** Changes an upload that a writer holds, and prolongs its lease. False when the writer has lost it. */
@@ -81,11 +82,16 @@ const writing = (uploads: Rows): Pick<Storage, "hold" | "keep" | "add" | "releas
         uploads.set(id, { ...row, writerUntil: now + lease, blobs: [...row.blobs, ...added] })
         return isOpen
       }),
-    add: (id, writer, added) =>
-      change(id, writer, ({ expiresAt, parts }, now) => ({
-        parts: [...parts, ...added],
-        expiresAt: parts.length === 0 && added.length > 0 ? now + period : expiresAt
-      })),
+    add: (id, writer, added, all) =>
+      Effect.suspend(() => {
+        const bytes = storedOf(memory) + receivedOf({ parts: added })
+        if (all !== null && bytes > all) return Effect.succeed("store-full" as const)
+        const next = ({ expiresAt, parts }: UploadRow, now: number) => ({
+          parts: [...parts, ...added],
+          expiresAt: parts.length === 0 && added.length > 0 ? now + period : expiresAt
+        })
+        return Effect.map(change(id, writer, next), (held) => (held ? ("added" as const) : ("lost" as const)))
+      }),
     release: (id, writer) =>
       Effect.sync(() => {
         const row = uploads.get(id)
@@ -117,7 +123,7 @@ export const storage = Layer.effect(
           const row = find(id, now, isOf(userId))
           return row && shown(id, row)
         }),
-      ...writing(uploads),
+      ...writing(memory),
       parts: (id) =>
         Effect.sync(() => {
           const parts: ReadonlyArray<Part> = uploads.get(id)?.parts ?? []

@@ -211,6 +211,12 @@ export const useOf = (memory: Memory["Service"], userId: UserId) => {
   return { files: own.length, bytes: own.reduce((sum, { bytes }) => sum + bytes, 0) }
 }
 
+/** What the store has of all files, and of the uploads that are under way except the one with this id. */
+export const storedOf = ({ blobs, uploads }: Memory["Service"], id?: string): number => {
+  const received = [...uploads].map(([uploadId, row]) => (uploadId === id ? 0 : receivedOf(row)))
+  return [...blobs.values(), ...received].reduce((sum, each) => sum + each, 0)
+}
+
 /**
  * Why there is no room for so many more bytes, of the user and in the store: `refusal_to_store` in SQL. Uploads that are
  * under way count for their user by their whole size, and for all files by what has arrived, except the one with this id.
@@ -227,8 +233,7 @@ export const fullness = (
   const own = begun.filter(({ ownerId }) => ownerId === userId)
   const ownBytes = own.reduce((sum, { size }) => sum + size, used.bytes)
   if (ownBytes + bytes > limits.user || used.files + own.length >= mostFiles(limits)) return "full"
-  const sizes = [...memory.blobs.values(), ...begun.map(receivedOf)]
-  const all = sizes.reduce((sum, each) => sum + each, stored)
+  const all = storedOf(memory, id) + stored
   return limits.all !== null && all > limits.all ? "store-full" : undefined
 }
 

@@ -226,7 +226,7 @@ export const resumableUploadsContract = <E, R>(
           assert.notStrictEqual(yield* storage.hold(ann, id, live), "locked")
           const part = { blobId: dead, start: 0, size: 10 }
           assert.isFalse(yield* storage.keep(id, dead))
-          assert.isFalse(yield* storage.add(id, dead, [part]))
+          assert.strictEqual(yield* storage.add(id, dead, [part], null), "lost")
           yield* storage.release(id, dead)
           assert.strictEqual(yield* storage.hold(ann, id, dead), "locked")
           yield* storage.release(id, live)
@@ -444,7 +444,7 @@ export const resumableUploadsContract = <E, R>(
             const blobId = randomUUID()
             yield* storage.keep(id, writer, blobId)
             yield* blobs.write(blobId, Stream.make(randomBytes(size)))
-            yield* storage.add(id, writer, [{ blobId, start, size }])
+            yield* storage.add(id, writer, [{ blobId, start, size }], null)
           }
           yield* storage.release(id, writer)
           assert.strictEqual(yield* offsetOf(ann, id), 4)
@@ -580,6 +580,25 @@ export const resumableUploadsContract = <E, R>(
         assert.strictEqual(yield* begin(ann, 1, limits), "too-many")
         assert.strictEqual(yield* beginAttachment(ann, limits), "begun")
         assert.strictEqual(yield* begin(yield* person, 1, limits), "begun")
+      })
+    )
+
+    it.effect("takes no part for which all files together have no room", () =>
+      Effect.gen(function* () {
+        const storage = yield* ResumableUploadStorage
+        const ann = yield* person
+        const { id } = yield* create(ann, 1000)
+        const [writer, blobId] = [randomUUID(), randomUUID()]
+        yield* storage.hold(ann, id, writer)
+        yield* storage.keep(id, writer, blobId)
+        const add = (all: number | null) => storage.add(id, writer, [{ blobId, start: 0, size: 900 }], all)
+        assert.strictEqual(yield* add(899), "store-full")
+        assert.strictEqual(yield* offsetOf(ann, id), 0)
+        // Other tests have stored a little.
+        assert.strictEqual(yield* add(1_000_000_000), "added")
+        assert.strictEqual(yield* offsetOf(ann, id), 900)
+        yield* storage.release(id, writer)
+        yield* ResumableUploads.use(({ remove }) => remove(ann, id))
       })
     )
 
