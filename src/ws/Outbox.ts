@@ -4,10 +4,37 @@ import { joinFrames } from "../realtime/TextFrame.ts"
 /** All outboxes that have something to send: they are flushed together. */
 const pending = new Set<Outbox>()
 
+/**
+ * Makes a join of frames that remembers the last one until it is told to forget: the members of a room get the same frames.
+ * A buffer for each of them is memory outside of the heap, for which V8 collects the whole heap again and again.
+ */
+const sharing = (join: (frames: ReadonlyArray<Buffer>) => Buffer) => {
+  let last: ReadonlyArray<Buffer> = []
+  let joined: Buffer | undefined
+  return {
+    join: (frames: ReadonlyArray<Buffer>): Buffer => {
+      const isSame = frames.length === last.length && frames.every((frame, index) => frame === last[index])
+      if (joined !== undefined && isSame) return joined
+      last = frames
+      joined = join(frames)
+      return joined
+    },
+    forget: () => {
+      last = []
+      joined = undefined
+    }
+  }
+}
+
+const joined = sharing((frames) => Buffer.concat(frames))
+const joinedAsArray = sharing(joinFrames)
+
 const flushAll = () => {
   const outboxes = [...pending]
   pending.clear()
   for (const outbox of outboxes) outbox.flush()
+  joined.forget()
+  joinedAsArray.forget()
 }
 
 /** Flushes one turn of the event loop later: input that has arrived is read first, and what it causes is joined. */
@@ -116,7 +143,7 @@ export class Outbox {
     if (frames.length > 1 && this.queuedBytes <= joinBelow) {
       this.queue = []
       this.queuedBytes = 0
-      this.socket.write(Buffer.concat(frames))
+      this.socket.write(joined.join(frames))
       this.wake()
       return
     }
@@ -140,7 +167,7 @@ export class Outbox {
       const batch = frames.slice(written, end)
       written = end
       for (const frame of batch) this.queuedBytes -= this.counted(frame.length)
-      if (!this.socket.write(batch.length === 1 && batch[0] !== undefined ? batch[0] : joinFrames(batch))) break
+      if (!this.socket.write(batch.length === 1 && batch[0] !== undefined ? batch[0] : joinedAsArray.join(batch))) break
     }
     this.socket.uncork()
     this.queue = frames.slice(written)

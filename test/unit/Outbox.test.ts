@@ -1,6 +1,6 @@
 import { once } from "node:events"
 import { connect, createServer, type Socket } from "node:net"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect } from "effect"
 import { encodeFrame, joinFrames } from "../../src/realtime/TextFrame.ts"
 import { batchBytes, Outbox } from "../../src/ws/Outbox.ts"
@@ -106,6 +106,34 @@ describe("an outbox", () => {
       assert.strictEqual(outbox.load, 0)
     })
   )
+
+  for (const batches of [false, true]) {
+    it.live(`joins the same frames once for all sockets, ${batches ? "as arrays" : "as they are"}`, () =>
+      Effect.gen(function* () {
+        const [x, y, z] = ["1", "2", "3"].map(encodeFrame)
+        if (x === undefined || y === undefined || z === undefined) return yield* Effect.die("no frames")
+        const join = batches ? joinFrames : Buffer.concat
+        const written: Array<unknown> = []
+        const lists = [
+          [x, y],
+          [x, y],
+          [x, y, z],
+          [z, y],
+          [z, y]
+        ]
+        const sockets = yield* Effect.forEach(lists, () => connection)
+        for (const [index, { ours }] of sockets.entries()) {
+          vi.spyOn(ours, "write").mockImplementation((bytes) => written.push(bytes) > 0)
+          const outbox = new Outbox(ours, { bytes: 1000, frames: 100 })
+          outbox.batches = batches
+          for (const frame of lists[index] ?? []) outbox.push(frame)
+        }
+        yield* Effect.callback<void>((resume) => void setImmediate(() => setImmediate(() => resume(Effect.void))))
+        assert.deepStrictEqual(written, [join([x, y]), join([x, y]), join([x, y, z]), join([z, y]), join([z, y])])
+        assert.deepStrictEqual(new Set(written).size, 3)
+      })
+    )
+  }
 
   it.live("is not filled by a burst that the kernel accepts within one tick", () =>
     Effect.gen(function* () {
