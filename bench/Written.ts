@@ -35,6 +35,7 @@ const draw = (verdicts: ReadonlyArray<Verdict>) => {
     ].join("\n")
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">
+<title>The figures of the benchmark beside their goals</title>
 <rect width="${width}" height="${height}" fill="#fff"/>
 <text x="${line}" y="15" text-anchor="middle">goal</text>
 ${rows.join("\n")}
