@@ -104,6 +104,7 @@ export const guestRole = new Conflict({ code: "guest", detail: "A guest can have
 
 /** Also returned for a session of somebody else, and for one that has ended. */
 export const noSession = new NotFound({ detail: "There is no such session" })
+
 /** The token was valid, but its session has ended or expired. */
 export const sessionEnded = new Unauthenticated({ code: "session-ended", detail: "The session has ended" })
 

@@ -11,16 +11,7 @@ const patienceMs = 5000
 
 /** The turns of the calls of each user. */
 const Turns = Context.Reference("chat/operations/Turns", {
-  defaultValue: () => {
-    const unbounded = Number.MAX_SAFE_INTEGER
-    return new FairQueue({
-      atATime: unbounded,
-      atATimePerKey,
-      waiting: unbounded,
-      waitingPerKey: unbounded,
-      detail: "Too much is being done at once"
-    })
-  }
+  defaultValue: () => new FairQueue({ atATimePerKey, detail: "Too much is being done at once" })
 })
 
 /**

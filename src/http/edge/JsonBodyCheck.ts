@@ -45,7 +45,7 @@ const aTurn = Effect.callback<void>((resume) => {
  */
 const makeBodyTurns = () => {
   // None is refused here: how many there are is bounded by what an address may send.
-  const turns = new FairQueue({ atATime: 1, atATimePerKey: 1, waiting: 0, waitingPerKey: 0, detail: "" })
+  const turns = new FairQueue({ atATime: 1, atATimePerKey: 1, detail: "" })
   return (bytes: number) =>
     bytes <= smallBody ? Effect.void : Effect.flatMap(CurrentRequest, ({ address }) => turns.patient(address, aTurn))
 }
@@ -58,9 +58,7 @@ const undeclared = { atATimePerKey: 8, waitingPerKey: 64 }
 
 /** Makes the function that reads a body of unknown length in its turn. */
 const makeReadingTurns = () => {
-  const unbounded = Number.MAX_SAFE_INTEGER
-  const detail = "Too many bodies without a length from this address"
-  const turns = new FairQueue({ ...undeclared, atATime: unbounded, waiting: unbounded, detail })
+  const turns = new FairQueue({ ...undeclared, detail: "Too many bodies without a length from this address" })
   return (read: Effect.Effect<ArrayBuffer, InvalidRequest | TooLarge>) =>
     Effect.flatMap(CurrentRequest, ({ address }) =>
       // The addresses have no bound together, so the queue is never full.

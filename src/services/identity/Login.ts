@@ -25,13 +25,7 @@ const nobody = UserId.make("00000000-0000-4000-8000-000000000000")
  * Who signs in to an account again and again from one address does one after the other, so that at most one of these asks the
  * database at a time. Nobody else waits for them here: the hashes have another queue.
  */
-const oneByOne = {
-  atATime: Number.MAX_SAFE_INTEGER,
-  atATimePerKey: 1,
-  waiting: Number.MAX_SAFE_INTEGER,
-  waitingPerKey: 20,
-  detail: "Too many sign-ins at once"
-}
+const oneByOne = { atATimePerKey: 1, waitingPerKey: 20, detail: "Too many sign-ins at once" }
 
 /** The counter of how often somebody signs in. */
 export const signInsOf = (account: string, limits: SettingsShape["limits"]): Counter => [

@@ -37,11 +37,7 @@ const patienceMs = 5000
 
 /** The turns of the changes of each conversation. */
 const Turns = Context.Reference("chat/services/log/Turns", {
-  defaultValue: () => {
-    const unbounded = Number.MAX_SAFE_INTEGER
-    const bounds = { atATime: unbounded, atATimePerKey, waiting: unbounded, waitingPerKey: unbounded }
-    return new FairQueue({ ...bounds, detail: "Too many changes at once" })
-  }
+  defaultValue: () => new FairQueue({ atATimePerKey, detail: "Too many changes at once" })
 })
 
 /**

@@ -1,13 +1,15 @@
 import { Effect, type Scope } from "effect"
 import { RateLimited, Unavailable } from "../../../domain/Problem.ts"
 
+const unbounded = Number.MAX_SAFE_INTEGER
+
 interface Bounds {
-  /** How much work is done at a time, in total and for one key. */
-  readonly atATime: number
+  /** How much work is done at a time, in total (any, if it is left out) and for one key. */
+  readonly atATime?: number
   readonly atATimePerKey: number
-  /** How much work may wait, in total and for one key. */
-  readonly waiting: number
-  readonly waitingPerKey: number
+  /** How much work may wait, in total and for one key; any, if they are left out. */
+  readonly waiting?: number
+  readonly waitingPerKey?: number
   /** What the refusals say there is too much of. */
   readonly detail: string
 }
@@ -25,7 +27,7 @@ const retryAfterMs = 1000
  * turns: work waits for what came before in its own lane, and for one piece of each other lane, however long these are.
  */
 export class FairQueue {
-  private readonly bounds: Bounds
+  private readonly bounds: Required<Bounds>
   private readonly tooMuch: Effect.Effect<never, RateLimited>
   private readonly full: Effect.Effect<never, Unavailable>
   private readonly lanes = new Map<string, Lane>()
@@ -33,7 +35,7 @@ export class FairQueue {
   private waiting = 0
 
   constructor(bounds: Bounds) {
-    this.bounds = bounds
+    this.bounds = { atATime: unbounded, waiting: unbounded, waitingPerKey: unbounded, ...bounds }
     this.tooMuch = Effect.fail(new RateLimited({ retryAfterMs, detail: bounds.detail }))
     this.full = Effect.fail(new Unavailable({ detail: bounds.detail }))
   }
@@ -135,7 +137,7 @@ export class FairQueue {
     this.lanes.delete(key)
     if (lane.running > 0 || lane.waiting.size > 0) this.lanes.set(key, lane)
     // Where there is no bound for all lanes together, no other lane waits for this one.
-    this.startNext(this.bounds.atATime === Number.MAX_SAFE_INTEGER ? [[key, lane]] : this.lanes)
+    this.startNext(this.bounds.atATime === unbounded ? [[key, lane]] : this.lanes)
   }
 
   /** Starts what may start. A lane goes to the end when its work starts, and when it ends. */

@@ -93,7 +93,6 @@ export class HeavyReads extends Context.Service<
       const reads = queueOf("reads")
       const searches = queueOf("searches")
       const downloads = new FairQueue({
-        atATime: Number.MAX_SAFE_INTEGER,
         atATimePerKey: downloadsPerUser.atATime,
         waiting,
         waitingPerKey: downloadsPerUser.waiting,
