@@ -284,7 +284,7 @@ if (name === "drop") {
     socket.on("data", (data) => {
       const text = data.subarray(0, 400).toString("latin1")
       if (/upgrade: websocket/.test(text)) socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\n")
-      else if (/^(GET|POST) /.test(text)) socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+      else if (/^[A-Z]+ \//.test(text)) socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
     })
   })
   server.listen(port, host, () => {

@@ -4,20 +4,7 @@ import { HttpServerRequest } from "effect/http"
 import { makeBodyCheck } from "../../src/http/edge/JsonBodyCheck.ts"
 import { AddressLimit } from "../../src/services/platform/load/AddressLimit.ts"
 import * as SettingsMemory from "../../src/testing/memory/Settings.ts"
-
-/** Counts the turns of the event loop until the scope closes. */
-const countTurns = Effect.acquireRelease(
-  Effect.sync(() => {
-    const count = { turns: 0, next: setImmediate(() => {}) }
-    const again = () => {
-      count.turns++
-      count.next = setImmediate(again)
-    }
-    again()
-    return count
-  }),
-  ({ next }) => Effect.sync(() => clearImmediate(next))
-)
+import { countTurns } from "../support/Turns.ts"
 
 const requestOf = (bytes: number) => {
   const request = new Request("http://localhost/", { method: "POST", body: JSON.stringify("x".repeat(bytes)) })

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto"
-import { type ServerResponse, STATUS_CODES } from "node:http"
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http"
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { InvalidRequest, TooLarge, Unavailable, UpgradeRequired } from "../../domain/Problem.ts"
@@ -11,7 +11,7 @@ export const maxHeaderSize = 16 * 1024
 const refusedMs = 2000
 
 /** Why a request is refused before any route sees it. */
-export interface Refusal {
+interface Refusal {
   readonly status: number
   readonly type: string
   readonly title: string
@@ -43,9 +43,9 @@ export const requestTimeout = Object.assign(new Error("Request timeout"), { code
 /** The refusal of a header `Expect` other than `100-continue`. */
 export const unknownExpectation = unreadable(417, "the expectation is not known")
 /** The refusal of a WebSocket handshake that is no GET or has a body. */
-export const upgradeWithBody = unreadable(400, "a request for an upgrade must be a GET without a body")
+const upgradeWithBody = unreadable(400, "a request for an upgrade must be a GET without a body")
 /** The refusal of an upgrade to another protocol than WebSocket. */
-export const unknownUpgrade: Refusal = {
+const unknownUpgrade: Refusal = {
   status: 426,
   type: new UpgradeRequired({}).type,
   title: "WebSocket upgrade required",
@@ -58,6 +58,23 @@ export const notServing: Refusal = {
   type: new Unavailable({}).type,
   title: "Service temporarily unavailable",
   detail: "the service is starting or stopping"
+}
+
+/** Whether a request asks to become a WebSocket. */
+export const isWebSocket = ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket"
+/** Whether a request says that it has a body. */
+export const hasBody = ({ headers }: IncomingMessage) =>
+  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0
+
+/** Why the upgrade that a request asks for is refused, if it is. */
+export const refusalOf = (request: IncomingMessage): Refusal | undefined => {
+  const { connection, upgrade } = request.headers
+  if (upgrade === undefined || !/(^|,)\s*upgrade\s*(,|$)/i.test(connection ?? "")) return undefined
+  if (isWebSocket(request)) return upgradeWithBody
+  // Some clients offer HTTP/2 in each first request and do not mind an answer in HTTP/1.1 (RFC 9110, 7.8).
+  if (!/^h2c$/i.test(upgrade)) return unknownUpgrade
+  delete request.headers.upgrade
+  return undefined
 }
 
 const toProblem = (refusal: Refusal) => {

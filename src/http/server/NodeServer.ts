@@ -1,19 +1,21 @@
 import { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Socket } from "node:net"
-import { addressKey, isProxyOf } from "../../services/platform/Address.ts"
+import { Option } from "effect"
+import { addressKey, clientAddressOf, isProxyOf } from "../../services/platform/Address.ts"
+import { FairQueue } from "../../services/platform/load/FairQueue.ts"
 import type { SettingsShape } from "../../services/platform/Settings.ts"
 import { makeBuckets } from "../../services/platform/TokenBucket.ts"
 import { leavesLargeBody } from "../edge/LargeBody.ts"
 import {
+  hasBody,
+  isWebSocket,
   maxHeaderSize,
   notServing,
-  type Refusal,
+  refusalOf,
   refuse,
   refuseBytes,
   requestTimeout,
-  unknownExpectation,
-  unknownUpgrade,
-  upgradeWithBody
+  unknownExpectation
 } from "./EarlyRefusals.ts"
 
 /** Proxies keep idle connections for up to 60 s and must not find one closed just when they use it again. */
@@ -37,9 +39,11 @@ const requestsPerError = 20
 /** How long an address that goes beyond that cannot connect, in milliseconds. */
 const shutOutMs = 10_000
 
-const isWebSocket = ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket"
-const hasBody = ({ headers }: IncomingMessage) =>
-  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0
+/**
+ * How many requests of an address begin in a turn of the event loop. Each takes a fraction of a millisecond before it waits
+ * for anything, so that of many at once everybody else would wait for all.
+ */
+const beginningPerTurn = 4
 
 /** Whether a request brings a file, which may take as long as `timers.upload`. */
 const isUpload = ({ method, url = "" }: IncomingMessage) =>
@@ -49,17 +53,6 @@ const isUpload = ({ method, url = "" }: IncomingMessage) =>
 
 /** Whether Node hands the connection over, without any of its time-outs: only where a WebSocket can come of it. */
 const isUpgrade = (request: IncomingMessage) => isWebSocket(request) && request.method === "GET" && !hasBody(request)
-
-/** Why a request is refused before any route sees it. */
-const refusalOf = (request: IncomingMessage): Refusal | undefined => {
-  const { connection, upgrade } = request.headers
-  if (upgrade === undefined || !/(^|,)\s*upgrade\s*(,|$)/i.test(connection ?? "")) return undefined
-  if (isWebSocket(request)) return upgradeWithBody
-  // Some clients offer HTTP/2 in each first request and do not mind an answer in HTTP/1.1 (RFC 9110, 7.8).
-  if (!/^h2c$/i.test(upgrade)) return unknownUpgrade
-  delete request.headers.upgrade
-  return undefined
-}
 
 function destroy(this: Socket): void {
   this.destroy()
@@ -86,6 +79,9 @@ class OneByOneServer extends Server {
   isProxy: (address: string) => boolean = () => false
   /** How long a request may take to arrive that is no upload, in milliseconds. */
   bodyTimeout = 0
+  /** Names the client of a request by its address, as trusted proxies report it. */
+  clientOf: (request: IncomingMessage) => string = () => ""
+  private readonly turns = new FairQueue({ atATimePerKey: beginningPerTurn, detail: "" })
   private readonly droppedBy = makeBuckets(droppedRequests.perSecond, droppedRequests.burst)
   /** The addresses that cannot connect, and until when. */
   private readonly shutOut = new Map<string, number>()
@@ -165,7 +161,8 @@ class OneByOneServer extends Server {
     response.shouldKeepAlive = false
     response.assignSocket(socket)
     response.once("finish", () => socket.end())
-    return super.emit("request", request, response)
+    this.begin(request, response, () => super.emit("request", request, response))
+    return true
   }
 
   /**
@@ -181,6 +178,16 @@ class OneByOneServer extends Server {
     }
     if (isUpload(request)) response.once("finish", start)
     else start()
+  }
+
+  /**
+   * Begins a request in the turn of its client, unless the connection ends before. Whatever of it follows an answer of the
+   * database, and so another turn of the event loop, waits no more, so that users who share an address hardly slow each
+   * other down.
+   */
+  private begin(request: IncomingMessage, response: ServerResponse, begin: () => void): void {
+    const leave = this.turns.begin(this.clientOf(request), begin)
+    if (leave !== undefined) response.once("close", leave)
   }
 
   private inTurn(event: string, request: IncomingMessage, response: ServerResponse): boolean {
@@ -209,10 +216,12 @@ class OneByOneServer extends Server {
         if (connection.waiting.length === 0 && socket.writable) socket.resume()
         if (!socket.destroyed) next?.()
       })
-      const refusal = refusalOf(request)
-      if (refusal !== undefined) refuse(response, refusal)
-      // While no routes are served there is no listener, and nobody would ever answer.
-      else if (!super.emit(event, request, response)) refuse(response, notServing)
+      this.begin(request, response, () => {
+        const refusal = refusalOf(request)
+        if (refusal !== undefined) refuse(response, refusal)
+        // While no routes are served there is no listener, and nobody would ever answer.
+        else if (!super.emit(event, request, response)) refuse(response, notServing)
+      })
     }
     if (connection.busy) {
       socket.pause()
@@ -259,6 +268,14 @@ export const makeNodeServer = ({
   server.setTimeout(writeStuck, (socket: Socket) => onTimeout(socket, writeStuck))
   server.bodyTimeout = request
   server.isProxy = isProxyOf(trustedProxies)
+  const addressOf = clientAddressOf(trustedProxies)
+  server.clientOf = ({ headers, socket }) =>
+    addressKey(
+      addressOf({
+        remoteAddress: Option.fromUndefinedOr(socket.remoteAddress),
+        headers: { "x-forwarded-for": String(headers["x-forwarded-for"] ?? "") }
+      })
+    )
   server.on("connection", (socket) => {
     if (!server.admits(socket)) {
       socket.destroy()

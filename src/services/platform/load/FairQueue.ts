@@ -85,6 +85,18 @@ export class FairQueue {
     )
   }
 
+  /**
+   * Calls `begin` in the turn of the key, which is over with the turn of the event loop in which that happens: for work that
+   * holds up the event loop when much of it begins at once, and may wait for anything after that. Returns the function that
+   * ends the wait, if there is one.
+   */
+  begin(key: string, begin: () => void): (() => void) | undefined {
+    return this.enter(key, (lane) => {
+      setImmediate(() => this.release(key, lane))
+      begin()
+    })
+  }
+
   private startsNow(lane: Lane | undefined): boolean {
     return this.running < this.bounds.atATime && (lane?.running ?? 0) < this.bounds.atATimePerKey
   }
@@ -99,36 +111,45 @@ export class FairQueue {
   /** Waits for the turn of a key, and begins. Undefined when it has waited for `patienceMs`. */
   private take(key: string, patienceMs?: number): Effect.Effect<Lane | undefined> {
     return Effect.callback<Lane | undefined>((resume) => {
-      const lane = this.lanes.get(key) ?? { running: 0, waiting: new Set() }
-      this.lanes.set(key, lane)
-      const begin = () => {
-        lane.running++
-        this.running++
-        resume(Effect.succeed(lane))
-      }
-      if (this.startsNow(lane)) return begin()
       let timer: NodeJS.Timeout | undefined
-      const leave = () => {
+      const leave = this.enter(key, (lane) => {
         clearTimeout(timer)
-        if (lane.waiting.delete(start)) this.waiting--
-      }
-      const start = () => {
-        leave()
-        begin()
-      }
+        resume(Effect.succeed(lane))
+      })
+      if (leave === undefined) return
       // A race with a sleeping fiber could lose a turn that comes at the same moment.
       if (patienceMs !== undefined)
         timer = setTimeout(() => {
           leave()
           resume(Effect.succeed(undefined))
         }, patienceMs)
-      lane.waiting.add(start)
-      this.waiting++
       return Effect.sync(() => {
+        clearTimeout(timer)
         leave()
-        if (lane.running === 0 && lane.waiting.size === 0) this.lanes.delete(key)
       })
     })
+  }
+
+  /** Calls `begin` at once, or in the turn of the key: then it returns the function that ends the wait. */
+  private enter(key: string, begin: (lane: Lane) => void): (() => void) | undefined {
+    const lane = this.lanes.get(key) ?? { running: 0, waiting: new Set() }
+    this.lanes.set(key, lane)
+    const start = () => {
+      if (lane.waiting.delete(start)) this.waiting--
+      lane.running++
+      this.running++
+      begin(lane)
+    }
+    if (this.startsNow(lane)) {
+      start()
+      return undefined
+    }
+    lane.waiting.add(start)
+    this.waiting++
+    return () => {
+      if (lane.waiting.delete(start)) this.waiting--
+      if (lane.running === 0 && lane.waiting.size === 0) this.lanes.delete(key)
+    }
   }
 
   private release(key: string, lane: Lane): void {
