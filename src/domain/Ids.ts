@@ -89,5 +89,8 @@ export type InviteCode = typeof InviteCode.Type
  */
 export const Seq = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 
+/** Of how many conversations a client may say what it has. */
+export const maxCursors = 5000
+
 /** The last `seq` that a client has of each conversation, by the ids of at most 5,000 conversations. */
-export const Cursors = Schema.Record(Schema.String, Seq).check(Schema.isMaxProperties(5000))
+export const Cursors = Schema.Record(Schema.String, Seq).check(Schema.isMaxProperties(maxCursors))

@@ -1,4 +1,4 @@
-import { ConversationId, isUuid } from "../domain/Ids.ts"
+import { ConversationId, isUuid, maxCursors } from "../domain/Ids.ts"
 import type { Vector } from "../services/log/StreamPositions.ts"
 
 /**
@@ -74,7 +74,8 @@ const entryShape = /^([0-9a-z-]{1,36}:(-|[0-9a-z]{1,11})|\*:[0-9a-z]{1,11})$/
 
 /**
  * Reads the id of an event: which base to load, and the function that applies the delta to it. Undefined when the text
- * is not such an id; `apply` returns undefined when the delta does not fit the base.
+ * is not such an id; `apply` returns undefined when the delta does not fit the base, or adds conversations beyond those of
+ * which a client may say what it has: the result is stored as the next base, and a client could add more to that.
  */
 export const parsePosition = (
   id: string
@@ -97,7 +98,7 @@ export const parsePosition = (
         else if (value === "-") result.delete(conversationId)
         else result.set(conversationId, seq)
       }
-      return { seqs: [...result], userSeq }
+      return result.size > Math.max(maxCursors, seqs.length) ? undefined : { seqs: [...result], userSeq }
     }
   }
 }

@@ -2,6 +2,7 @@
  * Sends one attack to a port until it is killed: `node generator.ts PORT ATTACK`, with what the attack needs to know as JSON in
  * the environment variable ATTACK. It runs as a process of its own, so that it does not slow down who measures.
  */
+import { randomUUID } from "node:crypto"
 import { connect, createServer, type Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { frameBytes } from "../support/FrameBytes.ts"
@@ -216,6 +217,24 @@ export const attacks = {
       await answer()
       socket.destroy()
     }),
+  "event streams that claim more and more conversations": () => {
+    const bases: Array<string> = []
+    return keep(50, async (index) => {
+      const { answer, socket } = open()
+      const claimed = Array.from({ length: 300 }, () => `${randomUUID()}:1`).join(",")
+      const lastEventId = `${bases[index] ?? randomUUID()}.${claimed}`
+      socket.write(
+        head("GET", "/v1/events", { authorization: `Bearer ${known.crowded}`, "last-event-id": lastEventId })
+      )
+      for (let i = 0; i < 3 && !socket.destroyed; i++) {
+        const [, base] = /^id: ?([0-9a-f-]{36})/m.exec(await answer()) ?? []
+        if (base === undefined) continue
+        bases[index] = base
+        break
+      }
+      socket.destroy()
+    })
+  },
   "refresh with garbage": () => asking(50, post("/v1/auth/refresh", { refreshToken: "x".repeat(70) })),
   "refresh with good tokens": () =>
     keep(known.refreshTokens.length, async (index) => {

@@ -60,4 +60,18 @@ describe("the position of a stream", () => {
       assert.isUndefined(read(text), text)
     }
   })
+
+  it("grows by what a client claims up to 5,000 conversations, and may have more that we have stored", () => {
+    const vectorOf = (count: number): Vector => ({
+      seqs: Array.from({ length: count }, (_, n) => [id(n), 1]),
+      userSeq: 0
+    })
+    const grown = (count: number, delta: string) =>
+      parsePosition(`${base}.${delta}`)?.apply(vectorOf(count))?.seqs.length
+    assert.strictEqual(grown(4999, `${id(10_000)}:1`), 5000)
+    assert.isUndefined(grown(5000, `${id(10_000)}:1`))
+    assert.strictEqual(grown(6000, "0:2"), 6000)
+    assert.strictEqual(grown(6000, `0:-,${id(10_000)}:1`), 6000)
+    assert.isUndefined(grown(6000, `${id(10_000)}:1`))
+  })
 })
