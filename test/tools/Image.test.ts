@@ -60,6 +60,7 @@ describe.skipIf(cluster === null || process.getuid?.() !== 0)("the image", () =>
       assert.strictEqual(image.user, "node")
       const app = join(image.directory, image.workdir)
       assert.sameMembers(readdirSync(app), ["LICENSE", "migrations", "node_modules", "package.json", "src", "web"])
+      assert.isAbove(readdirSync(join(app, "node_modules/.cache/chat-service"), { recursive: true }).length, 500)
       const packages = readdirSync(join(app, "node_modules"))
       for (const unwanted of [
         /^node-linux/,

@@ -45,7 +45,10 @@ export const openApiDocument = () => ({ ...OpenApi.fromApi(DocumentedApi) })
 /** Describes the protocol of the WebSocket as an AsyncAPI document. `origin` is the address of the service. */
 export const asyncApiDocument = (origin = "http://localhost:8080") => toAsyncApiDocument(origin)
 
-const page = HttpApiScalar.layer(DocumentedApi, { path: "/docs", scalar: { withDefaultFonts: false } })
+const scalar = HttpApiScalar.layer(DocumentedApi, { path: "/*", scalar: { withDefaultFonts: false } })
+
+/** The script of this page has three megabytes, which are loaded when the page is opened. */
+const page = HttpRouter.add("GET", "/docs", Effect.flatten(HttpRouter.toHttpEffect(scalar)))
 
 const withPolicy = HttpRouter.middleware((response) =>
   Effect.map(response, HttpServerResponse.setHeader("content-security-policy", contentSecurityPolicy))

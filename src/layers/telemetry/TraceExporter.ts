@@ -1,7 +1,5 @@
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api"
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core"
-import { JaegerExporter } from "@opentelemetry/exporter-jaeger"
-import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http"
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
 
 const textOf = (value: unknown) => (typeof value === "string" ? value : undefined)
@@ -39,11 +37,18 @@ const exported = (span: ReadableSpan): ReadableSpan => {
   }
 }
 
-/** The exporter for an endpoint: it uses OTLP if the path ends in `/v1/traces`, and Jaeger's Thrift format otherwise. */
-export const exporterFor = (endpoint: string, patienceMs: number): SpanExporter =>
-  new URL(endpoint).pathname.endsWith("/v1/traces")
-    ? new OTLPTraceExporter({ url: endpoint, timeoutMillis: patienceMs })
-    : new JaegerExporter({ endpoint })
+/**
+ * The exporter for an endpoint: it uses OTLP if the path ends in `/v1/traces`, and Jaeger's Thrift format otherwise. Each
+ * has a hundred modules, which no start should wait for.
+ */
+export const exporterFor = async (endpoint: string, patienceMs: number): Promise<SpanExporter> => {
+  if (new URL(endpoint).pathname.endsWith("/v1/traces")) {
+    const { OTLPTraceExporter } = await import("@opentelemetry/exporter-trace-otlp-http")
+    return new OTLPTraceExporter({ url: endpoint, timeoutMillis: patienceMs })
+  }
+  const { JaegerExporter } = await import("@opentelemetry/exporter-jaeger")
+  return new JaegerExporter({ endpoint })
+}
 
 /**
  * Sends spans, and waits at most `patienceMs` for each batch. If the collector does not answer in that time, the exporter
@@ -51,12 +56,12 @@ export const exporterFor = (endpoint: string, patienceMs: number): SpanExporter 
  * called with the reason.
  */
 export class PatientExporter implements SpanExporter {
-  private readonly make: () => SpanExporter
+  private readonly make: () => Promise<SpanExporter>
   private readonly patienceMs: number
   private readonly onFailure: (reason: string) => void
-  private inner: SpanExporter | undefined
+  private inner: Promise<SpanExporter> | undefined
 
-  constructor(make: () => SpanExporter, patienceMs: number, onFailure: (reason: string) => void) {
+  constructor(make: () => Promise<SpanExporter>, patienceMs: number, onFailure: (reason: string) => void) {
     this.make = make
     this.patienceMs = patienceMs
     this.onFailure = onFailure
@@ -79,14 +84,17 @@ export class PatientExporter implements SpanExporter {
       this.inner = undefined
       finish({ code: ExportResultCode.FAILED, error: new Error(`no answer within ${this.patienceMs} ms`) })
       // Its rejection repeats the failure that was reported above.
-      exporter.shutdown().catch(() => {})
+      exporter.then((made) => made.shutdown()).catch(() => {})
     }, this.patienceMs)
     timer.unref()
-    exporter.export(spans.map(exported), finish)
+    exporter.then(
+      (made) => made.export(spans.map(exported), finish),
+      (error) => finish({ code: ExportResultCode.FAILED, error })
+    )
   }
 
   /** Ends the exporter in use, after which a batch would use a new one. */
   async shutdown(): Promise<void> {
-    await this.inner?.shutdown()
+    await (await this.inner)?.shutdown()
   }
 }

@@ -1,5 +1,4 @@
 import { Effect } from "effect"
-import { fileTypeFromBuffer } from "file-type"
 
 /** How many bytes at the beginning of a file tell its type. */
 export const headLength = 4100
@@ -39,4 +38,7 @@ export const isInline = (contentType: string): boolean => inline.has(plain(conte
  * is `application/octet-stream`.
  */
 export const contentTypeOf = (head: Uint8Array): Effect.Effect<string> =>
-  Effect.promise(() => fileTypeFromBuffer(head)).pipe(Effect.map((found) => found?.mime ?? "application/octet-stream"))
+  Effect.promise(() => import("file-type")).pipe(
+    Effect.flatMap(({ fileTypeFromBuffer }) => Effect.promise(() => fileTypeFromBuffer(head))),
+    Effect.map((found) => found?.mime ?? "application/octet-stream")
+  )

@@ -44,57 +44,71 @@ const inRanges = (ranges: string, each: (code: number) => void) => {
   }
 }
 
-const classes = new Uint8Array(0x110000)
-inRanges(tables.word, (code) => classes.fill(word, code, code + 1))
-inRanges(tables.spaceless, (code) => classes.fill(spaceless, code, code + 1))
-inRanges(tables.mark, (code) => classes.fill(mark, code, code + 1))
-inRanges(tables.ignored, (code) => classes.fill(ignored, code, code + 1))
-inRanges(tables.symbol, (code) => classes.fill(symbol, code, code + 1))
+const pairOf = (first: number, second: number) => first * 0x110000 + second
 
-/** The canonical order of combining marks. Other characters are absent. */
-const orders = new Map<number, number>()
-for (const [n, ranges] of tables.orders.entries()) inRanges(ranges, (code) => orders.set(code, n + 1))
+/** What is known about each character: its class, its order among combining marks if it is one, its folds, and what two make. */
+const readTables = () => {
+  const classes = new Uint8Array(0x110000)
+  inRanges(tables.word, (code) => classes.fill(word, code, code + 1))
+  inRanges(tables.spaceless, (code) => classes.fill(spaceless, code, code + 1))
+  inRanges(tables.mark, (code) => classes.fill(mark, code, code + 1))
+  inRanges(tables.ignored, (code) => classes.fill(ignored, code, code + 1))
+  inRanges(tables.symbol, (code) => classes.fill(symbol, code, code + 1))
 
-const folds = new Map<number, ReadonlyArray<number>>()
-let before = 0
-for (const part of tables.folds.split(" ")) {
-  const [gap = "", to] = part.split("=")
-  if (to !== undefined) {
-    before += Number.parseInt(gap, 36)
-    folds.set(
-      before,
-      to.split(",").map((code) => Number.parseInt(code, 36))
-    )
-  } else {
-    const [, start = "", step = "", length = "", shift = ""] = /^(\w+)\+(\d)\*(\w+)\+(-?\w+)$/.exec(part) ?? []
-    const first = before + Number.parseInt(start, 36)
-    for (let n = 0; n < Number.parseInt(length, 36); n++) {
-      before = first + n * Number(step)
-      folds.set(before, [before + Number.parseInt(shift, 36)])
+  /** The canonical order of combining marks. Other characters are absent. */
+  const orders = new Map<number, number>()
+  for (const [n, ranges] of tables.orders.entries()) inRanges(ranges, (code) => orders.set(code, n + 1))
+
+  const folds = new Map<number, ReadonlyArray<number>>()
+  let before = 0
+  for (const part of tables.folds.split(" ")) {
+    const [gap = "", to] = part.split("=")
+    if (to !== undefined) {
+      before += Number.parseInt(gap, 36)
+      folds.set(
+        before,
+        to.split(",").map((code) => Number.parseInt(code, 36))
+      )
+    } else {
+      const [, start = "", step = "", length = "", shift = ""] = /^(\w+)\+(\d)\*(\w+)\+(-?\w+)$/.exec(part) ?? []
+      const first = before + Number.parseInt(start, 36)
+      for (let n = 0; n < Number.parseInt(length, 36); n++) {
+        before = first + n * Number(step)
+        folds.set(before, [before + Number.parseInt(shift, 36)])
+      }
     }
   }
+
+  const compositions = new Map<number, number>()
+  const composed = numbersIn(tables.compositions)
+  for (let at = 0; at < composed.length; at += 3)
+    compositions.set(pairOf(composed[at] ?? 0, composed[at + 1] ?? 0), composed[at + 2] ?? 0)
+  // Turkish has an i without a dot and an I with one; keyboards and languages disagree on their cases, so all are one letter.
+  compositions.set(pairOf(0x69, 0x307), 0x69)
+  return { classes, orders, folds, compositions }
 }
 
-const pairOf = (first: number, second: number) => first * 0x110000 + second
-const compositions = new Map<number, number>()
-const composed = numbersIn(tables.compositions)
-for (let at = 0; at < composed.length; at += 3)
-  compositions.set(pairOf(composed[at] ?? 0, composed[at + 1] ?? 0), composed[at + 2] ?? 0)
-// Turkish has an i without a dot and an I with one; keyboards and languages disagree on their cases, so all are one letter.
-compositions.set(pairOf(0x69, 0x307), 0x69)
+let tablesRead: ReturnType<typeof readTables> | undefined
+
+/** The tables, which are read when the first text needs them: many have only ASCII, and no start should wait for them. */
+const characters = () => {
+  tablesRead ??= readTables()
+  return tablesRead
+}
 
 /** One character of two, also of the letters that make a Korean syllable. */
 const compose = (first: number, second: number): number | undefined => {
   const [lead, vowel, tail, syllable] = [first - 0x1100, second - 0x1161, second - 0x11a7, first - 0xac00]
   if (lead >= 0 && lead < 19 && vowel >= 0 && vowel < 21) return 0xac00 + (lead * 21 + vowel) * 28
   if (syllable >= 0 && syllable < 11_172 && syllable % 28 === 0 && tail > 0 && tail < 28) return first + tail
-  return compositions.get(pairOf(first, second))
+  return characters().compositions.get(pairOf(first, second))
 }
 
 const space = 0x20
 
 /** The characters of a text without case and in one spelling: fully decomposed, and symbols and separators set apart. */
 const fold = (text: string): Array<number> => {
+  const { classes, folds } = characters()
   const codes: Array<number> = []
   for (const char of text) {
     if (codes.length >= mostCharacters) break
@@ -114,6 +128,7 @@ const fold = (text: string): Array<number> => {
 
 /** Puts the marks on each character into their canonical order, and makes one character of those that have one. */
 const recompose = (codes: Array<number>): Array<number> => {
+  const { orders } = characters()
   const out: Array<number> = []
   let starter = -1
   for (let at = 0; at < codes.length; ) {
@@ -156,6 +171,7 @@ export const runsIn = (text: string): ReadonlyArray<Run> =>
 
 /** The runs of a text like `runsIn`, for characters of all kinds. */
 export const anyRunsIn = (text: string): ReadonlyArray<Run> => {
+  const { classes } = characters()
   const runs: Array<Run> = []
   let letters: Array<string> = []
   let units: Array<string> = []
