@@ -26,6 +26,10 @@ const closeCodes = new Map<number, CloseCode>([
 ])
 
 class Peer extends WebSocket {
+  /** What it was handed to, and its TCP socket. */
+  served: ServedSocket | undefined
+  tcp: Socket | undefined
+
   override close(code?: number, data?: string | Buffer): void {
     super.close(code === undefined ? code : (closeCodes.get(code) ?? code), data)
   }
@@ -33,7 +37,7 @@ class Peer extends WebSocket {
 
 /** The WebSocket server without its HTTP server: it only upgrades requests that are handed to it. */
 const makeSocketServer = ({ frameBytes, helloBytes }: SettingsShape["limits"]) =>
-  new WebSocketServer({
+  new WebSocketServer<typeof Peer>({
     noServer: true,
     clientTracking: false,
     perMessageDeflate: false,
@@ -57,24 +61,36 @@ const leaveChunk = (ws: WebSocket): void => {
   if (typeof receiver === "object" && receiver !== null) Object.assign(receiver, { _loop: false })
 }
 
-/** What an open connection is handed to. */
-interface Listener {
-  /** The socket: it counts what the peer sends, and may be closed by either side. */
-  readonly socket: {
-    readonly address: string
-    readonly heard: (now: number) => void
-    readonly overLimit: () => unknown
-    readonly close: (code: CloseCode, reason: string) => void
-    /** The code with which we closed it, if we did. */
-    readonly closedWith: number | undefined
-  }
+/** What an open connection is handed to: it counts what the peer sends, and may be closed by either side. */
+export interface ServedSocket {
+  readonly address: string
+  readonly heard: (now: number) => void
+  readonly overLimit: () => unknown
+  readonly close: (code: CloseCode, reason: string) => void
+  /** The code with which we closed it, if we did. */
+  readonly closedWith: number | undefined
   readonly receive: (data: RawData, isBinary: boolean) => void
   /** Called once when the socket is gone, with the code with which it was closed first. */
   readonly gone: (code: number) => void
 }
 
 /** Takes over an open connection: its WebSocket and its TCP socket. */
-export type Listen = (ws: WebSocket, tcp: Socket, now: number) => Listener
+export type Listen = (ws: WebSocket, tcp: Socket, now: number) => ServedSocket
+
+const servedBy = (ws: WebSocket): ServedSocket | undefined => (ws instanceof Peer ? ws.served : undefined)
+
+/**
+ * Reads no more once the peer was cut off for something costly: what comes after the end would be read for nothing. Our end is
+ * closed behind the close frame, because the answer to that is not read either; the socket is cut off when its time to close
+ * is over.
+ */
+const stopReading = (ws: WebSocket): void => {
+  const code = servedBy(ws)?.closedWith
+  if (code === undefined || !costlyEnds.has(code)) return
+  ws.pause()
+  leaveChunk(ws)
+  if (ws instanceof Peer) ws.tcp?.end()
+}
 
 /**
  * Makes the function that upgrades a request and listens to its socket, and then ends the `response`, of which nothing is
@@ -87,40 +103,40 @@ export const makeUpgrade = Effect.gen(function* () {
   const addresses = yield* AddressLimit
   const now = () => monotonicMillis(clock)
 
-  const serve = (ws: WebSocket, tcp: Socket, listen: Listen) => {
-    const { gone, receive, socket } = listen(ws, tcp, now())
-    const ended = () => socket.closedWith !== undefined
-    // What comes after the end would be read for nothing. Our end is closed behind the close frame, because the answer to that
-    // is not read either; the socket is cut off when its time to close is over.
-    const stopReading = () => {
-      if (socket.closedWith === undefined || !costlyEnds.has(socket.closedWith)) return
-      ws.pause()
-      leaveChunk(ws)
-      tcp.end()
-    }
-    /** Counts a ping or a pong, and says whether the socket goes on. */
-    const control = () => {
-      if (ended()) return false
-      socket.heard(now())
-      const isOver = socket.overLimit() !== undefined
-      stopReading()
-      return !isOver && !ended()
-    }
-    ws.on("message", (data, isBinary) => {
-      if (ended()) return
-      receive(data, isBinary)
-      stopReading()
-    })
-    ws.on("ping", (data) => {
-      if (control()) ws.pong(data)
-    })
-    ws.on("pong", control)
-    // The "close" that follows carries the code.
-    ws.on("error", () => socket.close(CloseCode.badFrame, "broken protocol"))
-    ws.on("close", (code) => {
-      addresses.closed(socket.address, socket.closedWith ?? code)
-      gone(socket.closedWith ?? code)
-    })
+  // These are the listeners of all sockets, because one that is made for each would be kept as long as the socket.
+  const onMessage = function (this: WebSocket, data: RawData, isBinary: boolean) {
+    const socket = servedBy(this)
+    if (socket === undefined || socket.closedWith !== undefined) return
+    socket.receive(data, isBinary)
+    stopReading(this)
+  }
+  /** Counts a ping or a pong, and says whether the socket goes on. */
+  const control = function (this: WebSocket) {
+    const socket = servedBy(this)
+    if (socket === undefined || socket.closedWith !== undefined) return false
+    socket.heard(now())
+    const isOver = socket.overLimit() !== undefined
+    stopReading(this)
+    return !isOver && socket.closedWith === undefined
+  }
+  const onPing = function (this: WebSocket, data: Buffer) {
+    if (control.call(this)) this.pong(data)
+  }
+  // The "close" that follows carries the code.
+  const onError = function (this: WebSocket) {
+    servedBy(this)?.close(CloseCode.badFrame, "broken protocol")
+  }
+  const onClose = function (this: WebSocket, code: number) {
+    const socket = servedBy(this)
+    if (socket === undefined) return
+    addresses.closed(socket.address, socket.closedWith ?? code)
+    socket.gone(socket.closedWith ?? code)
+  }
+
+  const serve = (ws: Peer, tcp: Socket, listen: Listen) => {
+    ws.served = listen(ws, tcp, now())
+    ws.tcp = tcp
+    ws.on("message", onMessage).on("ping", onPing).on("pong", control).on("error", onError).on("close", onClose)
   }
 
   return (request: IncomingMessage, response: ServerResponse, listen: Listen): InvalidRequest | undefined => {

@@ -7,7 +7,7 @@ import type { RateLimited } from "../domain/Problem.ts"
 import { CloseCode } from "../domain/Protocol.ts"
 import { makeTooOften, tooManyAtOnce } from "../domain/Refusals.ts"
 import type { Principal } from "../domain/Session.ts"
-import { closeGraceMs } from "../realtime/SocketServer.ts"
+import { closeGraceMs, type ServedSocket } from "../realtime/SocketServer.ts"
 import { encodeJson } from "../realtime/TextFrame.ts"
 import type { SettingsShape } from "../services/platform/Settings.ts"
 import { TokenBucket } from "../services/platform/TokenBucket.ts"
@@ -28,7 +28,7 @@ type Message = Pick<RpcMessage.FromClientEncoded, "_tag">
  * One socket that carries calls: the turns of its calls, its limits and its clocks. It knows no services. All times are in
  * milliseconds of the monotonic clock.
  */
-export class RpcSocket {
+export class RpcSocket implements ServedSocket {
   readonly address: string
   readonly openedAt: number
   /** The sessions that have called over it, and their users. */
@@ -43,6 +43,9 @@ export class RpcSocket {
   inFlight = 0
   /** The code with which it was closed: ours, or else that of the peer. */
   closedWith: number | undefined
+  /** What takes its messages, and is called once when it is gone. */
+  receive: ServedSocket["receive"] = () => {}
+  gone: ServedSocket["gone"] = () => {}
   private readonly ws: WebSocket
   private readonly tcp: Socket
   private readonly limits: SettingsShape["limits"]

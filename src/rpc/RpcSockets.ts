@@ -179,14 +179,12 @@ const makeOpen = Effect.fnUntraced(function* (sockets: Map<number, RpcSocket>) {
         const socket = new RpcSocket(ws, tcp, address, now, settings, admitsUser)
         sockets.set(id, socket)
         const taken = take(socket)
-        return {
-          socket,
-          receive: (data, isBinary) => receive(socket, data, isBinary, taken),
-          gone: (code) => {
-            socket.closedWith = code
-            resume(Effect.void)
-          }
+        socket.receive = (data, isBinary) => receive(socket, data, isBinary, taken)
+        socket.gone = (code) => {
+          socket.closedWith = code
+          resume(Effect.void)
         }
+        return socket
       })
       if (refusal !== undefined) resume(Effect.fail(refusal))
       else if (!sockets.has(id)) resume(Effect.void)

@@ -1,57 +1,51 @@
 import { randomUUID } from "node:crypto"
 import type { Socket } from "node:net"
-import { Effect, Exit, Schema, Scope } from "effect"
-import type { WebSocket } from "ws"
+import { Effect, Exit, Scope } from "effect"
+import type { RawData, WebSocket } from "ws"
 import type { ConversationId, UserId } from "../domain/Ids.ts"
-import { Problem, type RateLimited } from "../domain/Problem.ts"
+import type { Problem, RateLimited } from "../domain/Problem.ts"
 import { batchCapability, CloseCode, type Command } from "../domain/Protocol.ts"
 import { makeTooOften, tooManyAtOnce } from "../domain/Refusals.ts"
 import type { Principal } from "../domain/Session.ts"
 import type { Cursor } from "../realtime/Cursor.ts"
 import type { Frame } from "../realtime/Frame.ts"
-import { closeGraceMs } from "../realtime/SocketServer.ts"
+import { closeGraceMs, type ServedSocket } from "../realtime/SocketServer.ts"
 import { loads, type ResumableSubscriber } from "../realtime/Subscriber.ts"
 import { encodeFrame, encodeJson } from "../realtime/TextFrame.ts"
 import type { SettingsShape } from "../services/platform/Settings.ts"
 import { TokenBucket } from "../services/platform/TokenBucket.ts"
 import { type CommandKind, CommandLanes } from "./CommandLanes.ts"
 import { Outbox } from "./Outbox.ts"
+import { jsonOf } from "./ProblemJson.ts"
+import { warningOf } from "./TokenExpiry.ts"
 
 const tooManyCommands = makeTooOften("Too many commands a second")
 const tooManyInFlight = tooManyAtOnce("Too many commands are in flight")
-
-const encodeProblem = Schema.encodeSync(Problem)
-/** The JSON of problems: those that a flood of commands is answered with are the same again and again. */
-const encodedProblems = new WeakMap<Problem, string>()
-const jsonOf = (problem: Problem): string => {
-  const known = encodedProblems.get(problem)
-  if (known !== undefined) return known
-  const json = JSON.stringify(encodeProblem(problem))
-  encodedProblems.set(problem, json)
-  return json
-}
 
 /** The load at which the socket is closed. */
 const full = 1
 const pingFrame = encodeFrame(`{"event":"ping"}`)
 
-/** A client is told at once that its token expires when it lives shorter than this, in milliseconds: clocks tick each second. */
-const shortestLife = 3000
+/** What serves the sockets. It is one object for all, because what each socket has for itself is kept as long as it is open. */
+export interface Host {
+  /** Takes a frame of the client. */
+  readonly receive: (connection: Connection, data: RawData, isBinary: boolean) => void
+  /** Reads what a cursor missed from the log. */
+  readonly catchUp: (connection: Connection, cursor: Cursor) => void
+  /** Called once when the socket is gone, with the code with which it was closed. */
+  readonly gone: (connection: Connection, code: number) => void
+}
 
-/**
- * One socket: its outbox with the slow-consumer steps, its clocks, its limits, and its cursors. It knows no services:
- * `catchUp` is called to read what a cursor missed from the log.
- */
-export class Connection implements ResumableSubscriber {
+/** One socket: its outbox with the slow-consumer steps, its clocks, its limits, and its cursors. It knows no services. */
+export class Connection implements ResumableSubscriber, ServedSocket {
   readonly id = randomUUID()
   readonly openedAt: number
   readonly address: string
   readonly outbox: Outbox
   readonly cursors = new Map<ConversationId, Cursor>()
   readonly scope = Scope.makeUnsafe()
-  readonly room = Effect.callback<void>((resume) => this.outbox.onceBelow(loads.replay, () => resume(Effect.void)))
   /** Commands that arrived after a hello and before one succeeded. */
-  readonly early: Array<Command> = []
+  early: Array<Command> | undefined
   /** It is `refused` after a hello that the client may repeat. */
   state: "opening" | "greeting" | "refused" | "open" | "closing" = "opening"
   inFlight = 0
@@ -67,9 +61,10 @@ export class Connection implements ResumableSubscriber {
   principal: Principal | undefined
   private readonly ws: WebSocket
   private readonly settings: SettingsShape
-  private readonly catchUp: (cursor: Cursor) => void
+  private readonly host: Host
   private readonly bucket: TokenBucket
-  private readonly lanes = new CommandLanes()
+  /** It is made for the first command that has turns. */
+  private lanes: CommandLanes | undefined
   private now: number
   private lastReceivedAt: number
   private pingedAt: number | undefined
@@ -80,21 +75,14 @@ export class Connection implements ResumableSubscriber {
   private ending = 0
   private ended: { readonly code: CloseCode; readonly reason: string } | undefined
 
-  constructor(
-    ws: WebSocket,
-    socket: Socket,
-    address: string,
-    now: number,
-    settings: SettingsShape,
-    catchUp: (cursor: Cursor) => void
-  ) {
+  constructor(ws: WebSocket, socket: Socket, address: string, now: number, settings: SettingsShape, host: Host) {
     this.ws = ws
     this.address = address
     this.openedAt = now
     this.now = now
     this.lastReceivedAt = now
     this.settings = settings
-    this.catchUp = catchUp
+    this.host = host
     const { limits } = settings
     this.outbox = new Outbox(socket, { bytes: limits.outboxBytes, frames: limits.outboxFrames })
     this.bucket = new TokenBucket(limits.commandsPerSecond, limits.commandsBurst, now)
@@ -106,6 +94,10 @@ export class Connection implements ResumableSubscriber {
     return this.principal.userId
   }
 
+  get room(): Effect.Effect<void> {
+    return Effect.callback((resume) => this.outbox.onceBelow(loads.replay, () => resume(Effect.void)))
+  }
+
   /** Whether there is room now, so that `room` need not be waited for. */
   get hasRoom(): boolean {
     return this.outbox.load < loads.replay
@@ -114,6 +106,14 @@ export class Connection implements ResumableSubscriber {
   /** Whether nothing may be sent any longer. */
   get isClosing(): boolean {
     return this.state === "closing"
+  }
+
+  receive(data: RawData, isBinary: boolean): void {
+    this.host.receive(this, data, isBinary)
+  }
+
+  gone(code: number): void {
+    this.host.gone(this, code)
   }
 
   /** Counts a frame of the client, and keeps the socket alive. */
@@ -141,7 +141,8 @@ export class Connection implements ResumableSubscriber {
     const finish = () => {
       this.inFlight--
     }
-    if (conversationId === undefined) start(finish)
+    if (conversationId !== undefined) this.lanes ??= new CommandLanes()
+    if (conversationId === undefined || this.lanes === undefined) start(finish)
     else this.lanes.run(conversationId, kind, start, finish)
   }
 
@@ -201,14 +202,14 @@ export class Connection implements ResumableSubscriber {
       this.stopped++
       const data = { seq: frame.seq }
       this.send({ event: "conversation.dirty", conversationId: cursor.conversationId, data })
-      this.outbox.onceBelow(loads.resumeBodies, () => this.catchUp(cursor))
+      this.outbox.onceBelow(loads.resumeBodies, () => this.reread(cursor))
     }
     return false
   }
 
   /** Reads from the log what the cursor has not received. */
   reread(cursor: Cursor): void {
-    this.catchUp(cursor)
+    this.host.catchUp(this, cursor)
   }
 
   /**
@@ -280,15 +281,8 @@ export class Connection implements ResumableSubscriber {
     return Scope.close(this.scope, Exit.void)
   }
 
-  /** When to tell of the expiry of a token that is new at `now`. */
-  private warningOf(now: number, expiresAt: number): number {
-    const usual = expiresAt - this.settings.timers.sessionExpiring
-    // A client that renews at once a token that lives shorter than that would do so again and again.
-    return usual > now || expiresAt - now < shortestLife ? usual : (now + expiresAt) / 2
-  }
-
   private watchExpiry(now: number, expiresAt: number): void {
-    this.warnsAt ??= this.warningOf(now, expiresAt)
+    this.warnsAt ??= warningOf(now, expiresAt, this.settings.timers)
     if (now >= expiresAt) {
       this.close(CloseCode.tokenExpired, "token expired")
     } else if (now >= this.warnsAt) {

@@ -84,6 +84,7 @@ const makeCommand = Effect.fnUntraced(function* (handshake: Handshake, metrics: 
     if (state === "opening" || (state === "refused" && command.op === "hello"))
       return handshake.hello(connection, command, dispatch)
     // A client need not wait for the answer to its hello, whatever that is.
+    connection.early ??= []
     if (connection.early.length >= limits.commandsInFlight) {
       return connection.refuse(command.id, connection.overLimit() ?? tooManyBefore)
     }

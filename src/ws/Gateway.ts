@@ -11,7 +11,7 @@ import { clientFieldOf } from "../services/platform/Address.ts"
 import { monotonicMillis } from "../services/platform/Monotonic.ts"
 import { Drain } from "../services/platform/readiness/Drain.ts"
 import { Settings } from "../services/platform/Settings.ts"
-import { Connection } from "./Connection.ts"
+import { Connection, type Host } from "./Connection.ts"
 import { makeReceive } from "./Dispatch.ts"
 import { makeHandshake } from "./Handshake.ts"
 import { makeSocketCounts, type SocketCounts } from "./SocketCounts.ts"
@@ -92,22 +92,23 @@ const makeAccept = Effect.fnUntraced(function* (dependencies: Dependencies) {
       return Effect.logError("replay failed", cause)
     })
 
-  /** The functions of a socket are made here, where they cannot keep the request. */
+  const host: Host = {
+    receive,
+    catchUp: (connection, cursor) => {
+      fork(replay(connection, cursor))
+    },
+    gone: closed
+  }
+
   const listenFrom =
     (address: string): Listen =>
     (ws, tcp, now) => {
-      const connection: Connection = new Connection(ws, tcp, address, now, settings, (cursor) => {
-        fork(replay(connection, cursor))
-      })
+      const connection = new Connection(ws, tcp, address, now, settings, host)
       connections.add(connection)
       counts.opened(connection)
       if (ws.protocol !== "" && ws.protocol !== subprotocol)
         connection.close(CloseCode.unsupportedVersion, `only ${subprotocol} is spoken here`)
-      return {
-        socket: connection,
-        receive: (data, isBinary) => receive(connection, data, isBinary),
-        gone: (code) => closed(connection, code)
-      }
+      return connection
     }
 
   return (request: IncomingMessage, response: ServerResponse, address: string) =>

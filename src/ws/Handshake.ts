@@ -102,6 +102,13 @@ const makeFrames = () => {
   }
 }
 
+/** A device of presence. One that is made in the greeting would keep all of that as long as the socket is open. */
+const presentOn = (connection: Connection, frameOf: (published: Published) => Frame) => ({
+  userId: connection.userId,
+  connectionId: connection.id,
+  offer: (changed: Published) => connection.offer(frameOf(changed))
+})
+
 const makeWelcome = Effect.gen(function* () {
   const { limits, timers } = yield* Settings
   const clock = yield* Clock.Clock
@@ -177,11 +184,11 @@ export const makeHandshake = Effect.fnUntraced(function* (counts: SocketCounts, 
       const opened = { connectionId: connection.id, userId: principal.userId, ...clientField(connection.address) }
       fork(Effect.logInfo("socket opened", opened))
       connection.answer(id, welcome(connection, principal, user, userSeq))
-      for (const early of connection.early.splice(0)) dispatch(connection, early)
+      const { early = [] } = connection
+      connection.early = undefined
+      for (const command of early) dispatch(connection, command)
     }
-    const offer = (changed: Published) => connection.offer(frameOf(changed))
-    const presentOn = { userId: principal.userId, connectionId: connection.id, offer }
-    yield* Scope.provide(presence.connect(presentOn), connection.scope)
+    yield* Scope.provide(presence.connect(presentOn(connection, frameOf)), connection.scope)
     yield* Scope.provide(catchUp.start(connection, hello, onStart), connection.scope)
   })
 

@@ -70,7 +70,7 @@ export class Outbox {
   private queue: Array<Buffer> = []
   private queuedBytes = 0
   private blockedSince: number | undefined
-  private waiters: Array<{ readonly below: number; readonly resume: () => void }> = []
+  private waiters: Array<{ readonly below: number; readonly resume: () => void }> | undefined
 
   constructor(socket: Socket, limits: { readonly bytes: number; readonly frames: number }) {
     this.socket = socket
@@ -115,7 +115,7 @@ export class Outbox {
   /** Calls `resume` once, as soon as the load is below `below`; never when the socket ends first. */
   onceBelow(below: number, resume: () => void): void {
     if (this.load < below) resume()
-    else this.waiters.push({ below, resume })
+    else this.waiters = [...(this.waiters ?? []), { below, resume }]
   }
 
   /** For how many milliseconds the kernel has taken nothing. `now` is in milliseconds of the monotonic clock. */
@@ -175,9 +175,9 @@ export class Outbox {
   }
 
   private wake(): void {
-    if (this.waiters.length === 0) return
-    const waiters = this.waiters
-    this.waiters = []
+    const { waiters } = this
+    if (waiters === undefined) return
+    this.waiters = undefined
     for (const waiter of waiters) this.onceBelow(waiter.below, waiter.resume)
   }
 }

@@ -8,7 +8,6 @@ import { makeBuckets } from "../../services/platform/TokenBucket.ts"
 import { leavesLargeBody } from "../edge/LargeBody.ts"
 import {
   hasBody,
-  isWebSocket,
   maxHeaderSize,
   notServing,
   refusalOf,
@@ -17,6 +16,7 @@ import {
   requestTimeout,
   unknownExpectation
 } from "./EarlyRefusals.ts"
+import { isUpgrade, isUpload } from "./RequestKinds.ts"
 
 /** Proxies keep idle connections for up to 60 s and must not find one closed just when they use it again. */
 const keepAliveMs = 65_000
@@ -45,15 +45,6 @@ const shutOutMs = 10_000
  */
 const beginningPerTurn = 4
 
-/** Whether a request brings a file, which may take as long as `timers.upload`. */
-const isUpload = ({ method, url = "" }: IncomingMessage) =>
-  (method === "POST" && /^\/v1\/(attachments|uploads)(\?|$)/.test(url)) ||
-  (method === "PATCH" && url.startsWith("/v1/uploads/")) ||
-  (method === "PUT" && /^\/v1\/(users|conversations)\/[^/?]+\/avatar(\?|$)/.test(url))
-
-/** Whether Node hands the connection over, without any of its time-outs: only where a WebSocket can come of it. */
-const isUpgrade = (request: IncomingMessage) => isWebSocket(request) && request.method === "GET" && !hasBody(request)
-
 function destroy(this: Socket): void {
   this.destroy()
 }
@@ -61,11 +52,14 @@ function destroy(this: Socket): void {
 /** A connection: at most one request of it is served at a time, and the others wait in the order in which they came. */
 interface Connection {
   busy: boolean
-  upgraded: boolean
+  readonly upgraded: boolean
   /** How many requests may still come. */
   left: number
   readonly waiting: Array<() => void>
 }
+
+/** Every connection that was upgraded, on which nothing more is served. They stay for long, so all are the same object. */
+const upgradedConnection: Connection = { busy: true, upgraded: true, left: 0, waiting: [] }
 
 /**
  * A server of Node that serves one request of a connection at a time. Node emits every request that it has parsed, and so
@@ -151,11 +145,12 @@ class OneByOneServer extends Server {
       socket.destroy()
       return true
     }
-    connection.upgraded = true
+    this.open.set(socket, upgradedConnection)
     // Put back, so that the WebSocket reads it first.
     if (head.length > 0) socket.unshift(head)
     // Node has ended its own time-outs. A WebSocket ends this one too; a refusal that nobody reads does not.
-    socket.setTimeout(this.timeout, destroy)
+    socket.setTimeout(this.timeout)
+    socket.on("timeout", destroy)
     socket.on("error", destroy)
     const response = new ServerResponse(request)
     response.shouldKeepAlive = false
@@ -276,13 +271,17 @@ export const makeNodeServer = ({
         headers: { "x-forwarded-for": String(headers["x-forwarded-for"] ?? "") }
       })
     )
+  // One function for all connections, which keep it as long as they are open.
+  const forget = function (this: Socket) {
+    server.open.delete(this)
+  }
   server.on("connection", (socket) => {
     if (!server.admits(socket)) {
       socket.destroy()
       return
     }
     server.open.set(socket, { busy: false, upgraded: false, left: maxRequestsPerSocket, waiting: [] })
-    socket.once("close", () => server.open.delete(socket))
+    socket.on("close", forget)
   })
   server.on("clientError", (error, socket) => {
     refuseBytes(error, socket)
