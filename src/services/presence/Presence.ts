@@ -1,4 +1,4 @@
-import { Clock, Context, Effect, Layer, type Scope } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Scope } from "effect"
 import type { UserId } from "../../domain/Ids.ts"
 import type { ChosenStatus, Presence as PresenceOf } from "../../domain/Presence.ts"
 import { type InvalidRequest, invalid, type Unavailable } from "../../domain/Problem.ts"
@@ -80,7 +80,17 @@ export class Presence extends Context.Service<
 
       return Presence.of({
         connect: ({ connectionId, offer, userId }) =>
-          Effect.andThen(connections.open(userId, connectionId, offer), reports.connect(userId, connectionId)),
+          holding(
+            Effect.suspend(() => {
+              connections.add(userId, connectionId, offer)
+              return reports.connect(userId, connectionId)
+            }),
+            () =>
+              Effect.suspend(() => {
+                reports.disconnect(userId, connectionId)
+                return connections.remove(connectionId)
+              })
+          ),
         set: Effect.fn("Presence.set")((userId, status, connectionId) => reports.set(userId, status, connectionId)),
         get: Effect.fn("Presence.get")(function* (viewerId, userIds) {
           const ids = yield* queries.distinct(userIds)
@@ -89,11 +99,11 @@ export class Presence extends Context.Service<
         }),
         subscribe: Effect.fn("Presence.subscribe")(function* (connectionId, userIds) {
           const ids = yield* queries.distinct(userIds)
-          const viewerId = connections.get(connectionId)?.userId
-          const contacts = viewerId === undefined ? [] : yield* queries.contactsOf(viewerId, ids)
-          // It is looked up again, because the connection may have closed meanwhile.
-          const watcher = connections.get(connectionId)
-          if (watcher === undefined) return yield* queries.answer(ids, new Map())
+          const watcher = yield* connections.watcherOf(connectionId)
+          const contacts = watcher === undefined ? [] : yield* queries.contactsOf(watcher.userId, ids)
+          // The connection may have closed meanwhile.
+          if (watcher === undefined || connections.get(connectionId) === undefined)
+            return yield* queries.answer(ids, new Map())
           if (new Set([...watcher.watched, ...contacts]).size > queries.maximum)
             return yield* invalid("userIds", `must leave at most ${queries.maximum} subscriptions`)
           return yield* queries.answer(ids, new Map(yield* watchers.watch(watcher, contacts)))
@@ -145,36 +155,52 @@ const makeQueries = Effect.fnUntraced(function* (reports: Reports) {
   return { answer, contactsOf, distinct, maximum, read }
 })
 
+/** A connection that may watch users. */
+interface Device {
+  readonly userId: UserId
+  readonly offer: Watcher["offer"]
+  /** It is made for the first subscription: most connections have nothing to watch, and all are kept for long. */
+  watcher: Watcher | undefined
+  /** Ends what the watcher listens to. */
+  scope: Scope.Closeable | undefined
+}
+
 /** The connections of this node that may watch users. */
 const makeConnections = Effect.fnUntraced(function* (watchers: Watchers) {
   const pubsub = yield* PubSub
   const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const connections = new Map<string, Watcher>()
+  const devices = new Map<string, Device>()
 
   /** A user who leaves a conversation may no longer share one with users whom the connection watches. */
   const recheckAfterLeaving = (watcher: Watcher) =>
-    pubsub
-      .subscribe(userSubject(watcher.userId), (signals) => {
-        if (watcher.watched.size > 0 && signals.some(({ event }) => event === "membership.changed"))
-          fork(watchers.recheck({ watcher }))
-      })
-      .pipe(Effect.forkScoped)
+    pubsub.subscribe(userSubject(watcher.userId), (signals) => {
+      if (watcher.watched.size > 0 && signals.some(({ event }) => event === "membership.changed"))
+        fork(watchers.recheck({ watcher }))
+    })
 
-  const open = (userId: UserId, connectionId: string, offer: Watcher["offer"]) =>
-    holding(
-      Effect.sync(() => {
-        const watcher: Watcher = { userId, offer, watched: new Set(), refused: new Set() }
-        connections.set(connectionId, watcher)
-        return watcher
-      }),
-      (watcher) =>
-        Effect.sync(() => {
-          connections.delete(connectionId)
-          watchers.leave(watcher)
-        })
-    ).pipe(Effect.tap(recheckAfterLeaving))
+  /** The watcher of a connection, which listens from then on. Undefined when the connection is closed. */
+  const watcherOf = (connectionId: string) =>
+    Effect.suspend(() => {
+      const device = devices.get(connectionId)
+      if (device === undefined || device.watcher !== undefined) return Effect.succeed(device?.watcher)
+      const { offer, userId } = device
+      const watcher: Watcher = { userId, offer, watched: new Set(), refused: new Set() }
+      device.watcher = watcher
+      device.scope = Scope.makeUnsafe()
+      return Effect.as(Scope.provide(recheckAfterLeaving(watcher), device.scope), watcher)
+    }).pipe(Effect.uninterruptible)
 
-  return { get: (connectionId: string) => connections.get(connectionId), open }
+  const add = (userId: UserId, connectionId: string, offer: Watcher["offer"]) =>
+    devices.set(connectionId, { userId, offer, watcher: undefined, scope: undefined })
+
+  const remove = (connectionId: string) => {
+    const { scope, watcher } = devices.get(connectionId) ?? {}
+    devices.delete(connectionId)
+    if (watcher !== undefined) watchers.leave(watcher)
+    return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
+  }
+
+  return { add, get: (connectionId: string) => devices.get(connectionId)?.watcher, remove, watcherOf }
 })
 
 /** The loops of this node: the beat of reports, the batches of changes, and the checks of subscriptions. */

@@ -5,7 +5,6 @@ import type { ChosenStatus } from "../../domain/Presence.ts"
 import { Unavailable } from "../../domain/Problem.ts"
 import { PubSub, presenceSeen } from "../bus/PubSub.ts"
 import { presenceSubject } from "../bus/Subjects.ts"
-import { holding } from "../platform/Holding.ts"
 import { makeGroupCommit, type Pending } from "../platform/load/GroupCommit.ts"
 import { presentUsers } from "../platform/MetricDefinitions.ts"
 import { Metrics } from "../platform/Metrics.ts"
@@ -114,22 +113,21 @@ export const makePresenceReports = Effect.gen(function* () {
   const remove = (userId: UserId, connectionId: string) =>
     Effect.suspend(() => (local.remove(userId, connectionId) ? Effect.ignore(changes.submit({ userId })) : Effect.void))
 
-  /** Connects a device until the scope closes. It counts as connected for the grace period after that. */
+  /** Connects a device until `disconnect` is called, which must happen once. */
   const connect = (userId: UserId, connectionId: string) =>
-    holding(
-      Effect.suspend(() => {
-        local.connect(userId, connectionId)
-        return Effect.ignore(changes.submit({ userId }))
-      }),
-      () =>
-        Effect.sync(() => {
-          local.disconnect(userId, connectionId)
-          fork(remove(userId, connectionId).pipe(Effect.delay(timers.presenceGrace), Effect.forkIn(scope)))
-        })
-    ).pipe(Effect.asVoid)
+    Effect.suspend(() => {
+      local.connect(userId, connectionId)
+      return Effect.ignore(changes.submit({ userId }))
+    })
+
+  /** The device counts as connected for the grace period. */
+  const disconnect = (userId: UserId, connectionId: string) => {
+    local.disconnect(userId, connectionId)
+    fork(remove(userId, connectionId).pipe(Effect.delay(timers.presenceGrace), Effect.forkIn(scope)))
+  }
 
   const set = (userId: UserId, status: ChosenStatus, connectionId: string | undefined) =>
     Effect.suspend(() => changes.submit({ userId, choice: local.choose(userId, status, connectionId) }))
 
-  return { connect, set, observed: local.observed, beat: reporter.reportAll() }
+  return { connect, disconnect, set, observed: local.observed, beat: reporter.reportAll() }
 })
