@@ -62,6 +62,9 @@ describe.skipIf(cluster === null)("an idle socket", () => {
           "postgres.host": "127.0.0.1",
           "postgres.port": cluster?.port ?? 0,
           "postgres.database": database,
+          "nats.address": "nats://127.0.0.1:4222",
+          "nats.prefix": `sockets-${process.pid}`,
+          "redis.host": "127.0.0.1",
           "jwt.secret": signingKey,
           "limits.unauthenticated_sockets_per_address": 1000
         },
@@ -85,9 +88,9 @@ describe.skipIf(cluster === null)("an idle socket", () => {
       yield* open(warm, warm + counted)
       const each = ((yield* countObjects(node, directory)) - before) / counted
       // The TCP socket and its streams, the WebSocket, the connection with its outbox and limits, a cursor and half a feed,
-      // the user, the presence of the user, and the functions that these call: 137 objects and closures, about 14 kB.
-      // One fiber, one context of a fiber or one finalizer that keeps one would be more than the rest of the bound.
-      assert.isAtMost(each, 150)
+      // the presence of the user, one and a half subscriptions of NATS, and the functions that these call: 104 objects and
+      // closures, about 11 kB. A fiber, a context of one, or functions of the socket itself would be more than the rest.
+      assert.isAtMost(each, 110)
     }).pipe(Effect.scoped)
   )
 })

@@ -1,4 +1,12 @@
-import { connect, errors, headers, type MsgHdrs, type NatsConnection, type Subscription } from "@nats-io/transport-node"
+import {
+  connect,
+  deferred,
+  errors,
+  headers,
+  type MsgHdrs,
+  type NatsConnection,
+  type Subscription
+} from "@nats-io/transport-node"
 import { Effect } from "effect"
 import { type NatsAddress, NatsError } from "./NatsAddress.ts"
 
@@ -28,6 +36,13 @@ const fieldsOf = (given: MsgHdrs | undefined): NatsFields => ({
 const maxUnconfirmed = 8 * 1024 * 1024
 /** After this many bytes the server is asked for a confirmation. */
 const confirmEvery = 64 * 1024
+
+const nobodyWaits = deferred<void>()
+/**
+ * What a subscription has for those who iterate over it. Nobody does, and what each has of its own would be a tenth of what
+ * the socket of a user costs.
+ */
+const withoutIterator = { signal: nobodyWaits, iterClosed: nobodyWaits }
 
 /**
  * One connection to NATS, from its start to its end; it never reconnects. The reconnecting of the NATS client library is
@@ -104,12 +119,13 @@ export class NatsLink {
     onError: (error: Error) => void
   ): Subscription | undefined {
     if (this.connection.isClosed()) return undefined
-    return this.connection.subscribe(subject, {
+    const subscription = this.connection.subscribe(subject, {
       callback: (error, message) => {
         if (error === null) onPayload(message.data, fieldsOf(message.headers))
         else onError(error)
       }
     })
+    return Object.assign(subscription, withoutIterator)
   }
 
   /** Calls in one turn share one round trip. */

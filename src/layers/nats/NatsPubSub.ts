@@ -144,7 +144,7 @@ const make = Effect.fnUntraced(function* ({ acceptUnsigned, prefix }: NatsSettin
         Effect.suspend(() =>
           isWellFormed(subject) ? Effect.sync(() => join(subject, onEvents)) : Effect.die(illFormed(subject))
         ),
-        (leave) => Effect.sync(leave)
+        Effect.sync
       ).pipe(Effect.andThen(nats.confirm)),
     healthy: nats.healthy,
     reason: nats.reason,

@@ -110,7 +110,7 @@ export class PubSub extends Context.Service<
         subscribe: (subject, onEvents) =>
           holding(
             Effect.sync(() => subjects.add(subject, onEvents)),
-            (remove) => Effect.sync(remove)
+            Effect.sync
           ).pipe(Effect.asVoid),
         healthy: () => true,
         reason: () => "",

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto"
 import type { SessionId } from "../../domain/Ids.ts"
 import type { Principal } from "../../domain/Session.ts"
 
@@ -7,29 +8,33 @@ import type { Principal } from "../../domain/Session.ts"
  */
 const perSession = 4
 
+/** By what a token is remembered: it is a tenth as long, and no secret. */
+const keyOf = (token: string) => hash("sha256", token, "base64")
+
 /**
  * Makes a memory of verified access tokens, so that the next request with the same token costs one look into a map. The
  * oldest tokens are dropped when there are more than `capacity`.
  */
 export const makeRememberedTokens = (capacity: number) => {
   const known = new Map<string, { readonly principal: Principal; readonly until: number }>()
-  const tokensOf = new Map<SessionId, Set<string>>()
+  const keysOf = new Map<SessionId, Array<string>>()
   let ends = 0
 
-  const drop = (token: string, principal: Principal) => {
-    known.delete(token)
-    const tokens = tokensOf.get(principal.sessionId)
-    tokens?.delete(token)
-    if (tokens?.size === 0) tokensOf.delete(principal.sessionId)
+  const drop = (key: string, { sessionId }: Principal) => {
+    known.delete(key)
+    const left = keysOf.get(sessionId)?.filter((other) => other !== key) ?? []
+    if (left.length === 0) keysOf.delete(sessionId)
+    else keysOf.set(sessionId, left)
   }
 
   return {
     /** The holder of the token; undefined when it has expired or is not remembered. */
     get: (token: string, now: number): Principal | undefined => {
-      const found = known.get(token)
+      const key = keyOf(token)
+      const found = known.get(key)
       if (found === undefined) return undefined
       if (found.until > now) return found.principal
-      drop(token, found.principal)
+      drop(key, found.principal)
       return undefined
     },
     /**
@@ -43,11 +48,12 @@ export const makeRememberedTokens = (capacity: number) => {
      */
     add: (token: string, principal: Principal, endsBefore: number, until = principal.expiresAt) => {
       if (ends !== endsBefore) return
-      known.set(token, { principal, until: Math.min(until, principal.expiresAt) })
-      const tokens = tokensOf.get(principal.sessionId) ?? new Set()
-      tokensOf.set(principal.sessionId, tokens.add(token))
-      const [first] = tokens
-      if (tokens.size > perSession && first !== undefined) drop(first, principal)
+      const key = keyOf(token)
+      known.set(key, { principal, until: Math.min(until, principal.expiresAt) })
+      const others = keysOf.get(principal.sessionId)?.filter((other) => other !== key) ?? []
+      keysOf.set(principal.sessionId, others.concat(key))
+      const [first] = others
+      if (others.length >= perSession && first !== undefined) drop(first, principal)
       for (const [oldest, holder] of known) {
         if (known.size <= capacity) break
         drop(oldest, holder.principal)
@@ -57,8 +63,8 @@ export const makeRememberedTokens = (capacity: number) => {
     forget: (sessionIds: ReadonlyArray<SessionId>) => {
       if (sessionIds.length > 0) ends++
       for (const sessionId of sessionIds) {
-        for (const token of tokensOf.get(sessionId) ?? []) known.delete(token)
-        tokensOf.delete(sessionId)
+        for (const key of keysOf.get(sessionId) ?? []) known.delete(key)
+        keysOf.delete(sessionId)
       }
     }
   }
