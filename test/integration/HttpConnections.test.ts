@@ -2,7 +2,7 @@ import { channel } from "node:diagnostics_channel"
 import { IncomingMessage } from "node:http"
 import { connect, type Socket } from "node:net"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Effect, Latch, Layer } from "effect"
+import { Array as Arr, Effect, Latch, Layer } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { makeNodeServer } from "../../src/http/server/NodeServer.ts"
 import { HttpRoutes } from "../../src/http/server/Server.ts"
@@ -385,6 +385,22 @@ describe("an address", () => {
       assert.match(cut.slice(cut.lastIndexOf("HTTP/1.1 429")), /\r\nconnection: close\r\n/i)
       const said = log.filter(({ message }) => String(message).startsWith("answers to an address are held back"))
       assert.lengthOf(said, 1)
+    }).pipe(Effect.provide(fakeService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 1 } })))
+  )
+
+  it.live("has a hundred held answers to large bodies at most, and its further connections end without one", () =>
+    Effect.gen(function* () {
+      const { ask, port } = yield* HttpService
+      yield* ask("/docs", { described: false })
+      const headers = ["Content-Type: application/json", "Transfer-Encoding: chunked"]
+      const body = `4e20\r\n${" ".repeat(20_000)}\r\n`
+      const connections = yield* Effect.forEach(Arr.range(1, 500), () => open(port), { concurrency: 50 })
+      for (const { socket } of connections)
+        socket.write(get("/v1/auth/login", ...headers).replace("GET", "POST") + body)
+      const waiting = () => connections.filter(({ received, socket }) => received() === "" && !socket.closed)
+      yield* until(() => waiting().length <= 100)
+      const unanswered = connections.filter(({ received, socket }) => received() === "" && socket.closed)
+      assert.isAbove(unanswered.length, 0)
     }).pipe(Effect.provide(fakeService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 1 } })))
   )
 

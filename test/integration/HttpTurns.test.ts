@@ -92,3 +92,22 @@ describe("many requests of an address that come at once", () => {
     })
   )
 })
+
+it.live("an address whose large bodies end without an answer again and again cannot connect any more", () =>
+  Effect.gen(function* () {
+    const { begun, open, server, waitUntil } = yield* makeServer([])
+    server.prependListener("request", ({ socket }: IncomingMessage) => void socket.destroy())
+    const ends = { total: 0 }
+    yield* Effect.repeat(
+      Effect.gen(function* () {
+        const socket = yield* open()
+        socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${"x".repeat(20_000)}`)
+        yield* waitUntil(() => socket.closed)
+        ends.total++
+      }),
+      { until: () => Effect.sync(() => begun.length < ends.total || ends.total === 2000) }
+    )
+    assert.isAtLeast(begun.length, 500)
+    assert.isBelow(begun.length, ends.total)
+  })
+)

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Clock, Context, Effect, Layer, References, type Types } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { clientAddressOf, clientFieldOf } from "../../services/platform/Address.ts"
+import { addressKey, clientAddressOf, clientFieldOf } from "../../services/platform/Address.ts"
 import { CurrentAllowances, type NamedAllowance } from "../../services/platform/Limits.ts"
+import { FairQueue } from "../../services/platform/load/FairQueue.ts"
 import { Shedding } from "../../services/platform/load/Shedding.ts"
 import { traceOf } from "../../services/platform/Metrics.ts"
 import { allowsPage, makeForeignPageLog } from "../../services/platform/Origins.ts"
@@ -77,6 +79,12 @@ const makeComplete = Effect.map(Settings, ({ server }) => {
 })
 
 /**
+ * How many answers to an address are held back that leave a large body unread. What has come in of that stays in memory so
+ * long, so the connections of further ones end without an answer.
+ */
+const heldBodies = { atATimePerKey: 100, waitingPerKey: 0, detail: "Too many answers are held back" }
+
+/**
  * Makes the function that ends a request: it completes, counts, traces and logs the answer. One that is held back ends its
  * connection, with all that was sent ahead, and has no line of its own in the log: its address is refused again and again.
  */
@@ -87,6 +95,7 @@ const makeConclude = Effect.fnUntraced(function* (counts: RequestMetrics) {
   const settings = yield* Settings
   const logRequest = makeRequestLog(settings)
   const clientField = clientFieldOf(settings.logging)
+  const bodies = new FairQueue(heldBodies)
   const logHeld = (yield* makeThrottledLog)((address: string) =>
     Effect.logWarning("answers to an address are held back, because it goes on after refusals", clientField(address))
   )
@@ -109,7 +118,10 @@ const makeConclude = Effect.fnUntraced(function* (counts: RequestMetrics) {
       counts.answered(request.method, route, response.status, nanos / 1e9, traceOf(fiber))
       if (holdMs > 0) {
         logHeld(info.address)
-        return Effect.delay(Effect.succeed(response), holdMs)
+        const held = Effect.delay(Effect.succeed(response), holdMs)
+        if (!leavesBody(request)) return held
+        const end = Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(request).socket.destroy())
+        return Effect.catch(bodies.run(addressKey(info.address), held), () => Effect.as(end, response))
       }
       return Effect.as(logRequest(request, info, nanos / 1e6, answer), response)
     })

@@ -33,7 +33,7 @@ const maxAhead = 32
  */
 const droppedRequests = { burst: 10_000, perSecond: 1000 }
 
-/** How many of these a connection counts as that sends no valid request. */
+/** How many of these a connection counts as that sends no valid request, or ends without an answer to a large body. */
 const requestsPerError = 20
 
 /** How long an address that goes beyond that cannot connect, in milliseconds. */
@@ -89,8 +89,9 @@ class OneByOneServer extends Server {
    * Counts a request that is dropped, or something else that costs as much as `times` of these. Ends all connections of an
    * address that goes on sending such requests.
    */
-  drop({ destroyed, remoteAddress = "" }: Socket, times = 1): void {
-    if (destroyed || this.isProxy(remoteAddress)) return
+  drop(socket: Socket, times = 1): void {
+    const { remoteAddress = "" } = socket
+    if (this.isProxy(remoteAddress) || !this.admits(socket)) return
     const address = addressKey(remoteAddress)
     const now = performance.now()
     const bucket = this.droppedBy(address, now)
@@ -99,8 +100,8 @@ class OneByOneServer extends Server {
     if (hasLeft) return
     for (const [other, until] of this.shutOut) if (until <= now) this.shutOut.delete(other)
     this.shutOut.set(address, now + shutOutMs)
-    for (const [socket, { upgraded }] of this.open)
-      if (!upgraded && addressKey(socket.remoteAddress ?? "") === address) socket.destroy()
+    for (const [other, { upgraded }] of this.open)
+      if (!upgraded && addressKey(other.remoteAddress ?? "") === address) other.destroy()
   }
 
   /**
@@ -201,6 +202,7 @@ class OneByOneServer extends Server {
       connection.busy = true
       response.once("close", () => {
         connection.busy = false
+        if (!response.writableFinished && leavesLargeBody(request)) this.drop(socket, requestsPerError)
         // The answer has ended the connection, whatever the client has sent after that.
         if (!socket.writable) {
           connection.left = 0
