@@ -12,7 +12,7 @@ import type { Bench } from "./Compare.ts"
 import { conversationOf, makePairs } from "./Data.ts"
 import type { Verdict } from "./Goals.ts"
 import { body } from "./Load.ts"
-import { BenchError, freshDatabase } from "./Postgres.ts"
+import { BenchError, freshDatabase, query } from "./Postgres.ts"
 
 /** Producers, each with one message in flight in a conversation of its own, and rows of each bare insert. */
 const producers = 64
@@ -100,11 +100,19 @@ export const persist = Effect.fnUntraced(function* ({ lengths, quick, rounds }: 
     const senders = members.filter((_, index) => index % 2 === 0).map(({ user }) => UserId.make(user))
     const log = yield* Log
     const insert = bareInsert(yield* connect(database))
-    const append = (ms: number) =>
-      perSecond(producers, ms, (index) => {
+    const stored = Effect.map(query("SELECT count(*)::int AS rows FROM messages", database), ([row]) =>
+      Number(row?.rows)
+    )
+    const append = Effect.fnUntraced(function* (ms: number) {
+      const before = yield* stored
+      yield* perSecond(producers, ms, (index) => {
         const sender = senders[index]
-        return sender === undefined ? Effect.void : Effect.orDie(log.append(entryOf(index, sender)))
+        // Each time another entry: one that is repeated is a duplicate, which is answered and not stored.
+        const appended = Effect.suspend(() => (sender === undefined ? Effect.void : log.append(entryOf(index, sender))))
+        return Effect.orDie(appended)
       })
+      return ((yield* stored) - before) / (ms / 1000)
+    })
     const bare = (ms: number) =>
       Effect.map(
         perSecond(1, ms, () => insert),

@@ -168,7 +168,8 @@ END $$;
 
 -- Appends a batch over any number of conversations, in the order of the arrays within each conversation. A client
 -- message id must not occur twice in one batch: the caller merges such entries first. When an entry has an extra
--- (p_extras is not null) the entries are appended one by one, in the same transaction and under the same locks.
+-- (p_extras is not null), and when the change feed may have a row of a conversation at this position already, the entries
+-- are appended one by one, in the same transaction and under the same locks.
 --
 -- The settings and the shape of the query keep its cost independent of the table statistics:
 -- - Generic plans, because planning costs more than running. Such a plan may have been made while the tables were empty
@@ -187,6 +188,7 @@ DECLARE
   locked uuid[];
   seqs bigint[];
   empty_ones uuid[];
+  is_fed boolean;
   now timestamptz(3);
   one appended;
 BEGIN
@@ -197,17 +199,19 @@ BEGIN
       WHERE m.conversation_id = e.conversation_id AND m.user_id = e.sender_id AND m.left_seq IS NULL LIMIT 1
     ) member;
   IF p_wait THEN
-    SELECT array_agg(l.conversation_id), array_agg(l.seq), array_agg(l.conversation_id) FILTER (WHERE l.empty)
-      INTO locked, seqs, empty_ones FROM (
-      SELECT h.conversation_id, h.seq, h.empty FROM conversation_heads h WHERE h.conversation_id = ANY (mine)
+    SELECT array_agg(l.conversation_id), array_agg(l.seq), array_agg(l.conversation_id) FILTER (WHERE l.empty),
+        bool_or(l.feed_position >= pg_current_xact_id())
+      INTO locked, seqs, empty_ones, is_fed FROM (
+      SELECT h.conversation_id, h.seq, h.empty, h.feed_position FROM conversation_heads h WHERE h.conversation_id = ANY (mine)
         ORDER BY h.conversation_id FOR UPDATE) l;
   ELSE
-    SELECT array_agg(l.conversation_id), array_agg(l.seq), array_agg(l.conversation_id) FILTER (WHERE l.empty)
-      INTO locked, seqs, empty_ones FROM (
-      SELECT h.conversation_id, h.seq, h.empty FROM conversation_heads h WHERE h.conversation_id = ANY (mine)
+    SELECT array_agg(l.conversation_id), array_agg(l.seq), array_agg(l.conversation_id) FILTER (WHERE l.empty),
+        bool_or(l.feed_position >= pg_current_xact_id())
+      INTO locked, seqs, empty_ones, is_fed FROM (
+      SELECT h.conversation_id, h.seq, h.empty, h.feed_position FROM conversation_heads h WHERE h.conversation_id = ANY (mine)
         ORDER BY h.conversation_id FOR UPDATE SKIP LOCKED) l;
   END IF;
-  IF p_extras IS NOT NULL OR empty_ones IS NOT NULL THEN
+  IF p_extras IS NOT NULL OR empty_ones IS NOT NULL OR is_fed THEN
     PERFORM FROM conversation_members m
       JOIN (
         SELECT e.conversation_id, e.user_id FROM unnest(p_conversation_ids, p_sender_ids) AS e(conversation_id, user_id)
@@ -231,14 +235,14 @@ BEGIN
   END IF;
   now := clock_timestamp();
   RETURN QUERY
-  WITH checked AS MATERIALIZED (
-    SELECT e.*, seqs[array_position(locked, e.conversation_id)] AS head_seq,
+  WITH checked AS (
+    SELECT e.*, head.seq AS head_seq,
       known.id AS known_id, known.seq AS known_seq, known.created_at AS known_at,
       reply.seq AS reply_seq, reply.sender_id AS reply_sender_id, reply.excerpt AS reply_excerpt,
       reply.deleted AS reply_deleted,
       CASE
-        WHEN NOT COALESCE(e.conversation_id = ANY (mine), false) THEN 'not-a-member'
-        WHEN NOT COALESCE(e.conversation_id = ANY (locked), false) THEN 'locked'
+        WHEN head.seq IS NULL AND e.conversation_id = ANY (mine) THEN 'locked'
+        WHEN head.seq IS NULL THEN 'not-a-member'
         WHEN member.visible_from_seq IS NULL THEN 'not-a-member'
         WHEN known.id IS NOT NULL AND known.request_hash = e.request_hash THEN 'duplicate'
         WHEN known.id IS NOT NULL THEN 'reused'
@@ -249,6 +253,7 @@ BEGIN
     FROM unnest(p_conversation_ids, p_sender_ids, p_ids, p_client_message_ids, p_request_hashes, p_types,
       p_bodies, p_reply_tos) WITH ORDINALITY
       AS e(conversation_id, sender_id, id, client_message_id, request_hash, type, body, reply_to, ord)
+    CROSS JOIN LATERAL (SELECT seqs[array_position(locked, e.conversation_id)] AS seq OFFSET 0) head
     LEFT JOIN LATERAL (
       SELECT m.visible_from_seq, m.blocked FROM conversation_members m
       WHERE m.conversation_id = e.conversation_id AND m.user_id = e.sender_id AND m.left_seq IS NULL LIMIT 1
@@ -282,7 +287,6 @@ BEGIN
     RETURNING h.feed_position, h.conversation_id, f.first_seq, f.last_seq
   ), fed AS (
     INSERT INTO change_feed (position, conversation_id, first_seq, last_seq) SELECT * FROM moved
-    ON CONFLICT (position, conversation_id) DO UPDATE SET last_seq = EXCLUDED.last_seq
   ), marked AS (
     UPDATE conversation_members m SET read_seq = GREATEST(m.read_seq, s.seq), wrote = true
     FROM (SELECT p.conversation_id, p.sender_id, max(p.seq) AS seq FROM placed p WHERE p.outcome = 'stored'
