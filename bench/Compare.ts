@@ -161,7 +161,7 @@ export const nodes = Effect.fnUntraced(function* (bench: Bench) {
 export const telemetry = Effect.fnUntraced(function* (bench: Bench) {
   return yield* compareMessages(bench, {
     name: "telemetry",
-    running: yield* telemetryTargets(bench.pairs),
+    running: yield* telemetryTargets(bench.pairs, bench.nodeOptions),
     ratios: [
       {
         what: "telemetry: CPU a message to none",

@@ -122,12 +122,12 @@ const telemetry = {
 }
 
 /** The service without telemetry, with all telemetry, and with a trace of every message. */
-export const telemetryTargets = (pairs: number) =>
+export const telemetryTargets = (pairs: number, nodeOptions: ReadonlyArray<string> = []) =>
   Effect.forEach(
     Object.entries(telemetry),
     Effect.fnUntraced(function* ([name, settings]) {
       const stack = yield* makeStack(`chat_bench_${name.replaceAll(" ", "_")}`)
-      const node = yield* startNode(name, { ...stack, environment: { ...stack.environment, ...settings } })
+      const node = yield* startNode(name, { ...stack, environment: { ...stack.environment, ...settings } }, nodeOptions)
       return yield* ofService(name, stack, [node], pairs)
     })
   )

@@ -1,7 +1,13 @@
 import { Effect, Layer } from "effect"
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type OpenMetricsContentType, Registry } from "prom-client"
 import * as definitions from "../../services/platform/MetricDefinitions.ts"
-import { type Definition, type Labels, Metrics, type MetricsShape } from "../../services/platform/Metrics.ts"
+import {
+  type Count,
+  type Definition,
+  type Labels,
+  Metrics,
+  type MetricsShape
+} from "../../services/platform/Metrics.ts"
 import { Settings } from "../../services/platform/Settings.ts"
 import { version } from "../../Version.ts"
 
@@ -93,6 +99,8 @@ const storeOf = (defined: Defined, definition: Definition<"gauge"> | Definition<
   }
 }
 
+const seriesOf = ({ name }: Any, labels: Series) => `${name} ${JSON.stringify(labels)}`
+
 const make = (): MetricsShape => {
   const text = new Registry()
   const openMetrics = new Registry<OpenMetricsContentType>()
@@ -101,13 +109,30 @@ const make = (): MetricsShape => {
   for (const metric of metricsOf(processMetrics())) openMetrics.registerMetric(metric)
   for (const metric of metricsOf(openMetrics)) text.registerMetric(metric)
   const names = openMetrics.getMetricsAsArray().map((metric) => ({ metric, name: metric.name }))
+  // The client looks up the series of each addition by a text that it makes of the labels, so what is counted between two
+  // readings is added up before.
+  const counts = new Map<string, { readonly count: Count; readonly store: () => void }>()
   const readings = new Map<string, { readonly values: Array<() => number>; readonly store: (sum: number) => void }>()
   defined.gauge(definitions.buildInfo).set({ version, node_version: process.versions.node }, 1)
 
   return {
     counter: (definition, ...[labels = {}]) => {
+      const series = seriesOf(definition, labels)
+      const known = counts.get(series)
+      if (known !== undefined) return known.count
       const child = defined.counter(definition).labels(labels)
-      return (by) => child.inc(by)
+      let pending = 0
+      const counted = {
+        count: (by = 1) => {
+          pending += by
+        },
+        store: () => {
+          if (pending > 0) child.inc(pending)
+          pending = 0
+        }
+      }
+      counts.set(series, counted)
+      return counted.count
     },
     gauge: (definition, ...[labels = {}]) => {
       const child = defined.gauge(definition).labels(labels)
@@ -122,13 +147,14 @@ const make = (): MetricsShape => {
       }
     },
     read: (definition, value, ...[labels = {}]) => {
-      const series = `${definition.name} ${JSON.stringify(labels)}`
+      const series = seriesOf(definition, labels)
       const reading = readings.get(series) ?? { values: [], store: storeOf(defined, definition, labels) }
       readings.set(series, reading)
       reading.values.push(value)
     },
     render: (format) =>
       Effect.promise(() => {
+        for (const { store } of counts.values()) store()
         for (const { store, values } of readings.values()) store(values.reduce((sum, value) => sum + value(), 0))
         if (format === "text") return text.metrics()
         const rendered = openMetrics.metrics()

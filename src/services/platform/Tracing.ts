@@ -38,13 +38,14 @@ export const currentTraceparent = (fiber: Fiber.Fiber<unknown, unknown>): string
   return span && traceparentOf(span)
 }
 
+/** Spans do not say where in the source they begin, which would take a stack trace for each. */
+const plain = { captureStackTrace: false }
+
 /** Runs `self` in a span if there is a sampled trace; otherwise it costs nothing, so that a hot path may use it. */
 export const spanned =
   (name: string) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.withFiber((fiber) =>
-      sampledSpan(fiber) === undefined ? self : Effect.withSpan(self, name, { captureStackTrace: false })
-    )
+    Effect.withFiber((fiber) => (sampledSpan(fiber) === undefined ? self : Effect.withSpan(self, name, plain)))
 
 /** Runs work that outlives the request that starts it, and so belongs to no trace. */
 export const untraced = Effect.withTracerEnabled(false)
@@ -59,7 +60,7 @@ export const markFault = (error: unknown): Effect.Effect<void> =>
 export const within =
   (span: Tracer.AnySpan | undefined) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    span === undefined ? untraced(self) : Effect.withParentSpan(self, span, { captureStackTrace: false })
+    span === undefined ? untraced(self) : Effect.withParentSpan(self, span, plain)
 
 /**
  * Where traces come in and where they change fibers or nodes. One decision says whether a trace is sampled: that of the
@@ -102,7 +103,7 @@ export const makeTracing = (tracer: Tracer.Tracer, sampleRate: number, clock: Cl
         const sampled = parent?.sampled ?? fiber.getRef(Random.Random).nextDoubleUnsafe() < sampleRate
         if (!sampled) return self
         const { name, ...options } = start()
-        return on(Effect.withSpan(self, name, { ...options, parent, root: parent === undefined }))
+        return on(Effect.withSpan(self, name, { ...options, ...plain, parent, root: parent === undefined }))
       }),
 
     batch: (self, waiting, start) => {
@@ -111,7 +112,7 @@ export const makeTracing = (tracer: Tracer.Tracer, sampleRate: number, clock: Cl
       const { name, ...options } = start()
       const links = others.map((span) => ({ span, attributes: {} }))
       return on(
-        Effect.useSpan(name, { ...options, parent, links }, (span) => {
+        Effect.useSpan(name, { ...options, ...plain, parent, links }, (span) => {
           for (const other of others) if (other._tag === "Span") other.addLinks([{ span, attributes: {} }])
           return within(span)(self)
         })
