@@ -20,7 +20,13 @@ const wanted = new RegExp(process.env.ATTACK_NAMES ?? "")
 const crowd = 300
 
 /** How the files in `deploy` start a node. */
-const deployedFlags = ["--max-old-space-size=640", "--max-semi-space-size=16"]
+const deployed = [
+  "MALLOC_ARENA_MAX=1",
+  "MALLOC_MMAP_THRESHOLD_=131072",
+  process.execPath,
+  "--max-old-space-size=640",
+  "--max-semi-space-size=16"
+]
 
 const script = fileURLToPath(new URL("./generator.ts", import.meta.url))
 
@@ -59,7 +65,7 @@ describe("a node under attack", () => {
             // So that there is a user in hundreds of conversations without waiting.
             "limits.conversations_per_minute": crowd
           },
-          { command: [process.execPath, ...deployedFlags, "src/main.ts"] }
+          { command: ["env", ...deployed, "src/main.ts"] }
         )
         const port = Number(new URL(node.url).port)
         const http = api(node.url)
