@@ -7,7 +7,7 @@ import { type Member, serviceDialect } from "./Dialects.ts"
 import type { Verdict } from "./Goals.ts"
 import { join } from "./Load.ts"
 import { BenchError } from "./Postgres.ts"
-import { makeStack, startNode } from "./Service.ts"
+import { deployedFlags, makeStack, startNode } from "./Service.ts"
 import type { Socket } from "./Socket.ts"
 
 /** The resident memory of a process in kB. */
@@ -51,22 +51,25 @@ const openAll = (url: string, members: ReadonlyArray<Member>) =>
 export const idle = Effect.fnUntraced(function* ({ nodeOptions, postmaster, quick }: Bench) {
   const [warm, busy, all] = quick ? [20, 60, 200] : [200, 1000, 4000]
   const stack = yield* makeStack("chat_bench_idle")
-  const { pid, url } = yield* startNode("service", stack, nodeOptions)
+  // How much garbage V8 lets lie is a matter of these options, so they are those of operators.
+  const { pid, url } = yield* startNode("service", stack, [...deployedFlags, ...nodeOptions])
   const members = yield* makePairs(stack.database, all / 2)
-  const settle = Effect.sleep(quick ? "1 second" : "10 seconds")
+  // For half a minute V8 collects what the hellos have left. That is work of the hellos, and not of an idle node.
+  const calm = Effect.sleep(quick ? "1 second" : "40 seconds")
   yield* openAll(url, members.slice(0, warm))
-  yield* settle
+  yield* Effect.sleep(quick ? "1 second" : "10 seconds")
   yield* openAll(url, members.slice(warm, busy))
-  yield* settle
+  yield* calm
   const sample = () => sampleCpu({ server: [pid], bus: [] }, postmaster, stack.database)
   const statements = Effect.promise(() => statementsOf(url))
-  const [from, sentBefore] = [sample(), yield* statements]
+  const sentBefore = yield* statements
+  const from = sample()
   yield* Effect.sleep(quick ? "3 seconds" : "30 seconds")
   const cpu = cpuBetween(from, sample())
   const sent = (yield* statements) - sentBefore
   const before = residentOf(pid)
   yield* openAll(url, members.slice(busy))
-  yield* settle
+  yield* calm
   const each = (residentOf(pid) - before) / (all - busy)
   const seconds = cpu.wall / 1_000_000
   yield* Console.log(`${busy} sockets: CPU ${cpu.server / 1000} ms, ${sent} statements in ${seconds.toFixed(1)} s`)

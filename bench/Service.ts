@@ -111,6 +111,9 @@ export const makeStack = Effect.fnUntraced(function* (database: string) {
 /** The key that signs the tokens of the service. */
 export const signingKey = "a secret of the benchmark, long enough to be accepted"
 
+/** The options of Node with which the files in `deploy` and `docker-compose.yml` start the service. */
+export const deployedFlags = ["--max-old-space-size=640", "--max-semi-space-size=16"]
+
 /** A node of the service. */
 export const startNode = (
   name: string,
