@@ -32,8 +32,23 @@ const wakeUpsOf = (pid: number) => {
 const clock = "do"
 const seconds = 10
 
+/** How many of each statement an idle node sends in a second, as docs/benchmarks.md says. */
+const rates = new Map([
+  [clock, 1],
+  ["select sessions", 1],
+  ["select looks", 1],
+  ["insert nodes", 1 / 5],
+  ["select conversation_heads", 1 / 30],
+  ["select user_heads", 1 / 30],
+  ["select conversation_members", 1 / 60],
+  ["check_guests", 1 / 60],
+  ["purge", 1 / 600],
+  ["unused_blobs", 1 / 600],
+  ["select uploads", 1 / 600]
+])
+
 describe.skipIf(cluster === null)("an idle node", () => {
-  it.live("sends four statements a second, of five kinds, wakes up rarely, and keeps no memory of its start", () =>
+  it.live("sends 3.3 statements a second, wakes up rarely, and keeps no memory of its start", () =>
     Effect.gen(function* () {
       const database = owned.name("idle")
       yield* Effect.addFinalizer(() =>
@@ -70,9 +85,10 @@ describe.skipIf(cluster === null)("an idle node", () => {
           return more === 0 ? [] : [[name, more] as const]
         })
       )
-      const all = [...grown.values()].reduce((sum, count) => sum + count, 0)
-      assert.isAtMost(all, 4 * ((grown.get(clock) ?? 0) + 1), JSON.stringify([...grown]))
-      assert.isAtMost(grown.size, 5, JSON.stringify([...grown]))
+      // The first and the last second may each be seen in part.
+      const most = (name: string) => (rates.get(name) ?? 0) * ((grown.get(clock) ?? 0) + 1) + 1
+      const tooMany = [...grown].filter(([name, count]) => !rates.has(name) || count > most(name))
+      assert.deepStrictEqual(tooMany, [], JSON.stringify([...grown]))
       // Ten are the measurement of the event loop's lag, and the rest one tick of all loops, their answers, and these looks.
       // If each loop had its own time, there would be fifty.
       assert.isAtMost(woken / ((grown.get(clock) ?? 0) + 1), 30)

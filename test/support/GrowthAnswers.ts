@@ -1,4 +1,5 @@
 import { Effect, Layer, Stream } from "effect"
+import { SqlClient } from "effect/sql"
 import type { UserId } from "../../src/domain/Ids.ts"
 import { AccountAdmin } from "../../src/services/admin/AccountAdmin.ts"
 import { AccountExport } from "../../src/services/admin/AccountExport.ts"
@@ -14,7 +15,7 @@ import { ChangeFeed } from "../../src/services/log/ChangeFeed.ts"
 import { Log } from "../../src/services/log/Log.ts"
 import { DisappearingMessages } from "../../src/services/messages/DisappearingMessages.ts"
 import { Drafts } from "../../src/services/messages/Drafts.ts"
-import { lookForDueWork } from "../../src/services/messages/DueWork.ts"
+import { askForDueWork } from "../../src/services/messages/DueWork.ts"
 import { Pins } from "../../src/services/messages/Pins.ts"
 import { ScheduledMessages } from "../../src/services/messages/ScheduledMessages.ts"
 import { Stars } from "../../src/services/messages/Stars.ts"
@@ -261,7 +262,7 @@ export const answers: Record<string, Answer> = {
     get: () => DisappearingMessages.use((messages) => messages.expireDue)
   },
   // The place of the search index in the change feed, those of its two consumers, the cluster of the feed, and the next change.
-  "a look for due work when there is none": { rows: 5, buffers: 15, get: () => lookForDueWork },
+  "a look for due work when there is none": { rows: 5, buffers: 15, get: () => SqlClient.SqlClient.use(askForDueWork) },
   // What was taken, and twice as many that are deleted, which are found by their order and then by their place.
   "the next changes of a long feed": {
     rows: 100 + 2 * 200 + 10,

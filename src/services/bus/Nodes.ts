@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto"
-import { Clock, Context, Effect, Layer, type Scope } from "effect"
-import { SqlClient, type Statement } from "effect/sql"
+import { Clock, Context, Effect, Layer, Schema, type Scope } from "effect"
+import { SqlClient } from "effect/sql"
 import { Unavailable } from "../../domain/Problem.ts"
-import { every } from "../platform/Background.ts"
+import { every, Looks } from "../platform/Background.ts"
 import { FilePlace } from "../platform/FilePlace.ts"
 import { makeListeners } from "../platform/Listeners.ts"
 import { Readiness } from "../platform/readiness/Readiness.ts"
@@ -15,6 +15,12 @@ import { listenerFailed, PubSub } from "./PubSub.ts"
  */
 const interval = 5
 const silence = 15
+
+/**
+ * The other live nodes: how many of them share no bus with this one, whether one has lost it, and whether all keep files in the
+ * same place.
+ */
+const Others = Schema.Struct({ strangers: Schema.Number, cut_off: Schema.Boolean, share_files: Schema.Boolean })
 
 /** The nodes of the service, and whether their events reach each other. */
 export class Nodes extends Context.Service<
@@ -48,6 +54,7 @@ export class Nodes extends Context.Service<
     Nodes,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
+      const looks = yield* Looks
       const pubsub = yield* PubSub
       const readiness = yield* Readiness
       const { nats, postgres } = yield* Settings
@@ -63,38 +70,31 @@ export class Nodes extends Context.Service<
 
       const forget = sql`
         DELETE FROM nodes WHERE id = ${id}::uuid OR seen_at < now() - interval '1 day'`
-      const announce = (cutOff: boolean) => sql`
-        WITH announced AS (
-          INSERT INTO nodes (id, bus, cut_off, files) VALUES (${id}::uuid, ${bus}, ${cutOff}, ${files}::text)
-          ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), cut_off = EXCLUDED.cut_off)`
-      /** Looks at the other nodes, after an announcement or alone. */
-      const look = (announcement: Statement.Fragment) => sql<{
-        strangers: number
-        cutOff: boolean
-        shareFiles: boolean
-      }>`
-        ${announcement} SELECT count(*) FILTER (WHERE bus <> ${bus}) AS strangers,
+      const announce = Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const cutOff = !pubsub.healthy()
+        if (cutOff === announced.cutOff && now - announced.at < interval * 1000) return
+        yield* sql`INSERT INTO nodes (id, bus, cut_off, files) VALUES (${id}::uuid, ${bus}, ${cutOff}, ${files}::text)
+          ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), cut_off = EXCLUDED.cut_off`
+        announced = { at: now, cutOff }
+      }).pipe(orUnavailable)
+
+      const askForOthers = sql`SELECT count(*) FILTER (WHERE bus <> ${bus}) AS strangers,
           COALESCE(bool_or(cut_off) FILTER (WHERE bus = ${bus} AND id <> ${id}::uuid), false) AS cut_off,
           count(DISTINCT files) < 2 AS share_files
         FROM nodes WHERE seen_at > now() - make_interval(secs => ${silence}::int)`
-
-      const meet = Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
-        const cutOff = !pubsub.healthy()
-        const isDue = cutOff !== announced.cutOff || now - announced.at >= interval * 1000
-        // Without NATS, other nodes are a mistake in the settings, and cannot be cut off from anything.
-        if (!isDue && nats === undefined) return
-        const [row] = yield* look(isDue ? announce(cutOff) : sql``)
-        if (isDue) announced = { at: now, cutOff }
-        const were = othersCutOff
-        strangers = row?.strangers ?? 0
-        othersCutOff = row?.cutOff ?? false
-        shareFiles = row?.shareFiles ?? true
-        if (were && !othersCutOff) listeners.notify()
-      }).pipe(orUnavailable)
+      const see = (others: typeof Others.Type) =>
+        Effect.sync(() => {
+          const were = othersCutOff
+          strangers = others.strangers
+          othersCutOff = others.cut_off
+          shareFiles = others.share_files
+          if (were && !othersCutOff) listeners.notify()
+        })
       // Only this node uses an embedded PostgreSQL.
       if (postgres !== undefined) {
-        yield* every("1 second", "the look at other nodes", meet)
+        yield* every("1 second", "the announcement of this node", announce)
+        yield* looks.add(askForOthers, Others, see)
         yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(forget, "1 second")))
       }
 

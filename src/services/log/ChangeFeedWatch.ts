@@ -1,14 +1,15 @@
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import { changeFeedStalled } from "../platform/MetricDefinitions.ts"
 import { Metrics } from "../platform/Metrics.ts"
 import { monotonicNow } from "../platform/Monotonic.ts"
 import { Readiness } from "../platform/readiness/Readiness.ts"
 
 /** Where a consumer of the change feed stands, and what it waits for: `consumer_state` in `change_feed.sql`. */
-export interface ConsumerState {
-  readonly place: string
-  readonly waits: "ready" | "held" | null
-}
+export const ConsumerState = Schema.Struct({
+  place: Schema.String,
+  waits: Schema.NullOr(Schema.Literals(["ready", "held"]))
+})
+export type ConsumerState = typeof ConsumerState.Type
 
 /** A consumer that has something to do, and has not moved for this long, stands still; in milliseconds. */
 export const longestStandstill = 30_000

@@ -1,32 +1,29 @@
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { SqlClient } from "effect/sql"
-import { type ConsumerState, makeChangeFeedWatch } from "../log/ChangeFeedWatch.ts"
-import { every, makeWake } from "../platform/Background.ts"
-import { orUnavailable } from "../platform/Sql.ts"
+import { ConsumerState, makeChangeFeedWatch } from "../log/ChangeFeedWatch.ts"
+import { Looks, makeWake } from "../platform/Background.ts"
 import { DisappearingMessages } from "./DisappearingMessages.ts"
 import { Erasures } from "./Erasures.ts"
 import { ScheduledMessages } from "./ScheduledMessages.ts"
 import { searchConsumer, startSearchIndex } from "./search/SearchIndex.ts"
 
-/** Finds out whether anything is due, with one statement for all jobs, since mostly nothing is. */
-export const lookForDueWork = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
+const DueWork = Schema.Struct({
+  scheduled: Schema.Boolean,
+  expired: Schema.Boolean,
+  erased: Schema.Boolean,
+  ...ConsumerState.fields
+})
+
+/** Asks what is due, for all jobs at once, since mostly nothing is. */
+export const askForDueWork = (sql: SqlClient.SqlClient) =>
   // A volatile function cannot limit the range of an index; its value from a subquery can. The order makes the planner
   // use the index.
-  const [due] = yield* sql<ConsumerState & { scheduled: boolean; expired: boolean; erased: boolean }>`
-    SELECT (SELECT id FROM scheduled_messages WHERE failure IS NULL AND send_at <= (SELECT clock_timestamp())
+  sql`SELECT (SELECT id FROM scheduled_messages WHERE failure IS NULL AND send_at <= (SELECT clock_timestamp())
         AND (claimed_until IS NULL OR claimed_until < (SELECT clock_timestamp()))
         ORDER BY send_at, id LIMIT 1) IS NOT NULL AS scheduled,
       (SELECT conversation_id FROM message_lifetimes WHERE next_at <= (SELECT clock_timestamp())
         ORDER BY next_at LIMIT 1) IS NOT NULL AS expired,
       EXISTS (SELECT FROM erasures) AS erased, place, waits FROM consumer_state(${searchConsumer}::text)`
-  return {
-    scheduled: due?.scheduled ?? false,
-    expired: due?.expired ?? false,
-    erased: due?.erased ?? false,
-    search: { place: due?.place ?? "", waits: due?.waits ?? null }
-  }
-}).pipe(orUnavailable)
 
 /**
  * The jobs that send scheduled messages, delete expired ones, erase those of deleted users, and index new ones. Each second
@@ -51,14 +48,13 @@ export const background = Layer.effectDiscard(
     )
     const index = yield* startSearchIndex
     const watchSearch = yield* makeChangeFeedWatch(searchConsumer, "new messages are found more slowly")
-    const start = Effect.gen(function* () {
-      const due = yield* lookForDueWork
+    const looks = yield* Looks
+    yield* looks.add(askForDueWork(yield* SqlClient.SqlClient), DueWork, (due) => {
       if (due.scheduled) send()
       if (due.expired) expire()
       if (due.erased) erase()
-      if (due.search.waits === "ready") index()
-      yield* watchSearch(due.search)
+      if (due.waits === "ready") index()
+      return watchSearch(due)
     })
-    yield* every("1 second", "the look for what is due", start)
   })
 )

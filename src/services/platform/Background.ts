@@ -1,6 +1,8 @@
-import { Cause, Duration, Effect, Queue } from "effect"
+import { Cause, Context, Duration, Effect, Layer, Queue, Schema, type Scope } from "effect"
+import { SqlClient, type Statement } from "effect/sql"
 import { Unavailable } from "../../domain/Problem.ts"
 import { monotonicNow } from "./Monotonic.ts"
+import { orUnavailable } from "./Sql.ts"
 
 /**
  * Runs `effect`, and makes a failure or defect one line in the log. `Unavailable` is not logged, since `Readiness` logs
@@ -50,3 +52,57 @@ export const makeWake = Effect.fnUntraced(function* <E, R>(name: string, effect:
     Queue.offerUnsafe(calls, undefined)
   }
 })
+
+/** Looks at the database that happen each second, all of them in one statement. */
+export class Looks extends Context.Service<
+  Looks,
+  {
+    /**
+     * Looks now and each second until the scope closes: asks `question`, a SELECT of one row, and gives the row to `see`.
+     * The columns have in `answer` the names that they have in SQL.
+     */
+    readonly add: <A>(
+      question: Statement.Fragment,
+      answer: Schema.Codec<A, unknown>,
+      see: (row: A) => Effect.Effect<void>
+    ) => Effect.Effect<void, never, Scope.Scope>
+  }
+>()("chat/services/Looks") {
+  static readonly layer = Layer.effect(
+    Looks,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const looks = new Set<{
+        readonly part: Statement.Fragment
+        readonly take: (row: unknown) => Effect.Effect<void>
+      }>()
+      const askAll = Effect.gen(function* () {
+        const asked = [...looks]
+        if (asked.length === 0) return
+        const [found] = yield* sql<{ readonly rows: ReadonlyArray<unknown> }>`
+          WITH looks AS (SELECT json_build_array(${sql.csv(asked.map(({ part }) => part))}) AS rows)
+          SELECT rows FROM looks`
+        yield* Effect.forEach(asked, ({ take }, index) => take(found?.rows[index]), { discard: true })
+      }).pipe(orUnavailable)
+      const ask = yield* makeWake("the look of each second", askAll)
+      yield* every("1 second", "the look of each second", Effect.sync(ask))
+
+      return Looks.of({
+        add: (question, answer, see) => {
+          const decode = Schema.decodeUnknownEffect(answer)
+          const look = {
+            part: sql`(SELECT to_json(q) FROM (${question}) AS q)`,
+            take: (row: unknown) => Effect.flatMap(Effect.orDie(decode(row)), see)
+          }
+          return Effect.acquireRelease(
+            Effect.sync(() => {
+              looks.add(look)
+              ask()
+            }),
+            () => Effect.sync(() => looks.delete(look))
+          )
+        }
+      })
+    })
+  )
+}
