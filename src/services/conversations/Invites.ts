@@ -15,8 +15,11 @@ import { InviteStorage } from "./InviteStorage.ts"
 
 type Refusal = NotFound | Forbidden | Conflict | Unavailable
 
-/** An invite cannot be guessed: its code has 128 random bits. */
-const codeBytes = 16
+/**
+ * Makes the code of an invite, which cannot be guessed: it has 128 random bits. It does not begin with a dash, because a
+ * command line would take it for a flag.
+ */
+export const newInviteCode = () => InviteCode.make(randomBytes(16).toString("base64url").replace(/^-/, "_"))
 
 /**
  * Invites into groups, which owners and admins create, list and revoke. For non-members these fail with `NotFound`, for
@@ -97,7 +100,7 @@ export class Invites extends Context.Service<
           return yield* storage.create(
             { userId, conversationId },
             {
-              code: InviteCode.make(randomBytes(codeBytes).toString("base64url")),
+              code: newInviteCode(),
               expiresInSeconds,
               maxUses,
               guests,
