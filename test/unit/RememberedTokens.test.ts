@@ -19,4 +19,24 @@ describe("remembered tokens", () => {
     add("token", principal, ends())
     assert.strictEqual(get("token", 0), principal)
   })
+
+  it("are known by all that they consist of, and by all of their hashes", () => {
+    const { add, ends, forget, get } = makeRememberedTokens(10)
+    const others = { ...principal, sessionId: other ?? assert.fail() }
+    for (const [mine, theirs] of [
+      // As in tokens that were signed for two users, or that have another signature.
+      ["header.mine.signature", "header.theirs.signature"],
+      ["header.same.signature", "header.same.signaturf"],
+      ["header.same.aa", "header.same.aA"],
+      // The first 42 bits of their SHA-256 are the same.
+      ["token 2278684", "token 3046241"]
+    ] as const) {
+      add(mine, principal, ends())
+      assert.isUndefined(get(theirs, 0))
+      add(theirs, others, ends())
+      assert.deepStrictEqual([get(mine, 0), get(theirs, 0)], [principal, others])
+      forget([principal.sessionId])
+      assert.deepStrictEqual([get(mine, 0), get(theirs, 0)], [undefined, others])
+    }
+  })
 })
