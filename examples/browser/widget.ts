@@ -2,7 +2,7 @@
  * One conversation in a page of yours, such as the chat of order 123, for a user of yours. It needs no framework, and no
  * more than the policy `script-src 'self'; connect-src <the chat>` allows.
  */
-import { Chat, type Message, type Sending, type User } from "chat-service/client"
+import { Chat, type Message, type Sending } from "chat-service/client"
 
 interface WidgetOptions {
   /** The address of the chat service. It must allow the origin of the page. */
@@ -47,11 +47,20 @@ const button = (label: string, onClick: () => void) => {
   return made
 }
 
+/** A widget shows the names of about as many members. */
+const mostNames = 200
+
 /** Fetches the names of who is in the conversation, again when somebody joins. */
 const follow = (chat: Chat, conversationId: string, onNames: (names: ReadonlyMap<string, string>) => void) => {
   const fetchNames = async () => {
-    const { items } = await chat.ask("member.list", { conversationId, limit: 200 })
-    onNames(new Map(items.map(({ user }: { readonly user: User }) => [user.id, user.displayName])))
+    const names = new Map<string, string>()
+    let cursor: string | undefined
+    do {
+      const page = await chat.ask("member.list", { conversationId, ...(cursor !== undefined && { cursor }) })
+      for (const { user } of page.items) names.set(user.id, user.displayName)
+      cursor = page.nextCursor
+    } while (cursor !== undefined && names.size < mostNames)
+    onNames(names)
   }
   chat.conversation(conversationId).on("member.joined", () => void fetchNames().catch(() => {}))
   return fetchNames()

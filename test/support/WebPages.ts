@@ -5,7 +5,7 @@ import { TestService } from "../../src/testing/TestService.ts"
 import { buildWeb, launchChromium, openPage, type Person, signIn } from "./Web.ts"
 
 /** A service with the chat page and a browser for the tests of a `describe`, which fail when the page complains. */
-export const webPages = () => {
+export const webPages = (limits: { readonly pageSize?: number } = {}) => {
   let browser: Browser
   let service: Awaited<ReturnType<typeof TestService.start>>
   let built: ReturnType<typeof buildWeb>
@@ -15,7 +15,7 @@ export const webPages = () => {
   beforeAll(async () => {
     built = buildWeb()
     const manyCommands = { commandsPerSecond: 1000, commandsBurst: 1000 }
-    service = await TestService.start({ server: { web: built.folder }, limits: manyCommands })
+    service = await TestService.start({ server: { web: built.folder }, limits: { ...manyCommands, ...limits } })
     browser = await launchChromium()
   })
   afterEach(async () => {

@@ -1,6 +1,7 @@
 import { useChat } from "chat-service/client/react"
 import { MonitorSmartphone } from "lucide-react"
 import { useCallback } from "react"
+import { readPages } from "../chat/pages.ts"
 import { ago } from "../text/format.ts"
 import { text } from "../text/text.ts"
 import { attempt } from "../ui/notices.tsx"
@@ -16,7 +17,7 @@ const nameOf = (userAgent: string) => {
 /** Where I am signed in. Each of the others can be signed out. */
 export const Devices = () => {
   const chat = useChat()
-  const [sessions, again] = useFetched(useCallback(() => chat.ask("session.list", { limit: 200 }), [chat]))
+  const [sessions, again] = useFetched(useCallback(() => readPages((place) => chat.ask("session.list", place)), [chat]))
   return (
     <ul className="devices">
       {sessions?.items.map(({ current, id, ip, lastUsedAt, userAgent }) => (

@@ -1,11 +1,12 @@
 import { useChat, useConversation } from "chat-service/client/react"
 import { createContext, type ReactNode, use, useCallback, useEffect, useMemo, useState } from "react"
 import { type Pages, usePages } from "../ui/usePages.ts"
+import { type FetchPage, readPages } from "./pages.ts"
 import { usePeople } from "./people.tsx"
 import type { Member } from "./types.ts"
 
-/** Members come in pages of this size. */
-const pageSize = 200
+/** About how many members are known at first: without all of them, nothing says who has read a message. */
+const enough = 200
 
 const Context = createContext<Pages<Member> | null>(null)
 
@@ -21,11 +22,13 @@ export const MembersProvider = ({ children, id }: { readonly id: string; readonl
   const [roles, setRoles] = useState(0)
   useEffect(() => chat.conversation(id).on("member.role-changed", () => setRoles((now) => now + 1)), [chat, id])
   // biome-ignore lint/correctness/useExhaustiveDependencies: the members are others after a change of their number or roles
-  const fetch = useCallback(
-    async (cursor: string | undefined) => {
+  const fetch: FetchPage<Member> = useCallback(
+    async (from) => {
       if (count === undefined) return { items: [] }
-      const limit = { limit: pageSize, ...(cursor !== undefined && { cursor }) }
-      const page = await chat.ask("member.list", { conversationId: id, ...limit })
+      const page = await readPages((place) => chat.ask("member.list", { conversationId: id, ...place }), {
+        ...from,
+        enough
+      })
       people.add(page.items.map(({ user }) => user))
       return page
     },

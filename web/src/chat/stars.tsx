@@ -1,20 +1,9 @@
-import type { Chat } from "chat-service/client"
 import { useChat, useChatState } from "chat-service/client/react"
 import { createContext, type ReactNode, use, useEffect, useState } from "react"
+import { readPages } from "./pages.ts"
 
 const nothing: ReadonlySet<string> = new Set()
 const Context = createContext(nothing)
-
-const fetchAll = async (chat: Chat) => {
-  const ids: Array<string> = []
-  let cursor: string | undefined
-  do {
-    const page = await chat.ask("star.list", { limit: 200, ...(cursor !== undefined && { cursor }) })
-    ids.push(...page.items.map(({ id }) => id))
-    cursor = page.nextCursor
-  } while (cursor !== undefined)
-  return ids
-}
 
 /** Knows which messages I have saved: all of them at each connection, and then what events say. */
 export const StarsProvider = ({ children }: { readonly children: ReactNode }) => {
@@ -37,8 +26,11 @@ export const StarsProvider = ({ children }: { readonly children: ReactNode }) =>
       setStarred((now) => change(now, [[messageId, on]]))
     })
     // Without an answer, messages are only not marked; the next connection asks again.
-    fetchAll(chat).then(
-      (ids) => current && setStarred(change(ids, since)),
+    readPages((place) => chat.ask("star.list", place)).then(
+      ({ items }) => {
+        const ids = items.map(({ id }) => id)
+        if (current) setStarred(change(ids, since))
+      },
       () => {}
     )
     return () => {

@@ -34,10 +34,13 @@ const useThread = (conversationId: string, messageId: string) => {
       chat
         .conversation(conversationId)
         .thread(messageId)
-        .list({ limit: 100 })
+        .list()
         .then(({ hasBefore, items, root }) =>
           setThread((now) => {
-            const older = now?.replies.filter((reply) => reply.seq < (items[0]?.seq ?? 0)) ?? []
+            const first = items[0]?.seq ?? 0
+            const held = now?.replies ?? []
+            // Otherwise replies may be missing between, from a time without a connection.
+            const older = held.some(({ seq }) => seq >= first) ? held.filter(({ seq }) => seq < first) : []
             return {
               root: "body" in root ? root : null,
               replies: [...older, ...items],
@@ -77,7 +80,7 @@ const useThread = (conversationId: string, messageId: string) => {
   const loadOlder = async () => {
     const before = thread?.replies[0]?.seq
     if (before === undefined) return
-    const page = await chat.conversation(conversationId).thread(messageId).list({ before, limit: 100 })
+    const page = await chat.conversation(conversationId).thread(messageId).list({ before })
     setThread((now) => now && { ...now, replies: [...page.items, ...now.replies], hasBefore: page.hasBefore })
   }
   return { thread, problem, loadOlder }

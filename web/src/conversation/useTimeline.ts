@@ -25,8 +25,6 @@ export interface Timeline {
   readonly error: unknown
 }
 
-const pageSize = 50
-
 /** A page may have come twice, when more was asked for before the first one was shown. */
 const append = (items: ReadonlyArray<Message>, later: ReadonlyArray<Message>) => {
   const last = items.at(-1)?.seq ?? 0
@@ -62,7 +60,7 @@ const usePart = (id: string, around: number | null) => {
     if (around === null) return
     const conversation = chat.conversation(id)
     let current = true
-    attempt(conversation.list({ around, limit: pageSize }).then((page) => current && setPart(page)))
+    attempt(conversation.list({ around }).then((page) => current && setPart(page)))
     const fetchAgain = async (seq: number) => {
       const { items } = await conversation.list({ after: seq - 1, limit: 1 })
       const [next] = items
@@ -106,13 +104,13 @@ export const useTimeline = (id: string, around: number | null): Timeline => {
   const loadBefore = useCallback(async () => {
     const before = part?.items[0]?.seq
     if (before === undefined) return loadOlder()
-    const page = await chat.conversation(id).list({ before, limit: pageSize })
+    const page = await chat.conversation(id).list({ before })
     setPart((now) => now && { ...now, items: append(page.items, now.items), hasBefore: page.hasBefore })
   }, [chat, id, part, setPart, loadOlder])
   const loadAfter = useCallback(async () => {
     const after = part?.items.at(-1)?.seq
     if (after === undefined) return
-    const page = await chat.conversation(id).list({ after, limit: pageSize })
+    const page = await chat.conversation(id).list({ after })
     setPart((now) => now && { ...now, items: append(now.items, page.items), hasAfter: page.hasAfter })
   }, [chat, id, part, setPart])
   return {

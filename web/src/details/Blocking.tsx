@@ -1,6 +1,7 @@
 import { useChat } from "chat-service/client/react"
 import { Ban } from "lucide-react"
 import { useCallback } from "react"
+import { readPages } from "../chat/pages.ts"
 import { text } from "../text/text.ts"
 import { attempt } from "../ui/notices.tsx"
 import { useFetched } from "../ui/useFetched.ts"
@@ -8,7 +9,7 @@ import { useFetched } from "../ui/useFetched.ts"
 /** Keeps a user from writing to me, or lets them again. */
 export const Blocking = ({ userId }: { readonly userId: string }) => {
   const chat = useChat()
-  const [blocks, again] = useFetched(useCallback(() => chat.ask("block.list", { limit: 200 }), [chat]))
+  const [blocks, again] = useFetched(useCallback(() => readPages((place) => chat.ask("block.list", place)), [chat]))
   if (blocks === null) return null
   const blocked = blocks.items.some(({ user }) => user.id === userId)
   return (

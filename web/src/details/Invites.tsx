@@ -1,6 +1,7 @@
 import { useChat } from "chat-service/client/react"
 import { Copy, Link, QrCode, Trash2 } from "lucide-react"
 import { lazy, Suspense, useCallback, useState } from "react"
+import { readPages } from "../chat/pages.ts"
 import { inviteAddress } from "../chat/route.ts"
 import { dayName } from "../text/format.ts"
 import { text } from "../text/text.ts"
@@ -21,7 +22,10 @@ const copy = async (address: string) => {
 export const Invites = ({ conversationId }: { readonly conversationId: string }) => {
   const chat = useChat()
   const [invites, again] = useFetched(
-    useCallback(() => chat.ask("invite.list", { conversationId, limit: 50 }), [chat, conversationId])
+    useCallback(
+      () => readPages((place) => chat.ask("invite.list", { conversationId, ...place })),
+      [chat, conversationId]
+    )
   )
   const [shown, setShown] = useState<string | null>(null)
   const create = (guests: boolean) =>

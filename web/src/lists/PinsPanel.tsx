@@ -13,12 +13,7 @@ const changes = ["message.pinned", "message.unpinned", "message.deleted", "messa
 /** The pinned messages of a conversation. */
 const PinsPanel = ({ id }: { readonly id: string }) => {
   const chat = useChat()
-  const pages = usePages(
-    useCallback(
-      (cursor) => chat.conversation(id).pins({ limit: 50, ...(cursor !== undefined && { cursor }) }),
-      [chat, id]
-    )
-  )
+  const pages = usePages(useCallback((place) => chat.conversation(id).pins(place), [chat, id]))
   const { again } = pages
   useEffect(() => {
     const stops = changes.map((name) => chat.conversation(id).on(name, again))

@@ -11,9 +11,7 @@ import { Lines, MessageLine } from "./MessageLine.tsx"
 /** The messages that I have saved, in all conversations. */
 const Saved = () => {
   const chat = useChat()
-  const pages = usePages(
-    useCallback((cursor) => chat.ask("star.list", { limit: 50, ...(cursor !== undefined && { cursor }) }), [chat])
-  )
+  const pages = usePages(useCallback((place) => chat.ask("star.list", place), [chat]))
   const { again } = pages
   useEffect(() => chat.on("star.updated", again), [chat, again])
   return (

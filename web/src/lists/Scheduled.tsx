@@ -53,9 +53,7 @@ const ScheduledLine = ({
 const Scheduled = () => {
   const chat = useChat()
   const [changing, setChanging] = useState<ScheduledMessage | null>(null)
-  const pages = usePages(
-    useCallback((cursor) => chat.ask("scheduled.list", { limit: 50, ...(cursor !== undefined && { cursor }) }), [chat])
-  )
+  const pages = usePages(useCallback((place) => chat.ask("scheduled.list", place), [chat]))
   const { again } = pages
   // One of them may have been sent.
   useEffect(

@@ -25,7 +25,7 @@ const useSearch = (words: string) => {
   useEffect(() => {
     let current = true
     const timer = setTimeout(() => {
-      chat.ask("message.search", { query: words, limit: 30 }).then(
+      chat.ask("message.search", { query: words }).then(
         ({ items, nextCursor }) => current && setFound({ words, items, nextCursor, problem: null }),
         (error: unknown) => current && setFound({ words, items: [], nextCursor: undefined, problem: explain(error) })
       )
@@ -37,7 +37,7 @@ const useSearch = (words: string) => {
   }, [chat, words])
   const more = async () => {
     if (found?.nextCursor === undefined) return
-    const page = await chat.ask("message.search", { query: found.words, limit: 30, cursor: found.nextCursor })
+    const page = await chat.ask("message.search", { query: found.words, cursor: found.nextCursor })
     setFound({ ...found, items: [...found.items, ...page.items], nextCursor: page.nextCursor })
   }
   return { found, more }

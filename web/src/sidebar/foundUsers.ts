@@ -6,6 +6,9 @@ import type { User } from "../chat/types.ts"
 /** Nothing is asked for while the user types faster than this. */
 const pauseMillis = 200
 
+/** More words find who is not among these. */
+const shown = 20
+
 /** The users whose names begin with a text. */
 export const useFoundUsers = (query: string) => {
   const chat = useChat()
@@ -15,10 +18,10 @@ export const useFoundUsers = (query: string) => {
     let current = true
     if (query === "") return setFound(null)
     const timer = setTimeout(() => {
-      chat.ask("user.search", { query, limit: 20 }).then(
+      chat.ask("user.search", { query }).then(
         ({ items }) => {
           people.add(items)
-          if (current) setFound(items)
+          if (current) setFound(items.slice(0, shown))
         },
         () => current && setFound([])
       )

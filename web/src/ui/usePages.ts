@@ -1,11 +1,8 @@
+import type { Page } from "chat-service/client"
 import { useCallback, useEffect, useState } from "react"
+import type { FetchPage } from "../chat/pages.ts"
 import { explain } from "../text/failure.ts"
 import { attempt } from "./notices.tsx"
-
-interface Page<Item> {
-  readonly items: ReadonlyArray<Item>
-  readonly nextCursor?: string | undefined
-}
 
 /** A list that is fetched page by page. */
 export interface Pages<Item> {
@@ -21,14 +18,14 @@ export interface Pages<Item> {
 }
 
 /** The pages that `fetch` answers, one after the other. `fetch` must stay the same until something else is wanted. */
-export const usePages = <Item>(fetch: (cursor: string | undefined) => Promise<Page<Item>>): Pages<Item> => {
+export const usePages = <Item>(fetch: FetchPage<Item>): Pages<Item> => {
   const [page, setPage] = useState<Page<Item> | null>(null)
   const [problem, setProblem] = useState<string | null>(null)
   const [times, setTimes] = useState(0)
   // biome-ignore lint/correctness/useExhaustiveDependencies: it is asked again after a change
   useEffect(() => {
     let current = true
-    fetch(undefined).then(
+    fetch({}).then(
       (first) => {
         if (!current) return
         setPage(first)
@@ -45,10 +42,11 @@ export const usePages = <Item>(fetch: (cursor: string | undefined) => Promise<Pa
     items: page?.items ?? null,
     hasMore: cursor !== undefined,
     more: () => {
-      const join = ({ items, nextCursor }: Page<Item>) =>
+      if (cursor === undefined) return
+      const join = (next: Page<Item>) =>
         // The list may have been asked for again meanwhile.
-        setPage((now) => (now?.nextCursor === cursor ? { items: [...(now?.items ?? []), ...items], nextCursor } : now))
-      if (cursor !== undefined) attempt(fetch(cursor).then(join))
+        setPage((now) => (now?.nextCursor === cursor ? { ...next, items: [...now.items, ...next.items] } : now))
+      attempt(fetch({ cursor }).then(join))
     },
     again: useCallback(() => setTimes((now) => now + 1), []),
     problem
