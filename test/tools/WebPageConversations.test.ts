@@ -185,6 +185,7 @@ describe("conversations on the chat page in Chromium", () => {
     const [mine, theirs] = [messageOf(one, "the question"), messageOf(other, "the question")]
     await theirs.hover()
     await theirs.getByRole("button", { name: "Reply in thread" }).click()
+    await other.page.getByRole("complementary", { name: "Thread" }).waitFor()
     await write(other, "an answer")
     await theirs.getByRole("button", { name: "1 reply", exact: true }).waitFor()
     await mine.getByRole("button", { name: "1 reply 1 unread reply" }).click()

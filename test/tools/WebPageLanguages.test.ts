@@ -56,7 +56,7 @@ describe("the chat page in other languages", () => {
     await page.getByLabel("E-Mail").fill("aenne@example.com")
     await page.getByLabel("Passwort").fill("password")
     await page.getByRole("button", { name: "Konto erstellen", exact: true }).click()
-    await page.getByRole("alert").getByText("Wähle ein Passwort, das länger oder schwerer zu erraten ist.").waitFor()
+    await page.getByRole("alert").getByText("Dieses Passwort verwenden zu viele Menschen.").waitFor()
     await page.getByLabel("Passwort").fill("correct horse")
     await page.getByRole("button", { name: "Konto erstellen", exact: true }).click()
     await page.getByText("Noch keine Unterhaltungen").waitFor()
