@@ -46,8 +46,8 @@ export const exporterFor = async (endpoint: string, patienceMs: number): Promise
     const { OTLPTraceExporter } = await import("@opentelemetry/exporter-trace-otlp-http")
     return new OTLPTraceExporter({ url: endpoint, timeoutMillis: patienceMs })
   }
-  const { JaegerExporter } = await import("@opentelemetry/exporter-jaeger")
-  return new JaegerExporter({ endpoint })
+  const { JaegerExporter } = await import("./JaegerExporter.ts")
+  return new JaegerExporter(endpoint)
 }
 
 /**
@@ -73,7 +73,7 @@ export class PatientExporter implements SpanExporter {
     this.inner = exporter
     let over = false
     const finish = (result: ExportResult) => {
-      // Jaeger's exporter may report one failure several times.
+      // An exporter that was given up reports that too.
       if (over) return
       over = true
       clearTimeout(timer)
