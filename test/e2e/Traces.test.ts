@@ -130,6 +130,44 @@ describe.skipIf(!serversAreThere)(title, () => {
       })
     )
 
+    it.effect("have no span for the other sends of a batch, however many", () =>
+      Effect.gen(function* () {
+        const { cluster, collector } = yield* Traced
+        const { url } = cluster.nodes[0]
+        const http = api(url)
+        const [ann, bob] = [yield* http.register("ann"), yield* http.register("bob")]
+        const groups = yield* Effect.replicateEffect(http.group(ann, bob), 8)
+        const client = yield* connect(url)
+        yield* client.ready(ann.token)
+        const traceId = "7".repeat(32)
+        const command = (conversationId: string, id: string, trace?: string) => ({
+          id,
+          op: "message.send",
+          data: { conversationId, clientMessageId: id, body: id },
+          ...(trace !== undefined && { traceparent: `00-${trace}-00f067aa0ba902b7-01` })
+        })
+        client.send(groups.map((id, n) => command(id, `${n}`, n === 5 ? traceId : undefined)))
+        for (const n of groups.keys()) assert.isDefined((yield* client.answer(`${n}`)).ok)
+        // Spans arrive in the order in which they end.
+        const last = "8".repeat(32)
+        client.send(groups.slice(0, 1).map((id) => command(id, "last", last)))
+        yield* collector.span((span) => span.traceId === last && span.name === "message.send", "the last send")
+        const spans = collector.spans.filter((span) => span.traceId === traceId)
+        assert.deepStrictEqual(spans.map(({ kind, name }) => (kind === "client" ? "SQL" : name)).sort(), [
+          "Log.commit",
+          "Messages.send",
+          "SQL",
+          "deliver conversation",
+          "message.send",
+          "publish chat.conversation"
+        ])
+        assert.strictEqual(
+          spans.find(({ name }) => name === "Log.commit")?.attributes["chat.batch.size"],
+          groups.length
+        )
+      })
+    )
+
     it.effect("continue the trace of each RPC call, separately from that of its connection", () =>
       Effect.gen(function* () {
         const { cluster, collector } = yield* Traced

@@ -13,7 +13,7 @@ import { makeMembershipSignals } from "../bus/MembershipSignals.ts"
 import { encodeEvent, PubSub } from "../bus/PubSub.ts"
 import { conversationSubject, type Published } from "../bus/Subjects.ts"
 import type { Pending } from "../platform/load/GroupCommit.ts"
-import { within } from "../platform/Tracing.ts"
+import { untraced, within } from "../platform/Tracing.ts"
 import { type AppendedRow, storedRow } from "./AppendCall.ts"
 import { ChangeFeed } from "./ChangeFeed.ts"
 import type { Appended, NewEntry } from "./Entry.ts"
@@ -106,15 +106,16 @@ export const makeSettle = Effect.fnUntraced(function* (reader: Pick<Log["Service
       if (outgoing.size > 0) feed.wrote()
       for (const [id, { events }] of outgoing) countMessages(id, events.length)
       const traced = batch.some(({ span }) => span !== undefined)
-      return Effect.forEach(
+      const published = Effect.forEach(
         outgoing,
         ([id, { events, shownTo, span }]) => {
           const publish = pubsub.publish(conversationSubject(id), events)
-          const published = shownTo === null ? publish : Effect.andThen(signal(id, [shownTo]), publish)
+          const all = shownTo === null ? publish : Effect.andThen(signal(id, [shownTo]), publish)
           // The publish belongs to the trace of the send, or to none when that send is not traced.
-          return traced ? within(span)(published) : published
+          return span === undefined ? all : within(span)(all)
         },
         { discard: true }
       )
+      return traced ? untraced(published) : published
     }).pipe(Effect.catchCause((cause) => Effect.sync(() => answerWithDefect(batch, cause))))
 })

@@ -56,11 +56,11 @@ export const markFault = (error: unknown): Effect.Effect<void> =>
     ? Effect.annotateCurrentSpan("error.type", error._tag)
     : Effect.void
 
-/** Continues in the given span, or in none. */
+/** Continues in the given span, also within `untraced` work. */
 export const within =
-  (span: Tracer.AnySpan | undefined) =>
+  (span: Tracer.AnySpan) =>
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    span === undefined ? untraced(self) : Effect.withParentSpan(self, span, plain)
+    Effect.withTracerEnabled(Effect.withParentSpan(self, span, plain), true)
 
 /**
  * Where traces come in and where they change fibers or nodes. One decision says whether a trace is sampled: that of the
