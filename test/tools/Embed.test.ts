@@ -32,6 +32,8 @@ const talk = async ({ page }: Person, ann: Chat, id: string) => {
 
 describe("the widget for other pages", () => {
   const stops: Array<() => unknown> = []
+  /** Older users than Ann, so that she is not on the first page of two. */
+  const staff: Array<string> = []
   let browser: Browser
   let service: Awaited<ReturnType<typeof TestService.start>>
   let app = ""
@@ -43,7 +45,8 @@ describe("the widget for other pages", () => {
     stops.push(() => ann.close())
     await ann.ready()
     await ann.ask("user.update", { displayName: "Ann" })
-    const { id } = await ann.ask("conversation.create", { kind: "group", title: "Order 123", memberIds: [userId] })
+    const memberIds = [userId, ...staff]
+    const { id } = await ann.ask("conversation.create", { kind: "group", title: "Order 123", memberIds })
     await ann.send(id, "Where is my order?")
     return { ann, id }
   }
@@ -65,9 +68,11 @@ describe("the widget for other pages", () => {
     const { jwksUri: _, algorithms: __, ...settings } = other.settings
     service = await TestService.start({
       server: { web: built.folder, allowedOrigins: [app] },
-      auth: { issuers: [{ ...settings, secret: Redacted.make(secret) }] }
+      auth: { issuers: [{ ...settings, secret: Redacted.make(secret) }] },
+      limits: { pageSize: 2 }
     })
     stops.push(() => service.stop())
+    for (const name of ["dora", "eve"]) staff.push((await service.signIn(name)).user.id)
     browser = await launchChromium()
     stops.push(() => browser.close())
   })
