@@ -80,13 +80,13 @@ export type Listen = (ws: WebSocket, tcp: Socket, now: number) => ServedSocket
 const servedBy = (ws: WebSocket): ServedSocket | undefined => (ws instanceof Peer ? ws.served : undefined)
 
 /**
- * Reads no more once the peer was cut off for something costly: what comes after the end would be read for nothing. Our end is
- * closed behind the close frame, because the answer to that is not read either; the socket is cut off when its time to close
- * is over.
+ * Reads no more from a peer that was cut off for something costly or that sends on after our close frame: what comes after the
+ * end would be read for nothing. Our end is closed behind the close frame, because the answer to that is not read either; the
+ * socket is cut off when its time to close is over.
  */
-const stopReading = (ws: WebSocket): void => {
+const stopReading = (ws: WebSocket, sendsOn: boolean): void => {
   const code = servedBy(ws)?.closedWith
-  if (code === undefined || !costlyEnds.has(code)) return
+  if (code === undefined || !(sendsOn || costlyEnds.has(code))) return
   ws.pause()
   leaveChunk(ws)
   if (ws instanceof Peer) ws.tcp?.end()
@@ -106,9 +106,9 @@ export const makeUpgrade = Effect.gen(function* () {
   // These are the listeners of all sockets, because one that is made for each would be kept as long as the socket.
   const onMessage = function (this: WebSocket, data: RawData, isBinary: boolean) {
     const socket = servedBy(this)
-    if (socket === undefined || socket.closedWith !== undefined) return
-    socket.receive(data, isBinary)
-    stopReading(this)
+    const sendsOn = socket?.closedWith !== undefined
+    if (!sendsOn) socket?.receive(data, isBinary)
+    stopReading(this, sendsOn)
   }
   /** Counts a ping or a pong, and says whether the socket goes on. */
   const control = function (this: WebSocket) {
@@ -116,7 +116,7 @@ export const makeUpgrade = Effect.gen(function* () {
     if (socket === undefined || socket.closedWith !== undefined) return false
     socket.heard(now())
     const isOver = socket.overLimit() !== undefined
-    stopReading(this)
+    stopReading(this, false)
     return !isOver && socket.closedWith === undefined
   }
   const onPing = function (this: WebSocket, data: Buffer) {
