@@ -18,4 +18,26 @@ describe("a fair queue", () => {
       assert.strictEqual(yield* queue.patient("ann", Effect.succeed("at once")), "at once")
     })
   )
+
+  it.effect("is left once: what is left after its turn takes nothing from later work of its key", () =>
+    Effect.gen(function* () {
+      const queue = new FairQueue({ atATimePerKey: 1, detail: "" })
+      const turn = (work: Effect.Effect<void>) =>
+        Effect.forkChild(queue.patient("ann", work), { startImmediately: true })
+      queue.begin("ann", () => {})
+      const begun = yield* Deferred.make<void>()
+      const leave = queue.begin("ann", () => Deferred.doneUnsafe(begun, Effect.void))
+      yield* Deferred.await(begun)
+      // The turn that has begun is over after the callbacks of this turn of the event loop.
+      yield* Effect.callback<void>((resume) => {
+        setImmediate(() => resume(Effect.void))
+      })
+      const running = yield* turn(Effect.never)
+      leave?.()
+      const waiting = yield* turn(Effect.void)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* Fiber.interrupt(running)
+      yield* Fiber.join(waiting)
+    })
+  )
 })

@@ -147,7 +147,9 @@ export class FairQueue {
     lane.waiting.add(start)
     this.waiting++
     return () => {
-      if (lane.waiting.delete(start)) this.waiting--
+      // After the wait another lane may have the key.
+      if (!lane.waiting.delete(start)) return
+      this.waiting--
       if (lane.running === 0 && lane.waiting.size === 0) this.lanes.delete(key)
     }
   }
