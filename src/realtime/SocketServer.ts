@@ -12,6 +12,9 @@ import { Settings, type SettingsShape } from "../services/platform/Settings.ts"
 /** How long a peer has to answer our close before the TCP connection is cut, in milliseconds. */
 export const closeGraceMs = 2000
 
+/** How many frames of a peer are read after our close frame: those that were on their way before its answer to that. */
+const mostLateFrames = 64
+
 /** How often sockets are checked within the shortest time-out, so that it is at most 20 % late. */
 const ticksPerTimeout = 5
 /** Bounds of the time between two checks, in milliseconds: shorter costs CPU, longer makes time-outs late. */
@@ -29,6 +32,8 @@ class Peer extends WebSocket {
   /** What it was handed to, and its TCP socket. */
   served: ServedSocket | undefined
   tcp: Socket | undefined
+  /** How many frames it has sent after our close frame. */
+  late = 0
 
   override close(code?: number, data?: string | Buffer): void {
     super.close(code === undefined ? code : (closeCodes.get(code) ?? code), data)
@@ -80,16 +85,19 @@ export type Listen = (ws: WebSocket, tcp: Socket, now: number) => ServedSocket
 const servedBy = (ws: WebSocket): ServedSocket | undefined => (ws instanceof Peer ? ws.served : undefined)
 
 /**
- * Reads no more from a peer that was cut off for something costly or that sends on after our close frame: what comes after the
- * end would be read for nothing. Our end is closed behind the close frame, because the answer to that is not read either; the
- * socket is cut off when its time to close is over.
+ * Is called after each frame, and reads no more from a peer that was cut off for something costly or that sends on after our
+ * close frame: what comes after the end would be read for nothing. Our end is closed behind the close frame, because the
+ * answer to that is not read either; the socket is cut off when its time to close is over.
  */
-const stopReading = (ws: WebSocket, sendsOn: boolean): void => {
-  const code = servedBy(ws)?.closedWith
-  if (code === undefined || !(sendsOn || costlyEnds.has(code))) return
+const stopReading = (ws: WebSocket, isLate: boolean): void => {
+  if (!(ws instanceof Peer)) return
+  const code = ws.served?.closedWith
+  if (code === undefined) return
+  if (isLate) ws.late++
+  if (ws.late < mostLateFrames && !costlyEnds.has(code)) return
   ws.pause()
   leaveChunk(ws)
-  if (ws instanceof Peer) ws.tcp?.end()
+  ws.tcp?.end()
 }
 
 /**
@@ -106,17 +114,18 @@ export const makeUpgrade = Effect.gen(function* () {
   // These are the listeners of all sockets, because one that is made for each would be kept as long as the socket.
   const onMessage = function (this: WebSocket, data: RawData, isBinary: boolean) {
     const socket = servedBy(this)
-    const sendsOn = socket?.closedWith !== undefined
-    if (!sendsOn) socket?.receive(data, isBinary)
-    stopReading(this, sendsOn)
+    const isLate = socket?.closedWith !== undefined
+    if (!isLate) socket?.receive(data, isBinary)
+    stopReading(this, isLate)
   }
   /** Counts a ping or a pong, and says whether the socket goes on. */
   const control = function (this: WebSocket) {
     const socket = servedBy(this)
-    if (socket === undefined || socket.closedWith !== undefined) return false
-    socket.heard(now())
-    const isOver = socket.overLimit() !== undefined
-    stopReading(this, false)
+    if (socket === undefined) return false
+    const isLate = socket.closedWith !== undefined
+    if (!isLate) socket.heard(now())
+    const isOver = isLate || socket.overLimit() !== undefined
+    stopReading(this, isLate)
     return !isOver && socket.closedWith === undefined
   }
   const onPing = function (this: WebSocket, data: Buffer) {

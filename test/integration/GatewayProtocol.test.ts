@@ -1,4 +1,5 @@
-import { connect as connectTcp } from "node:net"
+import { channel } from "node:diagnostics_channel"
+import { connect as connectTcp, Socket } from "node:net"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Schedule, Schema } from "effect"
 import { CloseCode } from "../../src/domain/Protocol.ts"
@@ -38,6 +39,35 @@ const rawRequest = (url: string, text: string, ...behind: ReadonlyArray<Uint8Arr
     return Effect.sync(() => socket.destroy())
   }).pipe(Effect.timeout(patience), Effect.orDie)
 
+/**
+ * Sends frames on a socket that the service closes with 4501 as soon as it is open, and returns how many of their bytes the
+ * service has taken when the connection is gone.
+ */
+const takenLate = (url: string, frames: ReadonlyArray<Uint8Array>) =>
+  Effect.callback<number>((resume) => {
+    const client = connectTcp(Number(new URL(url).port), "127.0.0.1")
+    const accepted = channel("net.server.socket")
+    const note = (message: unknown) => {
+      if (typeof message !== "object" || message === null || !("socket" in message)) return
+      const { socket } = message
+      if (!(socket instanceof Socket) || socket.remotePort !== client.localPort) return
+      accepted.unsubscribe(note)
+      socket.on("close", () => resume(Effect.succeed(socket.bytesRead - handshake.length)))
+    }
+    accepted.subscribe(note)
+    const handshake =
+      "GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+      "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+    client.on("error", () => {})
+    // The service has sent its close frame before it reads what follows.
+    client.once("data", () => client.resume().write(Buffer.concat(frames)))
+    client.write(handshake)
+    return Effect.sync(() => {
+      accepted.unsubscribe(note)
+      client.destroy()
+    })
+  }).pipe(Effect.timeout(patience), Effect.orDie)
+
 const utf8 = (text: string) => Buffer.from(text)
 
 layer(gatewayService({ server: { allowedOrigins: ["https://chat.example.com"] } }), { excludeTestServices: true })(
@@ -64,6 +94,23 @@ layer(gatewayService({ server: { allowedOrigins: ["https://chat.example.com"] } 
         const client = yield* connect(url, { protocols: ["chat.v9.json", "mqtt"] })
         assert.strictEqual((yield* client.closed).code, 4501)
         assert.deepStrictEqual(client.frames, [])
+      })
+    )
+
+    it.effect("that was refused with a close frame is followed by at most 64 frames that are read", () =>
+      Effect.gen(function* () {
+        const { url } = yield* start
+        const text = frameBytes(Buffer.alloc(16_384, "x"))
+        const ping = frameBytes(Buffer.alloc(120, "x"), { opcode: 9 })
+        /** More than what the service may have read of the connection when it stops. */
+        const oneRead = 256 * 1024
+        for (const frame of [text, ping]) {
+          const flood = Array.from({ length: Math.ceil(16_000_000 / frame.length) }, () => frame)
+          assert.isBelow(yield* takenLate(url, flood), 64 * frame.length + oneRead)
+        }
+        // A client whose frames were on their way can still answer the close frame.
+        const few = [...Array.from({ length: 63 }, () => text), frameBytes(Buffer.from([0x03, 0xe8]), { opcode: 8 })]
+        assert.strictEqual(yield* takenLate(url, few), Buffer.concat(few).length)
       })
     )
 
