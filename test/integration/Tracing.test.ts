@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { BasicTracerProvider, BatchSpanProcessor } from "@opentelemetry/sdk-trace-base"
+import { type ExportResult, ExportResultCode } from "@opentelemetry/core"
+import { BasicTracerProvider, BatchSpanProcessor, type SpanExporter } from "@opentelemetry/sdk-trace-base"
 import { Cause, Effect, Layer, Logger, Random, Schedule } from "effect"
 import { makeLogger } from "../../src/layers/telemetry/Logging.ts"
 import { exporterFor, PatientExporter } from "../../src/layers/telemetry/TraceExporter.ts"
@@ -141,6 +142,32 @@ describe("traces", () => {
           ["found"]
         )
         yield* Effect.promise(() => provider.shutdown())
+      })
+    )
+  }
+
+  const broken: ReadonlyArray<readonly [string, () => Promise<SpanExporter>]> = [
+    ["cannot be loaded", () => Promise.reject(new Error("broken"))],
+    [
+      "throws",
+      async () => ({
+        export: () => {
+          throw new Error("broken")
+        },
+        shutdown: async () => {}
+      })
+    ]
+  ]
+  for (const [name, make] of broken) {
+    it.live(`are lost at once, with the reason, when their exporter ${name}`, () =>
+      Effect.gen(function* () {
+        const failures: Array<string> = []
+        const exporter = new PatientExporter(make, patience, (reason) => failures.push(reason))
+        const result = yield* Effect.callback<ExportResult>((resume) =>
+          exporter.export([], (result) => resume(Effect.succeed(result)))
+        )
+        assert.strictEqual(result.code, ExportResultCode.FAILED)
+        assert.deepStrictEqual(failures, ["broken"])
       })
     )
   }

@@ -87,10 +87,9 @@ export class PatientExporter implements SpanExporter {
       exporter.then((made) => made.shutdown()).catch(() => {})
     }, this.patienceMs)
     timer.unref()
-    exporter.then(
-      (made) => made.export(spans.map(exported), finish),
-      (error) => finish({ code: ExportResultCode.FAILED, error })
-    )
+    exporter
+      .then((made) => made.export(spans.map(exported), finish))
+      .catch((error) => finish({ code: ExportResultCode.FAILED, error }))
   }
 
   /** Ends the exporter in use, after which a batch would use a new one. */
