@@ -3,6 +3,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:ht
 import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { InvalidRequest, TooLarge, Unavailable, UpgradeRequired } from "../../domain/Problem.ts"
+import { isWebSocket } from "./RequestKinds.ts"
 
 /** The size of the URL and the headers that a request may have, in bytes. */
 export const maxHeaderSize = 16 * 1024
@@ -59,12 +60,6 @@ export const notServing: Refusal = {
   title: "Service temporarily unavailable",
   detail: "the service is starting or stopping"
 }
-
-/** Whether a request asks to become a WebSocket. */
-export const isWebSocket = ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket"
-/** Whether a request says that it has a body. */
-export const hasBody = ({ headers }: IncomingMessage) =>
-  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0
 
 /** Why the upgrade that a request asks for is refused, if it is. */
 export const refusalOf = (request: IncomingMessage): Refusal | undefined => {

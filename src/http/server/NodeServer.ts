@@ -7,7 +7,6 @@ import type { SettingsShape } from "../../services/platform/Settings.ts"
 import { makeBuckets } from "../../services/platform/TokenBucket.ts"
 import { leavesLargeBody } from "../edge/LargeBody.ts"
 import {
-  hasBody,
   maxHeaderSize,
   notServing,
   refusalOf,
@@ -16,7 +15,7 @@ import {
   requestTimeout,
   unknownExpectation
 } from "./EarlyRefusals.ts"
-import { isUpgrade, isUpload } from "./RequestKinds.ts"
+import { hasBody, isUpgrade, isUpload } from "./RequestKinds.ts"
 
 /** Proxies keep idle connections for up to 60 s and must not find one closed just when they use it again. */
 const keepAliveMs = 65_000

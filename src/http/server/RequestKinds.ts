@@ -1,5 +1,10 @@
 import type { IncomingMessage } from "node:http"
-import { hasBody, isWebSocket } from "./EarlyRefusals.ts"
+
+/** Whether a request asks to become a WebSocket. */
+export const isWebSocket = ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket"
+/** Whether a request says that it has a body. */
+export const hasBody = ({ headers }: IncomingMessage) =>
+  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) !== 0
 
 /** Whether a request brings a file, which may take as long as `timers.upload`. */
 export const isUpload = ({ method, url = "" }: IncomingMessage) =>
