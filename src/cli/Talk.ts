@@ -182,6 +182,11 @@ export const tail = (name: string, options: { readonly json: boolean }) =>
     const refused = Stream.runForEach(changes, ({ connection }) =>
       connection.status === "closed" && connection.why !== null ? Effect.fail(connection.why) : Effect.void
     )
+    // From here on events are kept, so that none is missed between the last messages and the events.
+    const live = yield* events.pipe(
+      Stream.filter(({ conversationId }) => conversationId === id),
+      Stream.toQueue({ capacity: "unbounded" })
+    )
     yield* open(id)
     const { items } = yield* client.message.list({ params: { conversationId: id }, query: { limit: 10 } })
     for (const message of items) {
@@ -194,11 +199,13 @@ export const tail = (name: string, options: { readonly json: boolean }) =>
         data: { message }
       })
     }
+    const last = items.at(-1)?.seq ?? 0
+    const isListed = (event: ChatEvent) => event.event === "message.created" && event.seq <= last
     yield* Effect.raceFirst(
-      events.pipe(
-        Stream.filter(({ conversationId }) => conversationId === id),
+      Stream.fromQueue(live).pipe(
+        Stream.filter((event) => !isListed(event)),
         Stream.runForEach(print)
       ),
       refused
     )
-  }).pipe(Effect.provide(realtime))
+  }).pipe(Effect.scoped, Effect.provide(realtime))

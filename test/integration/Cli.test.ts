@@ -3,18 +3,18 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, wr
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer } from "effect"
 import { Conversations } from "../../src/services/conversations/Conversations.ts"
 import { Invites } from "../../src/services/conversations/Invites.ts"
 import { TestIssuer, TestService } from "../../src/testing/TestService.ts"
 import { png } from "../support/Files.ts"
+import { startHoldingProxy } from "../support/HoldingProxy.ts"
 import { longTestTimeout } from "../support/TimeLimits.ts"
 
 const main = new URL("../../src/cli/main.ts", import.meta.url).pathname
 
-/** A user at a terminal, with a home directory of their own. */
-const terminal = Effect.gen(function* () {
-  const { url } = yield* TestService
+/** A user at a terminal, with a home directory of their own. The service is at `url`. */
+const terminalAt = Effect.fnUntraced(function* (url: string) {
   const home = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "chat-cli-"))),
     (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
@@ -41,6 +41,8 @@ const terminal = Effect.gen(function* () {
     })
   return { home, passwordFile, run, start }
 })
+
+const terminal = Effect.flatMap(TestService, ({ url }) => terminalAt(url))
 
 layer(TestService.layer(), { excludeTestServices: true })("the command line", (it) => {
   it.effect("signs in, sends, lists, shows new messages live, and signs out", () =>
@@ -75,6 +77,40 @@ layer(TestService.layer(), { excludeTestServices: true })("the command line", (i
       const signedOut = yield* run("whoami")
       assert.strictEqual(signedOut.code, 1)
       assert.match(signedOut.error, /nobody is signed in/)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("shows each message once that is sent while it begins to show new ones", () =>
+    Effect.gen(function* () {
+      const { signIn, url } = yield* TestService
+      yield* signIn("bob")
+      const proxy = yield* startHoldingProxy(url, ({ method, url = "" }) =>
+        /^GET \/v1\/conversations\/[^/]+\/messages\?/.test(`${method} ${url}`)
+      )
+      const { passwordFile, run, start } = yield* terminalAt(proxy.url)
+      yield* run("register", "--password-file", passwordFile, "gina", "gina@example.com")
+      yield* run("send", "@bob", "before")
+      const child = yield* Effect.acquireRelease(
+        Effect.sync(() => start("tail", "@bob")),
+        (it) => Effect.sync(() => it.kill())
+      )
+      const shown = yield* Effect.forkChild(
+        Effect.callback<ReadonlyArray<string>>((resume) => {
+          let text = ""
+          child.stdout?.on("data", (chunk) => {
+            text += chunk
+            if (text.includes("gina: after\n")) resume(Effect.succeed(text.match(/(?<=gina: ).*/g) ?? []))
+          })
+        }),
+        { startImmediately: true }
+      )
+      yield* proxy.asked
+      yield* run("send", "@bob", "as it asks")
+      yield* proxy.pass
+      yield* run("send", "@bob", "as it is answered")
+      yield* proxy.answer
+      yield* run("send", "@bob", "after")
+      assert.deepStrictEqual(yield* Fiber.join(shown), ["before", "as it asks", "as it is answered", "after"])
     }).pipe(Effect.scoped)
   )
 
@@ -179,6 +215,8 @@ layer(TestService.layer({ auth: { registration: "invite" } }), { excludeTestServ
   }
 )
 
+let attempts = 0
+
 /** The tokens expire much earlier than the test ends, so that the processes have to renew them in turns. */
 const shortLived = { jwt: { expiration: 4000 }, timers: { sessionExpiring: 1500 } }
 
@@ -190,7 +228,10 @@ layer(TestService.layer(shortLived), { excludeTestServices: true })("the command
         const { home, passwordFile, run, start } = yield* terminal
         const { signIn } = yield* TestService
         yield* signIn("bob")
-        yield* run("register", "--password-file", passwordFile, "dora", "dora@example.com")
+        // The service of an earlier attempt has its user, and the messages.
+        const dora = `dora${++attempts}`
+        const registered = yield* run("register", "--password-file", passwordFile, dora, `${dora}@example.com`)
+        assert.deepStrictEqual([registered.code, registered.error], [0, ""])
         yield* run("send", "@bob", "first")
         const tails = yield* Effect.forEach([1, 2], () =>
           Effect.acquireRelease(
