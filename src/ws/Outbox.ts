@@ -37,8 +37,17 @@ const flushAll = () => {
   joinedAsArray.forget()
 }
 
+/** Up to this many outboxes are flushed at once: a message by itself should not wait, and more would hardly be joined. */
+const few = 8
+
 /** Flushes one turn of the event loop later: input that has arrived is read first, and what it causes is joined. */
 const flushNextTurn = () => setImmediate(flushAll)
+
+/** Flushes as soon as the code that pushes is through, or two turns of the event loop later when there is much to join. */
+const flushSoon = () => {
+  if (pending.size <= few) flushAll()
+  else setImmediate(flushNextTurn)
+}
 
 /** At most this many bytes are joined into one buffer for one write. */
 const joinBelow = 8192
@@ -57,7 +66,7 @@ const endOfBatch = (frames: ReadonlyArray<Buffer>, start: number) => {
 }
 
 /**
- * The frames on their way to one socket, written once in two turns of the event loop. Bytes that were written but not
+ * The frames on their way to one socket, written together soon (see `flushSoon`). Bytes that were written but not
  * yet taken by the kernel count too, since `net.Socket` never refuses a write. The outbox refuses nothing itself:
  * callers check `load` before they push.
  */
@@ -98,7 +107,7 @@ export class Outbox {
     return Math.min(bytes, this.maxBytes / 4)
   }
 
-  /** Queues a frame, to be written within two turns of the event loop. */
+  /** Queues a frame, to be written within two turns of the event loop, see `flushSoon`. */
   push(frame: Buffer): void {
     this.queue.push(frame)
     this.queuedBytes += this.counted(frame.length)
@@ -107,7 +116,7 @@ export class Outbox {
     if (this.queue.length >= this.maxFrames / 4 || this.queuedBytes >= this.maxBytes / 4) {
       this.flush()
     } else {
-      if (pending.size === 0) setImmediate(flushNextTurn)
+      if (pending.size === 0) process.nextTick(flushSoon)
       pending.add(this)
     }
   }

@@ -107,6 +107,48 @@ describe("an outbox", () => {
     })
   )
 
+  const written = (count: number) =>
+    Effect.map(
+      Effect.forEach(Array.from({ length: count }), () => connection),
+      (sockets) =>
+        sockets.map(({ ours }) => {
+          const writes: Array<string> = []
+          vi.spyOn(ours, "write").mockImplementation((bytes) => writes.push(String(bytes)) > 0)
+          return { writes, outbox: new Outbox(ours, { bytes: 1000, frames: 100 }) }
+        })
+    )
+
+  const codeIsThrough = Effect.callback<void>((resume) => process.nextTick(() => resume(Effect.void)))
+  const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
+  it.live("waits for no turn of the event loop when few have something to send", () =>
+    Effect.gen(function* () {
+      const few = yield* written(8)
+      for (const { outbox } of few) outbox.push(Buffer.from("a"))
+      for (const { outbox } of few) outbox.push(Buffer.from("b"))
+      yield* codeIsThrough
+      assert.deepStrictEqual(
+        few.map(({ writes }) => writes),
+        few.map(() => ["ab"])
+      )
+    })
+  )
+
+  it.live("joins what comes within a turn when many have something to send", () =>
+    Effect.gen(function* () {
+      const many = yield* written(9)
+      for (const { outbox } of many) outbox.push(Buffer.from("a"))
+      yield* codeIsThrough
+      yield* turn
+      for (const { outbox } of many) outbox.push(Buffer.from("b"))
+      yield* turn
+      assert.deepStrictEqual(
+        many.map(({ writes }) => writes),
+        many.map(() => ["ab"])
+      )
+    })
+  )
+
   for (const batches of [false, true]) {
     it.live(`joins the same frames once for all sockets, ${batches ? "as arrays" : "as they are"}`, () =>
       Effect.gen(function* () {
@@ -128,7 +170,7 @@ describe("an outbox", () => {
           outbox.batches = batches
           for (const frame of lists[index] ?? []) outbox.push(frame)
         }
-        yield* Effect.callback<void>((resume) => void setImmediate(() => setImmediate(() => resume(Effect.void))))
+        yield* codeIsThrough
         assert.deepStrictEqual(written, [join([x, y]), join([x, y]), join([x, y, z]), join([z, y]), join([z, y])])
         assert.deepStrictEqual(new Set(written).size, 3)
       })
