@@ -88,3 +88,19 @@ export const moreFieldsThan = (json: string, max: number): boolean => {
     return fields > max
   })
 }
+
+/**
+ * Whether a JSON text is an array of more than `max` items. It reads the text up to the first item too many, so that it can
+ * run before everything that reads all of it.
+ */
+export const moreItemsThan = (json: string, max: number): boolean => {
+  if (!json.trimStart().startsWith("[")) return false
+  let depth = 0
+  let commas = 0
+  return someOutsideStrings(json, (code) => {
+    if (code === 0x5b || code === 0x7b) depth++
+    else if (code === 0x5d || code === 0x7d) depth--
+    else if (code === 0x2c && depth === 1) commas++
+    return commas >= max
+  })
+}

@@ -1,7 +1,7 @@
 import { Cause, Effect, Layer, Result, Schema } from "effect"
 import { type RpcMessage, RpcSerialization, RpcServer } from "effect/rpc"
 import { invalidData } from "../domain/InvalidData.ts"
-import { deeperThan, moreFieldsThan, parseJson, withoutByteOrderMark } from "../domain/Json.ts"
+import { deeperThan, moreFieldsThan, moreItemsThan, parseJson, withoutByteOrderMark } from "../domain/Json.ts"
 import { invalid, Problem } from "../domain/Problem.ts"
 import { AllOperations } from "../operations/Operations.ts"
 import { Settings } from "../services/platform/Settings.ts"
@@ -80,11 +80,11 @@ export const makeReadFrame = Effect.map(
   ({ limits: { jsonDepth, jsonKeys } }) =>
     (frame: string): ReadonlyArray<ClientMessage> | string => {
       const text = withoutByteOrderMark(frame)
+      if (moreItemsThan(text, maxMessages)) return `more than ${maxMessages} messages in a frame`
       if (deeperThan(text, jsonDepth)) return "nested too deep"
       if (moreFieldsThan(text, jsonKeys)) return "too many fields"
       const json = parseJson(text)
       const messages = Array.isArray(json) ? json : [json]
-      if (messages.length > maxMessages) return `more than ${maxMessages} messages in a frame`
       const decoded = decodeFrame(messages)
       return Result.isSuccess(decoded) && messages.length > 0 ? decoded.success : "not a message"
     }

@@ -12,6 +12,7 @@ import { makeUpgrade, watchClocks } from "../realtime/SocketServer.ts"
 import { Sessions } from "../services/identity/Sessions.ts"
 import { clientFieldOf } from "../services/platform/Address.ts"
 import { tooManyOpen } from "../services/platform/Limits.ts"
+import { AddressLimit } from "../services/platform/load/AddressLimit.ts"
 import { Shedding } from "../services/platform/load/Shedding.ts"
 import { limitHits, rpcConnections } from "../services/platform/MetricDefinitions.ts"
 import { Metrics } from "../services/platform/Metrics.ts"
@@ -86,13 +87,14 @@ const makeAdmit = Effect.fnUntraced(function* (sockets: ReadonlyMap<number, RpcS
 
 /**
  * Makes the function that takes each frame of a client. A message beyond the limits is refused, and a frame that is not
- * of the protocol closes the socket.
+ * of the protocol closes the socket, as does a large one while its address has not paid for earlier ones.
  */
 const makeReceive = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const { noteWork } = yield* Shedding
   const tooMany = (yield* Metrics).counter(limitHits, { limit: "commands" })
   const readFrame = yield* makeReadFrame
+  const addresses = yield* AddressLimit
 
   return (socket: RpcSocket, data: RawData, isBinary: boolean, take: Take) => {
     if (socket.isClosing) return
@@ -100,6 +102,10 @@ const makeReceive = Effect.gen(function* () {
     socket.heard(monotonicMillis(clock))
     const text = data.toString()
     socket.weigh(text.length)
+    if (addresses.read(socket.address, text.length) > 0) {
+      tooMany()
+      return socket.close(CloseCode.rateLimited, "rate limited")
+    }
     const messages = isBinary ? "frames must be text" : readFrame(text)
     if (typeof messages === "string") return socket.close(CloseCode.badFrame, messages)
     for (const message of messages) {

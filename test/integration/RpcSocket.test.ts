@@ -222,3 +222,21 @@ layer(fakeService({ limits: { addressRequestsPerSecond: 1, addressRequestsBurst:
     })
   )
 })
+
+layer(fakeService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100 } }), {
+  excludeTestServices: true
+})("an address that sends large frames over sockets for calls", (it) => {
+  it.effect("pays for them, and the one that it cannot pay for is not read", () =>
+    Effect.gen(function* () {
+      const { token } = yield* newcomer()
+      const large = (id: string) => request("user.me", { x: "x".repeat(120_000) }, token, id)
+      const socket = yield* open
+      socket.send(large("1"))
+      yield* socket.next(isExit("1"))
+      socket.send(me(token, "2"))
+      assert.isTrue(isOk(yield* socket.next(isExit("2"))), "a small one costs its address nothing")
+      socket.send(large("3"))
+      assert.deepStrictEqual(yield* socket.closed, { code: 4006, reason: "rate limited" })
+    })
+  )
+})

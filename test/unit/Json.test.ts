@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { deeperThan, parseJson } from "../../src/domain/Json.ts"
+import { deeperThan, moreItemsThan, parseJson } from "../../src/domain/Json.ts"
 import { randomOf } from "../support/Random.ts"
 
 describe("the depth of JSON", () => {
@@ -38,6 +38,18 @@ describe("the depth of JSON", () => {
       assert.isFalse(deeperThan(json, depth))
       if (depth > 0) assert.isTrue(deeperThan(json, depth - 1))
     }
+  })
+})
+
+describe("the items of an array in JSON", () => {
+  it("are counted without what is in them, up to the first one too many", () => {
+    const items = ['{"a":1,"b":[1,2,3]}', '"x,y]"', "[[],[]]", " 1 "]
+    const texts = [`[${items.join()}]`, `\n [ ${items.join(" , ")} ]`]
+    for (const text of texts)
+      assert.deepStrictEqual([moreItemsThan(text, 4), moreItemsThan(text, 3)], [false, true], text)
+    assert.isTrue(moreItemsThan("[1,2,", 2), "whatever follows")
+    assert.isFalse(moreItemsThan(`{"a":1,"b":2,"c":3}`, 1), "it is no array")
+    assert.isFalse(moreItemsThan("[]", 1))
   })
 })
 
