@@ -5,6 +5,7 @@ import type { Principal } from "../domain/Session.ts"
 import { Conversations } from "../services/conversations/Conversations.ts"
 import { StreamPositions, type Vector } from "../services/log/StreamPositions.ts"
 import { noteOpen, tooManyOpen } from "../services/platform/Limits.ts"
+import { bytesPer, HeavyReads } from "../services/platform/load/HeavyReads.ts"
 import { Shedding } from "../services/platform/load/Shedding.ts"
 import { eventStreams, limitHits } from "../services/platform/MetricDefinitions.ts"
 import { Metrics } from "../services/platform/Metrics.ts"
@@ -76,6 +77,7 @@ export class EventStreams extends Context.Service<
       const conversations = yield* Conversations
       const positions = yield* StreamPositions
       const takeOne = yield* makeStreamLimit
+      const reads = yield* HeavyReads
       const run = yield* makeStreamLife
 
       /** What the client has: undefined for nothing, cursors above every head for an id that is unknown. */
@@ -90,8 +92,11 @@ export class EventStreams extends Context.Service<
         return { seqs: shown.map(({ conversationId }) => [conversationId, unknownSeq] as const), userSeq }
       })
 
-      const open = Effect.fnUntraced(function* (principal: Principal, lastEventId: string | undefined) {
-        yield* takeOne(principal)
+      /** Opens a stream in the turn of its user, who pays for it. */
+      const inTurn = <A, E, R>({ userId }: Principal, opened: Effect.Effect<A, E, R>) =>
+        reads.inTime(userId, opened, () => bytesPer.stream)
+
+      const openNow = Effect.fnUntraced(function* (principal: Principal, lastEventId: string | undefined) {
         const from = yield* resumePoint(principal, lastEventId)
         const vector: Vector = from ?? { seqs: [], userSeq: 0 }
         const position = new StreamPosition(yield* positions.store(principal.userId, vector), vector)
@@ -103,9 +108,15 @@ export class EventStreams extends Context.Service<
         return yield* run(principal, cursors ?? {}, position, fold, (userSeq) => position.setUserSeq(userSeq))
       })
 
+      const open = (principal: Principal, lastEventId: string | undefined) =>
+        Effect.andThen(takeOne(principal), inTurn(principal, openNow(principal, lastEventId)))
+
       const follow = Effect.fnUntraced(function* (principal: Principal, from: ResumePoint) {
         yield* takeOne(principal)
-        const events = yield* run(principal, from, untracked, Effect.void, () => {})
+        const events = yield* inTurn(
+          principal,
+          run(principal, from, untracked, Effect.void, () => {})
+        )
         return Stream.map(events, ({ data }) => data)
       })
 

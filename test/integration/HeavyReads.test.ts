@@ -47,6 +47,26 @@ layer(fakeService({ limits }), { excludeTestServices: true })("reads with big an
   )
 })
 
+// The second stream says nothing but its pings.
+layer(fakeService({ limits: { readBytesPerSecond: 1, readBytesBurst: 300_000 }, timers: { heartbeat: 100 } }), {
+  excludeTestServices: true
+})("streams of events", (it) => {
+  it.effect("are paid by their user, however early the client leaves", () =>
+    Effect.gen(function* () {
+      const { ask, url } = yield* HttpService
+      const { token } = yield* newcomer()
+      for (const paid of [200, 429]) {
+        const abort = new AbortController()
+        const headers = { authorization: `Bearer ${token}` }
+        const stream = yield* Effect.promise(() => fetch(`${url}/v1/events`, { signal: abort.signal, headers }))
+        assert.strictEqual(stream.status, 200)
+        abort.abort()
+        assert.strictEqual((yield* ask("/v1/conversations", { token })).status, paid)
+      }
+    })
+  )
+})
+
 layer(gatewayService({ limits }), { excludeTestServices: true })("a hello that misses nothing", (it) => {
   it.effect("is paid by the number of conversations", () =>
     Effect.gen(function* () {

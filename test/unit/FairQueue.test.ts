@@ -19,6 +19,28 @@ describe("a fair queue", () => {
     })
   )
 
+  it.effect("keeps a key busy for the rest after its work, and others wait for the work only", () =>
+    Effect.gen(function* () {
+      const queue = new FairQueue({ atATime: 1, atATimePerKey: 1, detail: "" })
+      const turn = (key: string, work: Effect.Effect<string>, restMs = 0) =>
+        Effect.forkChild(
+          queue.run(key, work, () => restMs),
+          { startImmediately: true }
+        )
+      const done = yield* Deferred.make<string>()
+      const first = yield* turn("ann", Deferred.await(done), 300)
+      const [second, other] = [
+        yield* turn("ann", Effect.succeed("second")),
+        yield* turn("bob", Effect.succeed("other"))
+      ]
+      yield* Deferred.succeed(done, "first")
+      assert.strictEqual(yield* Fiber.join(first), "first", "its answer does not wait")
+      assert.strictEqual(yield* Fiber.join(other), "other")
+      assert.isUndefined(second.pollUnsafe())
+      assert.strictEqual(yield* Fiber.join(second), "second")
+    })
+  )
+
   it.effect("is left once: what is left after its turn takes nothing from later work of its key", () =>
     Effect.gen(function* () {
       const queue = new FairQueue({ atATimePerKey: 1, detail: "" })

@@ -19,6 +19,8 @@ interface Lane {
   readonly waiting: Set<() => void>
 }
 
+const noRest = () => 0
+
 /** How long a refused caller should wait, in milliseconds. */
 const retryAfterMs = 1000
 
@@ -42,26 +44,36 @@ export class FairQueue {
 
   /**
    * Does the work in the turn of its key. Fails with `RateLimited` when too much of the same key waits, and with
-   * `Unavailable` when too much waits in total.
+   * `Unavailable` when too much waits in total. `restOf` says for how many milliseconds after the work its turn goes to no
+   * other work of the same key; other keys do not wait for that.
    */
-  run<A, E, R>(key: string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E | RateLimited | Unavailable, R> {
+  run<A, E, R>(
+    key: string,
+    work: Effect.Effect<A, E, R>,
+    restOf?: (answer: A) => number
+  ): Effect.Effect<A, E | RateLimited | Unavailable, R> {
     return Effect.suspend(
-      (): Effect.Effect<A, E | RateLimited | Unavailable, R> => this.refusal(key) ?? this.patient(key, work)
+      (): Effect.Effect<A, E | RateLimited | Unavailable, R> =>
+        this.refusal(key) ?? this.patient(key, work, undefined, restOf)
     )
   }
 
   /**
    * Does the work in the turn of its key, however much waits. The caller must bound how much it asks for. After `patienceMs`
-   * the work is done out of turn, so that what is stuck does not stop what comes after it.
+   * the work is done out of turn, so that what is stuck does not stop what comes after it. `restOf` is that of `run`.
    */
-  patient<A, E, R>(key: string, work: Effect.Effect<A, E, R>, patienceMs?: number): Effect.Effect<A, E, R> {
+  patient<A, E, R>(
+    key: string,
+    work: Effect.Effect<A, E, R>,
+    patienceMs?: number,
+    restOf: (answer: A) => number = noRest
+  ): Effect.Effect<A, E, R> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(restore(this.take(key, patienceMs)), (lane) =>
         lane === undefined
           ? restore(work)
-          : Effect.ensuring(
-              restore(work),
-              Effect.sync(() => this.release(key, lane))
+          : Effect.onExit(restore(work), (exit) =>
+              Effect.sync(() => this.release(key, lane, exit._tag === "Success" ? restOf(exit.value) : 0))
             )
       )
     )
@@ -154,9 +166,17 @@ export class FairQueue {
     }
   }
 
-  private release(key: string, lane: Lane): void {
-    lane.running--
+  private release(key: string, lane: Lane, restMs = 0): void {
     this.running--
+    if (restMs < 1) this.vacate(key, lane)
+    else {
+      setTimeout(() => this.vacate(key, lane), restMs)
+      this.startNext(this.lanes)
+    }
+  }
+
+  private vacate(key: string, lane: Lane): void {
+    lane.running--
     this.lanes.delete(key)
     if (lane.running > 0 || lane.waiting.size > 0) this.lanes.set(key, lane)
     // Where there is no bound for all lanes together, no other lane waits for this one.

@@ -21,19 +21,28 @@ const downloadsPerUser = { atATime: 8, waiting: 256 }
 /** A byte of a file costs a node less than one of a list, which it reads from the database and encodes. */
 const fileBytesPerByte = 8
 
+/**
+ * How many bytes an answer may have that the user's next read follows at once, and for how many more of them that waits a
+ * millisecond longer. To decode, encode and write them takes about a tenth of that, in which nobody else is served: so the
+ * big answers of one user, two at a time, take a fifth of a node at most, also those that are paid ahead.
+ */
+const bytesWithoutRest = 65_536
+const bytesPerMs = 8192
+
 /** How many may wait in total. */
 const waiting = 2000
 
 /**
  * The bytes that parts of an answer are counted with: an item of a list beside its text, a conversation, a membership, and a
- * conversation that a connection begins to follow, which is work of as much time.
+ * conversation that a connection begins to follow, or a stream of events that is opened and closed, which is work of as much time.
  */
-export const bytesPer = { item: 500, conversation: 1500, membership: 100, followed: 1000 }
+export const bytesPer = { item: 500, conversation: 1500, membership: 100, followed: 1000, stream: 262_144 }
 
 const detail = "Too much is being read at once"
 
 /**
- * The queue of reads with big answers. The users take turns, so that whoever reads much keeps nobody else waiting. What an
+ * The queue of reads with big answers. The users take turns, so that whoever reads much keeps nobody else waiting, and after a
+ * big answer the user's next one waits a little, so that others are served in between. What an
  * answer has is paid by its user afterwards: `limits.readBytesPerSecond`, and `limits.readBytesBurst` ahead, on each node.
  * The bytes are estimates.
  */
@@ -102,8 +111,14 @@ export class HeavyReads extends Context.Service<
       const now = () => monotonicMillis(clock)
 
       const debtOf = (userId: UserId) => bucketOf(userId, now()).wait(now())
-      const paid = <A, E, R>(userId: UserId, read: Effect.Effect<A, E, R>, bytesOf: (answer: A) => number) =>
-        Effect.tap(read, (answer) => Effect.sync(() => bucketOf(userId, now()).spend(bytesOf(answer), now())))
+      /** Pays for an answer, and returns the rest after it. */
+      const pay =
+        <A>(userId: UserId, bytesOf: (answer: A) => number) =>
+        (answer: A) => {
+          const bytes = bytesOf(answer)
+          bucketOf(userId, now()).spend(bytes, now())
+          return Math.max(0, bytes - bytesWithoutRest) / bytesPerMs
+        }
 
       const check = (userId: UserId) =>
         Effect.suspend((): Effect.Effect<void, RateLimited | Unavailable> => {
@@ -116,7 +131,7 @@ export class HeavyReads extends Context.Service<
       const limitedBy =
         (queue: typeof reads): HeavyReads["Service"]["read"] =>
         (userId, read, bytesOf) =>
-          Effect.andThen(check(userId), queue.run(userId, paid(userId, read, bytesOf)))
+          Effect.andThen(check(userId), queue.run(userId, read, pay(userId, bytesOf)))
 
       return HeavyReads.of({
         read: limitedBy(reads),
@@ -124,7 +139,7 @@ export class HeavyReads extends Context.Service<
         inTime: (userId, read, bytesOf) =>
           Effect.suspend(() => {
             const debt = debtOf(userId)
-            const turn = reads.patient(userId, paid(userId, read, bytesOf))
+            const turn = reads.patient(userId, read, undefined, pay(userId, bytesOf))
             return debt === 0 ? turn : Effect.andThen(Effect.sleep(debt), turn)
           }),
         download: (userId, open) =>
