@@ -64,7 +64,7 @@ export class NatsLink {
     this.server = connection.getServer()
     const closed = connection
       .closed()
-      .then((error) => (error instanceof Error ? error.message : "closed by the server"))
+      .then((error) => (error instanceof Error ? error.message : "the server ended, or closed the connection"))
       // The status that tells the reason arrives in the same turn of the event loop, so this waits for the next one.
       .then((reason) => new Promise<string>((resolve) => setImmediate(resolve, reason)))
     this.ended = Promise.race([this.watch(closed, onError), closed]).then((reason) => {
