@@ -89,6 +89,8 @@ export const App = Sockets.layerDrainFirst.pipe(
   Layer.provide(Http.layer(RpcRoutes)),
   Layer.provide(Background),
   Layer.provide(layerServer),
+  // Nobody can connect before.
+  Layer.provide(Bus.layerHeard),
   Layer.provide(Realtime),
   Layer.provide(Services),
   Layer.provide(Layer.mergeAll(Log.layer, Conversations.layerConversations, Identity.layerCredentials)),

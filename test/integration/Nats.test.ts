@@ -1,5 +1,7 @@
 import { assert, describe } from "@effect/vitest"
 import { Effect, Exit, Redacted, Scope } from "effect"
+import { lookMillis } from "../../src/services/bus/PubSub.ts"
+import { monotonicNow } from "../../src/services/platform/Monotonic.ts"
 import {
   calm,
   comesBack,
@@ -159,6 +161,57 @@ describe.skipIf(!natsServerIsThere)(natsServerIsThere ? "NATS" : "NATS (no nats-
       yield* bus.publish(subject, [eventOf(id, 3)])
       assert.deepStrictEqual([yield* events("sent"), yield* events("dropped")], [2, 1])
     }).pipe(Effect.provide(counting))
+  )
+
+  live("publishes nothing while it is alone, and to a node that appears the last event of each subject", () =>
+    Effect.gen(function* () {
+      const server = yield* startNatsServer()
+      const { a, b } = yield* twoNodes(server.address)
+      const [one, two] = [someConversation(), someConversation()]
+      const [onOne, onTwo] = [yield* listen(b, one.subject), yield* listen(b, two.subject)]
+      const here = yield* listen(a, one.subject)
+      const events = (outcome: string) => sample(`chat_bus_events_total{outcome="${outcome}"}`)
+      const counts = Effect.all([events("sent"), events("skipped"), events("dropped")])
+      const typing = { ...eventOf(one.id, 1), seq: null }
+
+      a.seeAlone(true, yield* monotonicNow)
+      yield* a.publish(two.subject, [eventOf(two.id, 1)])
+      // The next look began after that: a node that it does not show will read the event from the log.
+      a.seeAlone(true, yield* monotonicNow)
+      for (const seq of [1, 2, 3]) yield* a.publish(one.subject, [eventOf(one.id, seq), typing])
+      assert.deepStrictEqual(seqs(yield* here.next(6)), [1, null, 2, null, 3, null])
+      assert.deepStrictEqual(yield* counts, [0, 7, 0])
+      a.seeAlone(false, yield* monotonicNow)
+      assert.deepStrictEqual(seqs(yield* onOne.next(1)), [3])
+      yield* a.publish(one.subject, [eventOf(one.id, 4)])
+      yield* a.publish(two.subject, [eventOf(two.id, 2)])
+      assert.deepStrictEqual(seqs(yield* onOne.next(1)), [4])
+      assert.deepStrictEqual(seqs(yield* onTwo.next(1)), [2])
+      assert.deepStrictEqual(yield* counts, [3, 7, 0])
+
+      // A look that is older says nothing about now.
+      a.seeAlone(true, yield* monotonicNow)
+      yield* a.publish(two.subject, [eventOf(two.id, 3)])
+      a.seeAlone(true, (yield* monotonicNow) - lookMillis)
+      yield* a.publish(one.subject, [eventOf(one.id, 5)])
+      assert.deepStrictEqual(seqs(yield* onOne.next(1)), [5])
+      assert.deepStrictEqual(seqs(yield* onTwo.next(1)), [3])
+      assert.deepStrictEqual(yield* counts, [5, 8, 0])
+    }).pipe(Effect.provide(counting))
+  )
+
+  live("publishes all the same while nodes of release 0.1.0 may run", () =>
+    Effect.gen(function* () {
+      const server = yield* startNatsServer()
+      const prefix = somePrefix()
+      const a = yield* startNode(server.address, prefix, undefined, { acceptUnsigned: true })
+      const b = yield* startNode(server.address, prefix)
+      const { id, subject } = someConversation()
+      const onB = yield* listen(b, subject)
+      a.seeAlone(true, yield* monotonicNow)
+      yield* a.publish(subject, [eventOf(id, 1)])
+      assert.deepStrictEqual(seqs(yield* onB.next(1)), [1])
+    })
   )
 
   live("works without its server, and with it again", (lines) =>

@@ -88,8 +88,9 @@ const makeRead = Effect.fnUntraced(function* (seal: NatsSeal, acceptUnsigned: bo
  * through NATS, where each node has one subscription for each subject that it needs. Events that NATS cannot take are
  * dropped. Each message has a code that only nodes with the same `jwt.secret` can make; others are refused, except those
  * without a code while `nats.accept_unsigned` is set. Of a message that is not of the last minute only durable events are
- * taken: their seq says whether they are new, and all others could have been recorded. When NATS can take events again, the
- * last durable one of each subject is sent, so that receivers detect the gap before it and fetch what they missed.
+ * taken: their seq says whether they are new, and all others could have been recorded. A node that knows that it is alone
+ * sends nothing. When NATS can take events again, or another node appears, the last durable one of each subject is sent, so
+ * that receivers detect the gap before it and fetch what they missed.
  */
 const make = Effect.fnUntraced(function* ({ acceptUnsigned, prefix }: NatsSettings, jwt: SettingsShape["jwt"]) {
   if (acceptUnsigned) {
@@ -107,7 +108,7 @@ const make = Effect.fnUntraced(function* ({ acceptUnsigned, prefix }: NatsSettin
   const onIllFormed = rarely((subject: Subject) =>
     Effect.logError("did not publish to an invalid subject", Cause.die(illFormed(subject)))
   )
-  const { send, sendMissed } = yield* makeNatsSender(prefix, seal)
+  const { seeAlone, send, sendMissed, skip } = yield* makeNatsSender(prefix, seal, clock)
   const subjects = new Subjects((defect) => fork(listenerFailed(defect)))
   const remote = new Map<Subject, () => void>()
 
@@ -134,6 +135,7 @@ const make = Effect.fnUntraced(function* ({ acceptUnsigned, prefix }: NatsSettin
         const traceparent = currentTraceparent(fiber)
         subjects.deliver(subject, events, traceparent)
         if (!isWellFormed(subject)) return onIllFormed(subject)
+        if (skip(subject, events)) return
         const sent = tracing.step(traceparent, publishSpan(prefix, subject, events), (own) =>
           send(subject, events, own)
         )
@@ -148,7 +150,9 @@ const make = Effect.fnUntraced(function* ({ acceptUnsigned, prefix }: NatsSettin
       ).pipe(Effect.andThen(nats.confirm)),
     healthy: nats.healthy,
     reason: nats.reason,
-    onReconnect: nats.onReconnect
+    onReconnect: nats.onReconnect,
+    // Nodes of release 0.1.0 do not wait until they have been seen.
+    seeAlone: (alone, asked) => seeAlone(alone && !acceptUnsigned, asked)
   })
 })
 

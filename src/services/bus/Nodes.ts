@@ -1,26 +1,21 @@
-import { randomUUID } from "node:crypto"
-import { Clock, Context, Effect, Layer, Schema, type Scope } from "effect"
-import { SqlClient } from "effect/sql"
+import { Context, Deferred, Effect, Layer, type Scope } from "effect"
 import { Unavailable } from "../../domain/Problem.ts"
 import { every, Looks } from "../platform/Background.ts"
-import { FilePlace } from "../platform/FilePlace.ts"
 import { makeListeners } from "../platform/Listeners.ts"
+import { monotonicNow } from "../platform/Monotonic.ts"
 import { Readiness } from "../platform/readiness/Readiness.ts"
 import { Settings } from "../platform/Settings.ts"
-import { orUnavailable } from "../platform/Sql.ts"
-import { listenerFailed, PubSub } from "./PubSub.ts"
+import { makeNodeTable, Others } from "./NodeTable.ts"
+import { listenerFailed, lookMillis, PubSub } from "./PubSub.ts"
 
-/**
- * How often a node announces that it is alive, and how long its silence may last before it counts as dead, in seconds.
- */
-const interval = 5
-const silence = 15
+/** How often a node announces that it is alive, in milliseconds. */
+const interval = 5000
 
-/**
- * The other live nodes: how many of them share no bus with this one, whether one has lost it, and whether all keep files in the
- * same place.
- */
-const Others = Schema.Struct({ strangers: Schema.Number, cut_off: Schema.Boolean, share_files: Schema.Boolean })
+const noCommonBus = Effect.fail(
+  new Unavailable({
+    detail: "another live node uses this database and shares no bus with it: configure nats on every node"
+  })
+)
 
 /** The nodes of the service, and whether their events reach each other. */
 export class Nodes extends Context.Service<
@@ -35,74 +30,76 @@ export class Nodes extends Context.Service<
      * outage must be read from the log.
      */
     readonly onReunion: (listener: () => void) => Effect.Effect<void, never, Scope.Scope>
+    /** Returns when all other live nodes publish for this one; at once if there are none. */
+    readonly heard: Effect.Effect<void>
   }
 >()("chat/services/Nodes") {
   /** For a single node, which sees its own bus only. */
   static readonly layerAlone = Layer.effect(
     Nodes,
     Effect.map(PubSub, ({ healthy, onReconnect }) =>
-      Nodes.of({ inTouch: healthy, shareFiles: () => true, onReunion: onReconnect })
+      Nodes.of({ inTouch: healthy, shareFiles: () => true, onReunion: onReconnect, heard: Effect.void })
     )
   )
 
   /**
    * Watches the bus: `nats` is down while it has no connection. On a PostgreSQL server each node also announces in a
    * table that it is alive, where it keeps files, and whether it has lost the bus. Nodes that share no bus miss each
-   * other's events, so a second live node without `nats` makes both degraded, and their logs say why.
+   * other's events, so a second live node without `nats` makes both degraded, and their logs say why. A node that finds no
+   * other one in the table tells its bus so. Only the clock of the database says who is alive.
    */
   static readonly layer = Layer.effect(
     Nodes,
     Effect.gen(function* () {
-      const sql = yield* SqlClient.SqlClient
       const looks = yield* Looks
       const pubsub = yield* PubSub
       const readiness = yield* Readiness
       const { nats, postgres } = yield* Settings
-      const files = (yield* FilePlace) ?? null
-      const id = randomUUID()
-      const bus = nats === undefined ? `in-process ${id}` : `nats ${nats.prefix}`
+      const table = yield* makeNodeTable
       const fork = Effect.runForkWith(yield* Effect.context<never>())
       const listeners = makeListeners((defect) => fork(listenerFailed(defect)))
       let strangers = 0
-      let othersCutOff = false
       let shareFiles = true
       let announced = { at: Number.NEGATIVE_INFINITY, cutOff: false }
+      /** When the others began to forget this node, and from when on all of them know it, on the monotonic clock. */
+      let unknownSince = Number.NEGATIVE_INFINITY
+      let knownFrom = Number.NEGATIVE_INFINITY
+      let together = true
+      const first = yield* Deferred.make<void>()
 
-      const forget = sql`
-        DELETE FROM nodes WHERE id = ${id}::uuid OR seen_at < now() - interval '1 day'`
       const announce = Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* monotonicNow
         const cutOff = !pubsub.healthy()
-        if (cutOff === announced.cutOff && now - announced.at < interval * 1000) return
-        yield* sql`INSERT INTO nodes (id, bus, cut_off, files) VALUES (${id}::uuid, ${bus}, ${cutOff}, ${files}::text)
-          ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), cut_off = EXCLUDED.cut_off`
+        if (cutOff === announced.cutOff && now - announced.at < interval) return
+        const known = yield* table.announce(cutOff)
         announced = { at: now, cutOff }
-      }).pipe(orUnavailable)
-
-      const askForOthers = sql`SELECT count(*) FILTER (WHERE bus <> ${bus}) AS strangers,
-          COALESCE(bool_or(cut_off) FILTER (WHERE bus = ${bus} AND id <> ${id}::uuid), false) AS cut_off,
-          count(DISTINCT files) < 2 AS share_files
-        FROM nodes WHERE seen_at > now() - make_interval(secs => ${silence}::int)`
-      const see = (others: typeof Others.Type) =>
-        Effect.sync(() => {
-          const were = othersCutOff
+        if (known) return
+        unknownSince = yield* monotonicNow
+        knownFrom = Number.POSITIVE_INFINITY
+      })
+      const see = (others: Others, asked: number) =>
+        Effect.gen(function* () {
           strangers = others.strangers
-          othersCutOff = others.cut_off
           shareFiles = others.share_files
-          if (were && !othersCutOff) listeners.notify()
+          pubsub.seeAlone(others.alone && others.announced, asked)
+          if (!others.announced) announced = { ...announced, at: Number.NEGATIVE_INFINITY }
+          else if (knownFrom === Number.POSITIVE_INFINITY && asked >= unknownSince) {
+            knownFrom = others.live === 0 ? asked : unknownSince + lookMillis
+            yield* Deferred.succeed(first, undefined)
+          }
+          const were = together
+          together = !others.cut_off && (yield* monotonicNow) >= knownFrom
+          if (!were && together) listeners.notify()
         })
       // Only this node uses an embedded PostgreSQL.
       if (postgres !== undefined) {
+        // Before the first look, so that of two nodes that start at once the later one sees the other.
+        yield* Effect.ignore(announce)
+        yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(table.forget, "1 second")))
         yield* every("1 second", "the announcement of this node", announce)
-        yield* looks.add(askForOthers, Others, see)
-        yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(forget, "1 second")))
+        yield* looks.add(table.askForOthers, Others, see)
       }
 
-      const noCommonBus = Effect.fail(
-        new Unavailable({
-          detail: "another live node uses this database and shares no bus with it: configure nats on every node"
-        })
-      )
       const probe = Effect.suspend(() => {
         if (!pubsub.healthy()) return Effect.fail(new Unavailable({ detail: pubsub.reason() }))
         return strangers > 0 ? noCommonBus : Effect.void
@@ -115,10 +112,19 @@ export class Nodes extends Context.Service<
         without: "other nodes' events come late"
       })
 
+      /** A database that fails now is for `/ready` to report. */
+      const heard = Deferred.await(first).pipe(
+        Effect.andThen(monotonicNow),
+        Effect.flatMap((now) => Effect.sleep(Math.max(0, knownFrom - now))),
+        Effect.timeout("10 seconds"),
+        Effect.ignore
+      )
+
       return Nodes.of({
-        inTouch: () => pubsub.healthy() && !othersCutOff,
+        inTouch: () => pubsub.healthy() && together,
         shareFiles: () => shareFiles,
-        onReunion: (listener) => Effect.andThen(pubsub.onReconnect(listener), listeners.add(listener))
+        onReunion: (listener) => Effect.andThen(pubsub.onReconnect(listener), listeners.add(listener)),
+        heard: postgres === undefined ? Effect.void : heard
       })
     })
   )

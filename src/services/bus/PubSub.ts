@@ -66,6 +66,12 @@ export const contactsChanged = signal("contacts.changed", null, {})
 export const presenceSeen = (sighting: ObservedPresence) => signal("presence.seen", null, sighting)
 
 /**
+ * For how many milliseconds a look at the nodes is trusted, from when it began. A node that starts is heard by all others after
+ * this time: whoever looked before it announced itself, and so believes to be alone, no longer trusts that look.
+ */
+export const lookMillis = 2000
+
+/**
  * Carries events to every node that subscribes to them. It may lose events, so it is a hint and the log is the truth:
  * subscribers repair gaps from the log.
  */
@@ -96,6 +102,11 @@ export class PubSub extends Context.Service<
      * that other nodes published during the outage must be read from the log.
      */
     readonly onReconnect: (listener: () => void) => Effect.Effect<void, never, Scope.Scope>
+    /**
+     * Tells the bus whether a look at the nodes, which began at `asked` on the monotonic clock, showed that this one is
+     * alone. Until `lookMillis` after that, or until a look shows another node, events need not leave this node.
+     */
+    readonly seeAlone: (alone: boolean, asked: number) => void
   }
 >()("chat/services/PubSub") {
   /** For a single node. The bus is a map in this process and always healthy. */
@@ -114,7 +125,8 @@ export class PubSub extends Context.Service<
           ).pipe(Effect.asVoid),
         healthy: () => true,
         reason: () => "",
-        onReconnect: () => Effect.void
+        onReconnect: () => Effect.void,
+        seeAlone: () => {}
       })
     })
   )

@@ -58,13 +58,14 @@ export class Looks extends Context.Service<
   Looks,
   {
     /**
-     * Looks now and each second until the scope closes: asks `question`, a SELECT of one row, and gives the row to `see`.
-     * The columns have in `answer` the names that they have in SQL.
+     * Looks now and each second until the scope closes: asks `question`, a SELECT of one row, and gives the row to `see`,
+     * with the time on the monotonic clock at which it began to ask. The columns have in `answer` the names that they have
+     * in SQL.
      */
     readonly add: <A>(
       question: Statement.Fragment,
       answer: Schema.Codec<A, unknown>,
-      see: (row: A) => Effect.Effect<void>
+      see: (row: A, asked: number) => Effect.Effect<void>
     ) => Effect.Effect<void, never, Scope.Scope>
   }
 >()("chat/services/Looks") {
@@ -74,15 +75,16 @@ export class Looks extends Context.Service<
       const sql = yield* SqlClient.SqlClient
       const looks = new Set<{
         readonly part: Statement.Fragment
-        readonly take: (row: unknown) => Effect.Effect<unknown>
+        readonly take: (row: unknown, at: number) => Effect.Effect<unknown>
       }>()
       const askAll = Effect.gen(function* () {
         const asked = [...looks]
         if (asked.length === 0) return
+        const at = yield* monotonicNow
         const [found] = yield* sql<{ readonly rows: ReadonlyArray<unknown> }>`
           WITH looks AS (SELECT json_build_array(${sql.csv(asked.map(({ part }) => part))}) AS rows)
           SELECT rows FROM looks`
-        yield* Effect.forEach(asked, ({ take }, index) => take(found?.rows[index]), { discard: true })
+        yield* Effect.forEach(asked, ({ take }, index) => take(found?.rows[index], at), { discard: true })
       }).pipe(orUnavailable)
       const ask = yield* makeWake("the look of each second", askAll)
       yield* every("1 second", "the look of each second", Effect.sync(ask))
@@ -93,7 +95,11 @@ export class Looks extends Context.Service<
           const look = {
             part: sql`(SELECT to_json(q) FROM (${question}) AS q)`,
             // A bad look is one line in the log, so that the others see their rows.
-            take: (row: unknown) => logged("a look of each second", Effect.flatMap(Effect.orDie(decode(row)), see))
+            take: (row: unknown, at: number) =>
+              logged(
+                "a look of each second",
+                Effect.flatMap(Effect.orDie(decode(row)), (found) => see(found, at))
+              )
           }
           return Effect.acquireRelease(
             Effect.sync(() => {

@@ -156,9 +156,9 @@ export const commitDuration = histogram("chat_commit_duration_seconds", "How lon
 export const commitQueue = gauge("chat_commit_queue_entries", "Entries that wait for their commit", { queue: queues })
 export const busEvents = counter(
   "chat_bus_events_total",
-  "Events for other nodes, by whether the bus took them, refused messages of unknown origin, and ignored events that came too late",
+  "Events for other nodes, by whether the bus took them or there was no other node, refused messages of unknown origin, and ignored events that came too late",
   {
-    outcome: ["sent", "dropped", "refused", "late"]
+    outcome: ["sent", "skipped", "dropped", "refused", "late"]
   }
 )
 export const followed = gauge(

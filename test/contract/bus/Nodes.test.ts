@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
 import { Nodes } from "../../../src/services/bus/Nodes.ts"
-import { PubSub } from "../../../src/services/bus/PubSub.ts"
+import { lookMillis, PubSub } from "../../../src/services/bus/PubSub.ts"
 import { Looks } from "../../../src/services/platform/Background.ts"
 import { FilePlace } from "../../../src/services/platform/FilePlace.ts"
 import { Readiness } from "../../../src/services/platform/readiness/Readiness.ts"
@@ -9,10 +10,18 @@ import * as SettingsMemory from "../../../src/testing/memory/Settings.ts"
 import { databases } from "../../support/Database.ts"
 import { patience } from "../../support/TimeLimits.ts"
 
-/** A node on the bus, which it can lose. */
+/** A node on the bus, which it can lose. `sees` has what it told the bus, the last one at its end. */
 const startNode = Effect.fnUntraced(function* (files: string) {
   let healthy = true
-  const bus = Layer.mock(PubSub)({ healthy: () => healthy, reason: () => "lost", onReconnect: () => Effect.void })
+  const sees: Array<boolean> = []
+  const bus = Layer.mock(PubSub)({
+    healthy: () => healthy,
+    reason: () => "lost",
+    onReconnect: () => Effect.void,
+    seeAlone: (alone) => {
+      sees.push(alone)
+    }
+  })
   const node = Nodes.layer.pipe(
     Layer.provide(
       Layer.mergeAll(
@@ -28,8 +37,18 @@ const startNode = Effect.fnUntraced(function* (files: string) {
   const reach = (reaches: boolean) => {
     healthy = reaches
   }
-  return { ...nodes, reach }
+  const seesAlone = () => sees.at(-1) === true
+  /** Waits for the next two looks, the second of which has begun by now. */
+  const looksAgain = Effect.suspend(() => {
+    const before = sees.length
+    return until(() => sees.length > before + 1)
+  })
+  return { ...nodes, reach, sees, seesAlone, looksAgain }
 })
+
+/** Ages the announcements of all nodes. */
+const age = (interval: string) =>
+  SqlClient.SqlClient.use((sql) => sql`UPDATE nodes SET seen_at = seen_at - ${interval}::interval`)
 
 const until = (holds: () => boolean) =>
   Effect.sleep(20).pipe(Effect.repeat({ until: () => holds() }), Effect.timeout(patience))
@@ -41,12 +60,12 @@ for (const database of databases) {
         Effect.gen(function* () {
           const one = yield* startNode("here")
           let reunions = 0
-          yield* one.onReunion(() => reunions++)
           yield* Effect.scoped(
             Effect.gen(function* () {
               const other = yield* startNode("there")
               yield* until(() => !one.shareFiles() && !other.shareFiles())
-              assert.isTrue(one.inTouch())
+              yield* until(() => one.inTouch() && other.inTouch())
+              yield* one.onReunion(() => reunions++)
               other.reach(false)
               assert.isFalse(other.inTouch())
               yield* until(() => !one.inTouch())
@@ -58,6 +77,75 @@ for (const database of databases) {
           )
           // A node that stops is no longer one of them.
           yield* until(() => one.shareFiles())
+        }).pipe(Effect.scoped)
+      )
+
+      it.effect("know whether they are alone, and wait until the others have heard of them", () =>
+        Effect.gen(function* () {
+          const one = yield* startNode("here")
+          const [alone] = yield* Effect.timed(one.heard)
+          assert.isBelow(Duration.toMillis(alone), lookMillis)
+          yield* until(one.seesAlone)
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const started = performance.now()
+              const other = yield* startNode("here")
+              yield* other.heard
+              assert.isAtLeast(performance.now() - started, lookMillis)
+              assert.isFalse(one.seesAlone() || other.sees.includes(true))
+            })
+          )
+          yield* until(one.seesAlone)
+        }).pipe(Effect.scoped)
+      )
+
+      it.effect("do not count on a node that has lost the database to be dead", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const silent = (seconds: number) => sql`INSERT INTO nodes (id, bus, seen_at)
+            VALUES (gen_random_uuid(), 'nats nodes', clock_timestamp() - make_interval(secs => ${seconds}::int))`
+          const one = yield* startNode("here")
+          yield* silent(700)
+          yield* one.looksAgain
+          assert.isTrue(one.seesAlone())
+          yield* silent(500)
+          yield* one.looksAgain
+          assert.isFalse(one.seesAlone())
+          assert.isTrue(one.inTouch())
+        }).pipe(Effect.scoped)
+      )
+
+      it.effect("do not wait for a node that has been silent", () =>
+        Effect.gen(function* () {
+          const one = yield* startNode("here")
+          const [waited] = yield* Effect.timed(one.heard)
+          assert.isBelow(Duration.toMillis(waited), lookMillis)
+          assert.isFalse(one.seesAlone())
+        }).pipe(
+          Effect.ensuring(
+            Effect.ignore(SqlClient.SqlClient.use((sql) => sql`DELETE FROM nodes WHERE bus = 'nats nodes'`))
+          ),
+          Effect.scoped
+        )
+      )
+
+      it.effect("announce themselves again, and read what they missed, when the others may have forgotten them", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const one = yield* startNode("here")
+          const other = yield* startNode("here")
+          yield* Effect.all([one.heard, other.heard])
+          yield* until(() => one.inTouch() && other.inTouch())
+          let reunions = 0
+          yield* one.onReunion(() => reunions++)
+          // As after a failover to a standby that had not received it, or a minute during which the process was frozen.
+          yield* age("8 minutes")
+          yield* sql`DELETE FROM nodes WHERE seen_at = (SELECT min(seen_at) FROM nodes)`
+          const forgotten = one.sees.length
+          yield* until(() => !one.inTouch())
+          yield* until(() => one.inTouch() && other.inTouch())
+          yield* until(() => reunions === 1)
+          assert.isFalse(one.sees.slice(forgotten).includes(true))
         }).pipe(Effect.scoped)
       )
     })
