@@ -20,6 +20,8 @@ import { Pins } from "../../src/services/messages/Pins.ts"
 import { ScheduledMessages } from "../../src/services/messages/ScheduledMessages.ts"
 import { Stars } from "../../src/services/messages/Stars.ts"
 import { Sync } from "../../src/services/messages/Sync.ts"
+import { makeIndexStep } from "../../src/services/messages/search/IndexStep.ts"
+import { tokenizerVersion } from "../../src/services/messages/search/Tokenizer.ts"
 import { Threads } from "../../src/services/messages/Threads.ts"
 import { makePurge } from "../../src/services/platform/Purge.ts"
 import { conversationOf, growth, messageOf, userOf } from "./GrowthData.ts"
@@ -269,6 +271,15 @@ export const answers: Record<string, Answer> = {
     buffers: 480,
     get: () =>
       ChangeFeed.use((feed) => feed.consume("growth", 100, (changes) => Effect.succeed({ handled: changes.length })))
+  },
+  // Three messages of each conversation: its two heads, and for each message a look-up of it, and one of its events.
+  "a step of the search index": {
+    rows: 7 * (2 + 3 + 1),
+    buffers: 7 * 60,
+    get: () =>
+      Effect.flatMap(makeIndexStep(tokenizerVersion, 200), ({ index }) =>
+        index([long, thread, deleted, mentioning, crowd, kept, sparse])
+      )
   },
   "a purge when nothing is old": { rows: 0, buffers: 30, get: () => Effect.flatten(makePurge) }
 }

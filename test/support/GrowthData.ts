@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { ConversationId, MessageId, UserId } from "../../src/domain/Ids.ts"
+import { tokenizerVersion } from "../../src/services/messages/search/Tokenizer.ts"
 
 const kinds = { user: 1, conversation: 2, message: 3, other: 4 }
 
@@ -220,6 +221,10 @@ export const fillForGrowth = Effect.fnUntraced(function* (size: number, length =
   yield* messages(quiet, "3")
   yield* run(`INSERT INTO drafts (user_id, conversation_id, body, updated_at, user_seq)
     SELECT growth_id(1, 3), growth_id(2, n), 'draft', now(), n FROM ${quiet} n`)
+  // All but the last three messages of each log are indexed for search.
+  yield* run(`INSERT INTO search_heads (conversation_id, seq, tokenizer, renewed_seq)
+    SELECT conversation_id, x.seq, ${tokenizerVersion}, x.seq FROM conversation_heads h
+    CROSS JOIN LATERAL (SELECT GREATEST(h.seq - 3, 0) AS seq) x`)
 })
 
 /** The states of the planner's statistics, in each of which a statement must do the same work. */

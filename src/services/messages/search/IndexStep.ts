@@ -93,6 +93,11 @@ const rangesOf = (sql: SqlClient.SqlClient) => (ranges: ReadonlyArray<Range>) =>
     ${ranges.map(({ conversationId }) => conversationId)}::uuid[], ${int8s(ranges.map(({ after }) => after))}::bigint[],
     ${int8s(ranges.map(({ through }) => through))}::bigint[]) AS b(id, after, through)`
 
+/** The messages `e` that events of a kind in the range `b` have changed. */
+const eventsOf = (sql: SqlClient.SqlClient) => (event: "message.deleted" | "message.edited") =>
+  sql`LATERAL (SELECT y.message_seq FROM conversation_events y
+    WHERE y.conversation_id = b.id AND y.seq > b.after AND y.seq <= b.through AND y.event = ${event} OFFSET 0) e`
+
 /** The conversation that the sweep comes to first; null when there is none. */
 const firstOf = (heads: ReadonlyArray<Head>) =>
   heads.reduce<ConversationId | null>(
@@ -107,11 +112,12 @@ const firstOf = (heads: ReadonlyArray<Head>) =>
 const makeWrite = Effect.fnUntraced(function* (version: number) {
   const sql = yield* SqlClient.SqlClient
   const rangesIn = rangesOf(sql)
+  const eventsIn = eventsOf(sql)
   return ({ heads, ranges }: Plan, bodies: ReadonlyArray<Body>, words: ReadonlyArray<string>) => sql`
     WITH deleted AS (
-      DELETE FROM message_words w USING ${rangesIn(ranges)}
-        JOIN conversation_events e ON e.conversation_id = b.id AND e.seq > b.after AND e.seq <= b.through
-        WHERE e.event = 'message.deleted' AND w.conversation_id = e.conversation_id AND w.seq = e.message_seq
+      DELETE FROM message_words w WHERE w.ctid = ANY (ARRAY(
+        SELECT x.ctid FROM ${rangesIn(ranges)} CROSS JOIN ${eventsIn("message.deleted")} CROSS JOIN LATERAL (
+          SELECT y.ctid FROM message_words y WHERE y.conversation_id = b.id AND y.seq = e.message_seq LIMIT 1) x))
     ), written AS (
       INSERT INTO message_words (conversation_id, seq, sender_id, created_at, words)
         SELECT x.id, x.seq, x.sender_id, x.created_at, x.words::tsvector FROM unnest(
@@ -146,6 +152,7 @@ export const makeIndexStep = Effect.fnUntraced(function* (version: number, event
   const write = yield* makeWrite(version)
 
   const rangesIn = rangesOf(sql)
+  const eventsIn = eventsOf(sql)
 
   // One step of all nodes runs at a time, also of those of release 0.1.0. The lock is taken by a statement of its own,
   // because a statement that waited or raced sees what was before it; so `sweeping` is a hint.
@@ -153,9 +160,7 @@ export const makeIndexStep = Effect.fnUntraced(function* (version: number, event
     SELECT pg_try_advisory_xact_lock(hashtext('index_messages')) AS locked,
       (SELECT tokenizer < ${version}::int OR tokenizer = ${version}::int AND next_id IS NOT NULL FROM search_sweep)
         AS sweeping,
-      set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)`.pipe(
-    Effect.map(([row]) => row ?? { locked: false, sweeping: false })
-  )
+      set_config('enable_seqscan', 'off', true)`.pipe(Effect.map(([row]) => row ?? { locked: false, sweeping: false }))
 
   /** Whether a conversation `h` with the state `s` of its index has something to index. */
   const isBehind = sql`(h.seq > COALESCE(s.seq, 0) OR s.tokenizer < ${version}::int
@@ -164,20 +169,21 @@ export const makeIndexStep = Effect.fnUntraced(function* (version: number, event
   const headsOf = (ids: ReadonlyArray<ConversationId>) => sql<Head>`
     SELECT h.conversation_id, h.seq AS head, COALESCE(s.seq, 0) AS seq, COALESCE(s.tokenizer, 0) AS tokenizer,
       COALESCE(s.renewed_seq, 0) AS renewed_seq
-    FROM unnest(${ids}::uuid[]) AS i(id) JOIN conversation_heads h ON h.conversation_id = i.id
-    LEFT JOIN search_heads s ON s.conversation_id = i.id
+    FROM unnest(${ids}::uuid[]) AS i(id)
+    CROSS JOIN LATERAL (SELECT * FROM conversation_heads y WHERE y.conversation_id = i.id LIMIT 1) h
+    LEFT JOIN LATERAL (SELECT * FROM search_heads y WHERE y.conversation_id = i.id LIMIT 1) s ON true
     WHERE ${isBehind}`
 
+  // Everything is looked up row by row. A join of the ranges can read the whole of each conversation, by what the planner
+  // believes of their lengths.
   const bodiesOf = (ranges: ReadonlyArray<Range>) => sql<Body>`
     SELECT m.conversation_id, m.seq, m.sender_id, m.created_at, m.body FROM (
-      SELECT b.id, m.seq FROM ${rangesIn(ranges)}
-        JOIN messages m ON m.conversation_id = b.id AND m.seq > b.after AND m.seq <= b.through
+      SELECT b.id, n.seq FROM ${rangesIn(ranges)} CROSS JOIN generate_series(b.after + 1, b.through) AS n(seq)
       UNION
-      SELECT b.id, e.message_seq FROM ${rangesIn(ranges)}
-        JOIN conversation_events e ON e.conversation_id = b.id AND e.seq > b.after AND e.seq <= b.through
-        WHERE e.event = 'message.edited'
-    ) touched JOIN messages m ON m.conversation_id = touched.id AND m.seq = touched.seq
-    WHERE m.deleted_at IS NULL`
+      SELECT b.id, e.message_seq FROM ${rangesIn(ranges)} CROSS JOIN ${eventsIn("message.edited")}
+    ) touched CROSS JOIN LATERAL (
+      SELECT y.* FROM messages y WHERE y.conversation_id = touched.id AND y.seq = touched.seq LIMIT 1
+    ) m WHERE m.deleted_at IS NULL`
 
   /** Indexes conversations, and returns those of them that were behind, with the state of their index after it. */
   const index = Effect.fn("SearchIndex.index")(function* (ids: ReadonlyArray<ConversationId>) {
