@@ -74,6 +74,9 @@ describe.skipIf(cluster === null)("an idle node", () => {
       const later = (count: number) =>
         Effect.repeat(ticks, { until: (now) => now >= count, schedule: Schedule.spaced("1 second") })
       yield* later((yield* ticks) + 3)
+      yield* query(cluster?.port ?? 0, database, `SELECT FROM consumer_state('search') WHERE waits IS NULL`).pipe(
+        Effect.repeat({ until: (rows) => rows.length === 1, schedule: Schedule.spaced("1 second") })
+      )
       const wokenBefore = wakeUpsOf(node.pid)
       const before = yield* statementsOf(node.url)
       yield* later((before.get(clock) ?? 0) + seconds)

@@ -1,5 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schedule, Schema } from "effect"
+import { pacedDelay } from "../../src/services/platform/Background.ts"
+import { monotonicNow } from "../../src/services/platform/Monotonic.ts"
 import { api, connect } from "../support/Client.ts"
 import { startNatsServer } from "../support/NatsServer.ts"
 import { startNode } from "../support/Node.ts"
@@ -103,8 +105,7 @@ const commands = Running.use(({ redis }) =>
 /** How many messages are counted. What runs by itself, once a second or less often, runs fewer times meanwhile. */
 const count = 100
 
-/** Marks a statement that this test repeats as fast as it is answered. */
-let zz = 0
+/** Marks a statement that this test repeats. */
 const byThisTest = "by this test"
 
 /** Waits until the search index has all messages, so that its work is counted with theirs. */
@@ -114,7 +115,10 @@ const indexed = Running.use(({ postgres }) =>
     database,
     `SELECT /* ${byThisTest} */ FROM conversation_heads h LEFT JOIN search_heads s USING (conversation_id)
       WHERE h.seq > COALESCE(s.seq, 0)`
-  ).pipe(Effect.repeat({ until: (rows) => rows.length === 0 && ++zz % 200 === 0 }), Effect.timeout(patience))
+  ).pipe(
+    Effect.repeat({ until: (rows) => rows.length === 0, schedule: Schedule.spaced("100 millis") }),
+    Effect.timeout(patience)
+  )
 )
 
 /**
@@ -133,6 +137,8 @@ const counted = (times: number) =>
       inner: often.filter(({ query, toplevel }) => !toplevel && !byItself.test(query)),
       compiled: all.filter(({ compiled }) => compiled > 0).map(({ query }) => query),
       wal: all.reduce((sum, { toplevel, wal }) => sum + (toplevel ? wal : 0), 0),
+      calls: (part: string) =>
+        all.reduce((sum, { calls, query, toplevel }) => sum + (toplevel && query.includes(part) ? calls : 0), 0),
       of: (name: string) => {
         const { buffers = Number.NaN, calls = 1, wal = Number.NaN } = one(name) ?? {}
         return { buffers: buffers / calls, wal: wal / calls }
@@ -152,9 +158,11 @@ describe.skipIf(!serversAreThere)("the work", () => {
         yield* indexed
         yield* resetCounts
         const before = { nats: yield* traffic, redis: yield* commands }
+        const from = yield* monotonicNow
         for (let i = 0; i < count; i++) yield* send
         const after = { nats: yield* traffic, redis: yield* commands }
         yield* indexed
+        const turns = 1 + Math.floor(((yield* monotonicNow) - from) / pacedDelay)
         const work = yield* counted(count)
 
         // One transaction of one statement: its round trip and its commit are most of what a lone message costs.
@@ -171,6 +179,17 @@ describe.skipIf(!serversAreThere)("the work", () => {
         // The words of the message and their index are as much again, and are written for many messages at once. To delete
         // the row of the change feed is 60.
         assert.isAtMost(work.wal / count, 2130)
+
+        // Messages gather for five seconds before they are indexed, in one step.
+        for (const part of [
+          "take_changes(",
+          "pg_try_advisory_xact_lock(",
+          "FROM messages y",
+          "INTO message_words",
+          "move_consumer("
+        ])
+          assert.isAtMost(work.calls(part), turns, part)
+        assert.isAtLeast(work.calls("INTO message_words"), 1)
 
         // A plan that PostgreSQL takes for a dear one it compiles, which costs more than hundreds of messages.
         assert.deepStrictEqual(work.compiled, [])

@@ -1,4 +1,4 @@
-import { Cause, Context, Duration, Effect, Layer, Queue, Schema, type Scope } from "effect"
+import { Cause, Context, Duration, Effect, Latch, Layer, Queue, Schema, type Scope } from "effect"
 import { SqlClient, type Statement } from "effect/sql"
 import { Unavailable } from "../../domain/Problem.ts"
 import { monotonicNow } from "./Monotonic.ts"
@@ -50,6 +50,39 @@ export const makeWake = Effect.fnUntraced(function* <E, R>(name: string, effect:
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(calls), logged(name, effect))))
   return () => {
     Queue.offerUnsafe(calls, undefined)
+  }
+})
+
+/** Work that can wait begins so long after it was called for, so that much is done at once; in milliseconds. */
+export const pacedDelay = 5000
+
+/** A rest is so many times as long as the step before it … */
+const restFactor = 4
+
+/** … and at most so long, in milliseconds. */
+const longestRest = 10_000
+
+/**
+ * Makes a function that has work that can wait done soon, until the scope closes: a while after the call, and then `step` by
+ * step as long as it is true. After each step comes a rest that is longer by how long the step took. The step waits for the
+ * database and its node, so the rests grow with the load of both, whoever makes it: the work takes at most a fifth of a core
+ * when nothing else happens, and a small part of that when much does. A call during the work is not kept. A failure or defect
+ * is one line in the log, and then the work is tried again like after a call.
+ */
+export const makePaced = Effect.fnUntraced(function* <E, R>(name: string, step: Effect.Effect<boolean, E, R>) {
+  const called = yield* Latch.make()
+  const rested = Effect.gen(function* () {
+    const before = yield* monotonicNow
+    const more = yield* step
+    if (more) yield* Effect.sleep(Math.min(restFactor * ((yield* monotonicNow) - before), longestRest))
+    return more
+  })
+  const turn = Effect.andThen(Effect.repeat(rested, { while: (more) => more }), called.close)
+  yield* Effect.forkScoped(
+    Effect.forever(called.await.pipe(Effect.andThen(Effect.sleep(pacedDelay)), Effect.andThen(logged(name, turn))))
+  )
+  return () => {
+    called.openUnsafe()
   }
 })
 

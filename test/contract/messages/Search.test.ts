@@ -222,7 +222,7 @@ for (const database of databases) {
           const [head] = yield* client<{
             seq: number
           }>`SELECT seq FROM search_heads WHERE conversation_id = ${id}::uuid`
-          assert.strictEqual(head?.seq, 25)
+          assert.strictEqual(head?.seq, 7)
           yield* finished(index)
           const all = yield* Search.use((search) => search.messages(a, { query: "tide" }, { limit: 200 }))
           assert.lengthOf(all.items, 100)

@@ -80,7 +80,7 @@ const wordsOf = ({ body, conversationId, createdAt, senderId }: Body): string =>
  * A step reads fewer events when their bodies have more characters than this, because the database ends a transaction that
  * waits for five seconds.
  */
-const mostCharacters = 400_000
+const mostCharacters = 100_000
 
 const charactersIn = (bodies: ReadonlyArray<Body>) => bodies.reduce((sum, { body }) => sum + body.length, 0)
 

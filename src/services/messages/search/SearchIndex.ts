@@ -1,9 +1,7 @@
-import { performance } from "node:perf_hooks"
 import { Effect } from "effect"
 import type { Unavailable } from "../../../domain/Problem.ts"
 import { type Change, ChangeFeed } from "../../log/ChangeFeed.ts"
-import { every } from "../../platform/Background.ts"
-import { monotonicNow } from "../../platform/Monotonic.ts"
+import { makePaced } from "../../platform/Background.ts"
 import { orUnavailable } from "../../platform/Sql.ts"
 import { makeIndexStep } from "./IndexStep.ts"
 import { makeIndexSweep } from "./IndexSweep.ts"
@@ -13,7 +11,7 @@ import { tokenizerVersion } from "./Tokenizer.ts"
 export const searchConsumer = "search"
 
 /** At most this many changes are taken from the feed in one step. */
-const changesPerStep = 500
+const changesPerStep = 200
 
 /** The version and the sizes of the index; tests change them. */
 interface SearchIndexOptions {
@@ -23,7 +21,7 @@ interface SearchIndexOptions {
   readonly eventsPerStep?: number
 }
 
-/** The work that is left after a piece of it: none, more, or more at once because new messages are waiting. */
+/** The work that is left after a piece of it: none, more of the sweep, or more because new messages are waiting. */
 type Progress = "idle" | "more" | "behind"
 
 /**
@@ -32,7 +30,7 @@ type Progress = "idle" | "more" | "behind"
  * has told of, so that a later change finds nothing to do.
  */
 export const makeSearchIndex = Effect.fnUntraced(function* ({
-  eventsPerStep = 1000,
+  eventsPerStep = 200,
   version = tokenizerVersion
 }: SearchIndexOptions = {}) {
   const feed = yield* ChangeFeed
@@ -63,60 +61,19 @@ export const makeSearchIndex = Effect.fnUntraced(function* ({
   return { work }
 })
 
-/** A node whose event loop is busy for more than this share of the time postpones its work … */
-const busyShare = 0.5
-
-/** … for at most this many turns. */
-const postponedTurns = 10
-
-/** A turn has at most this many steps. */
-const stepsPerTurn = 10
-
-/** After a fault of ours the work rests for this long, in milliseconds. */
-const restAfterFault = 10_000
-
 /**
  * Starts the job that indexes messages for Search after they were appended, and returns a function that says that the
- * change feed has something for it. It has two turns a second, and one every five seconds while this node is busy, so that
- * a burst of sends is not slowed by its indexing. Messages that are not indexed yet are found as well, only more slowly.
+ * change feed has something for it. Messages that are not indexed yet are found as well, only more slowly; so it lets them
+ * gather, and works in small steps with rests in between, by which it leaves the node, the database and the other nodes to
+ * the messages. The caller says again each second that there is something, so that a node whose work another one does may
+ * forget it.
  */
 export const startSearchIndex = Effect.gen(function* () {
-  const feed = yield* ChangeFeed
   const { work } = yield* makeSearchIndex()
-  let awake = true
-  let postponed = 0
-  let restsUntil = Number.NEGATIVE_INFINITY
-  let measured = performance.eventLoopUtilization()
-  const wake = () => {
-    awake = true
-  }
-  yield* feed.onWrite(wake)
-
-  const steps = work.pipe(
-    Effect.repeat({ times: stepsPerTurn - 1, while: (progress) => progress === "behind" }),
-    Effect.tap((progress) =>
-      Effect.sync(() => {
-        if (progress !== "idle") wake()
-      })
-    ),
-    Effect.tapError(() => Effect.sync(wake)),
-    Effect.tapDefect(() =>
-      Effect.map(monotonicNow, (now) => {
-        restsUntil = now + restAfterFault
-        wake()
-      })
-    )
+  const wake = yield* makePaced(
+    "the search index",
+    Effect.map(work, (progress) => progress !== "idle")
   )
-  const turn = Effect.gen(function* () {
-    const now = performance.eventLoopUtilization()
-    const { utilization } = performance.eventLoopUtilization(now, measured)
-    measured = now
-    if (!awake || (yield* monotonicNow) < restsUntil) return
-    if (utilization > busyShare && ++postponed < postponedTurns) return
-    postponed = 0
-    awake = false
-    yield* steps
-  })
-  yield* every("500 millis", "the search index", turn)
+  wake()
   return wake
 })

@@ -228,8 +228,11 @@ export const tokenize = (text: string): IndexedWords => {
   return tokens
 }
 
+const special = /['\\]/
+
 /** A word as PostgreSQL reads it in the text of a tsvector or a tsquery. */
-export const quoted = (lexeme: string) => `'${lexeme.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
+export const quoted = (lexeme: string) =>
+  special.test(lexeme) ? `'${lexeme.replaceAll("\\", "\\\\").replaceAll("'", "''")}'` : `'${lexeme}'`
 
 /** The words of a text in the form that PostgreSQL casts to tsvector without a parser of its own. */
 export const toTsvector = (tokens: IndexedWords): string =>
