@@ -1,4 +1,4 @@
-import { Context, type Effect, type Scope } from "effect"
+import { Context, type Effect } from "effect"
 import type { ConversationId } from "../../domain/Ids.ts"
 import type { Unavailable } from "../../domain/Problem.ts"
 
@@ -33,9 +33,5 @@ export class ChangeFeed extends Context.Service<
       most: number,
       handle: (changes: ReadonlyArray<Change>) => Effect.Effect<A, E, R>
     ) => Effect.Effect<A | undefined, E | Unavailable, R>
-    /** Says that this node has committed events, so that its consumers look soon. Others find them within a second. */
-    readonly wrote: () => void
-    /** Calls `listener` at each `wrote`, until the scope closes. */
-    readonly onWrite: (listener: () => void) => Effect.Effect<void, never, Scope.Scope>
   }
 >()("chat/services/ChangeFeed") {}

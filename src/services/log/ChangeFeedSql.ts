@@ -1,7 +1,6 @@
 import { Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
-import { makeListeners } from "../platform/Listeners.ts"
 import { orUnavailable } from "../platform/Sql.ts"
 import { type Change, ChangeFeed, type Handled } from "./ChangeFeed.ts"
 
@@ -13,8 +12,6 @@ export const layer = Layer.effect(
   ChangeFeed,
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    const fork = Effect.runForkWith(yield* Effect.context<never>())
-    const written = makeListeners((defect) => fork(Effect.logError("a listener of the change feed failed", defect)))
 
     const take = (consumer: string, most: number) => sql<Change & { readonly position: string }>`
       SELECT position::text, conversation_id, first_seq, last_seq FROM take_changes(${consumer}::text, ${most}::int)`
@@ -37,9 +34,7 @@ export const layer = Layer.effect(
       }).pipe(sql.withTransaction)
 
     return ChangeFeed.of({
-      consume: (consumer, most, handle) => orUnavailable(consume(consumer, most, handle)),
-      wrote: () => written.notify(),
-      onWrite: written.add
+      consume: (consumer, most, handle) => orUnavailable(consume(consumer, most, handle))
     })
   })
 )

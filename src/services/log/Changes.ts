@@ -6,7 +6,6 @@ import { encodeEvent, PubSub } from "../bus/PubSub.ts"
 import { conversationSubject } from "../bus/Subjects.ts"
 import { FairQueue } from "../platform/load/FairQueue.ts"
 import { orUnavailable, retryDeadlocks } from "../platform/Sql.ts"
-import { ChangeFeed } from "./ChangeFeed.ts"
 import { Log } from "./Log.ts"
 
 /** The answer of the SQL function of a change: "changed", "unchanged", or the reason why it did nothing. */
@@ -47,12 +46,10 @@ const Turns = Context.Reference("chat/services/log/Turns", {
 export const makeChanges = Effect.gen(function* () {
   const log = yield* Log
   const pubsub = yield* PubSub
-  const feed = yield* ChangeFeed
   const turns = yield* Turns
 
   const publish = ({ firstSeq, lastSeq }: Changed, conversationId: ConversationId) => {
     if (firstSeq === null || lastSeq === null) return Effect.void
-    feed.wrote()
     return log.range(conversationId, firstSeq - 1, lastSeq).pipe(
       Effect.flatMap((events) => pubsub.publish(conversationSubject(conversationId), events.map(encodeEvent))),
       // The change is committed, and a hub that misses its events finds them when it compares heads.

@@ -15,7 +15,6 @@ import { conversationSubject, type Published } from "../bus/Subjects.ts"
 import type { Pending } from "../platform/load/GroupCommit.ts"
 import { untraced, within } from "../platform/Tracing.ts"
 import { type AppendedRow, storedRow } from "./AppendCall.ts"
-import { ChangeFeed } from "./ChangeFeed.ts"
 import type { Appended, NewEntry } from "./Entry.ts"
 import type { Log } from "./Log.ts"
 import { makeMessageCounts } from "./MessageCounts.ts"
@@ -59,7 +58,6 @@ export const answerWithDefect = (batch: ReadonlyArray<PendingEntry>, cause: Caus
 /** Makes `settle`, which answers the entries of a committed batch and publishes the messages that it stored. */
 export const makeSettle = Effect.fnUntraced(function* (reader: Pick<Log["Service"], "range">) {
   const pubsub = yield* PubSub
-  const feed = yield* ChangeFeed
   const countMessages = yield* makeMessageCounts
   const signal = yield* makeMembershipSignals
   const fork = Effect.runForkWith(yield* Effect.context<never>())
@@ -103,7 +101,6 @@ export const makeSettle = Effect.fnUntraced(function* (reader: Pick<Log["Service
         events.push(event)
         outgoing.set(conversationId, { events, shownTo, span })
       }
-      if (outgoing.size > 0) feed.wrote()
       for (const [id, { events }] of outgoing) countMessages(id, events.length)
       const traced = batch.some(({ span }) => span !== undefined)
       const published = Effect.forEach(

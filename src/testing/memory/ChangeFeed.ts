@@ -1,7 +1,6 @@
 import { Effect, Layer } from "effect"
 import type { ConversationId } from "../../domain/Ids.ts"
 import { type Change, ChangeFeed, type Handled } from "../../services/log/ChangeFeed.ts"
-import { makeListeners } from "../../services/platform/Listeners.ts"
 import { Memory } from "./State.ts"
 
 /** The feed of the logs in `Memory`: all that a log has grown by since the consumer was last given some of it is one change. */
@@ -9,7 +8,6 @@ export const layerMemory = Layer.effect(
   ChangeFeed,
   Effect.gen(function* () {
     const { conversations } = yield* Memory
-    const written = makeListeners(() => {})
     const consumers = new Map<string, Map<ConversationId, number>>()
     const atWork = new Set<string>()
 
@@ -44,9 +42,7 @@ export const layerMemory = Layer.effect(
             give(done, most, handle),
             Effect.sync(() => atWork.delete(consumer))
           )
-        }),
-      wrote: () => written.notify(),
-      onWrite: written.add
+        })
     })
   })
 )

@@ -153,21 +153,4 @@ export const changeFeedContract = <E>(layer: Layer.Layer<Chat, E>) =>
         yield* until(Effect.map(consumer.consume(allOf), (done) => done !== undefined))
       })
     )
-
-    it.effect("calls its listeners when the node says that it has written", () =>
-      Effect.gen(function* () {
-        const feed = yield* ChangeFeed
-        let calls = 0
-        yield* Effect.scoped(
-          Effect.gen(function* () {
-            yield* feed.onWrite(() => {
-              calls++
-            })
-            feed.wrote()
-          })
-        )
-        feed.wrote()
-        assert.strictEqual(calls, 1)
-      })
-    )
   })
