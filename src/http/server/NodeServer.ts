@@ -32,7 +32,7 @@ const maxAhead = 32
  */
 const droppedRequests = { burst: 10_000, perSecond: 1000 }
 
-/** How many of these a connection counts as that sends no valid request, or ends without an answer to a large body. */
+/** How many of these a connection counts as that sends no valid request, or a large body that is not read to its end. */
 const requestsPerError = 20
 
 /** How long an address that goes beyond that cannot connect, in milliseconds. */
@@ -42,7 +42,7 @@ const shutOutMs = 10_000
  * How many requests of an address begin in a turn of the event loop. Each takes a fraction of a millisecond before it waits
  * for anything, so that of many at once everybody else would wait for all.
  */
-const beginningPerTurn = 4
+const beginningPerTurn = 2
 
 function destroy(this: Socket): void {
   this.destroy()
@@ -201,7 +201,7 @@ class OneByOneServer extends Server {
       connection.busy = true
       response.once("close", () => {
         connection.busy = false
-        if (!response.writableFinished && leavesLargeBody(request)) this.drop(socket, requestsPerError)
+        if (leavesLargeBody(request)) this.drop(socket, requestsPerError)
         // The answer has ended the connection, whatever the client has sent after that.
         if (!socket.writable) {
           connection.left = 0
