@@ -22,12 +22,11 @@ const downloadsPerUser = { atATime: 8, waiting: 256 }
 const fileBytesPerByte = 8
 
 /**
- * How many bytes an answer may have that the user's next read follows at once, and for how many more of them that waits a
- * millisecond longer. To decode, encode and write them takes about a tenth of that, in which nobody else is served: so the
- * big answers of one user, two at a time, take a fifth of a node at most, also those that are paid ahead.
+ * How many bytes an answer may have that the user's next read follows at once, for how many more of them that waits a
+ * millisecond longer, and how long at most. To decode, encode and write them takes a twentieth of that or less, in which
+ * nobody else is served: so the big answers of one user, two at a time, take a tenth of a node, also those paid ahead.
  */
-const bytesWithoutRest = 65_536
-const bytesPerMs = 8192
+const rest = { freeBytes: 65_536, bytesPerMs: 4096, longestMs: 500 }
 
 /** How many may wait in total. */
 const waiting = 2000
@@ -117,7 +116,7 @@ export class HeavyReads extends Context.Service<
         (answer: A) => {
           const bytes = bytesOf(answer)
           bucketOf(userId, now()).spend(bytes, now())
-          return Math.max(0, bytes - bytesWithoutRest) / bytesPerMs
+          return Math.min(rest.longestMs, Math.max(0, bytes - rest.freeBytes) / rest.bytesPerMs)
         }
 
       const check = (userId: UserId) =>
