@@ -17,7 +17,11 @@ const handshakeOf = (who: string) =>
 const makeServer = Effect.fnUntraced(function* (trustedProxies: ReadonlyArray<string>) {
   const settings = yield* Settings.pipe(Effect.provide(SettingsMemory.layerMemory()))
   const count = yield* countTurns
-  const { destroyConnections, server } = makeNodeServer({ ...settings, server: { ...settings.server, trustedProxies } })
+  const { destroyConnections, server } = makeNodeServer({
+    server: { ...settings.server, trustedProxies },
+    // No test waits for it.
+    timers: { ...settings.timers, request: 600_000 }
+  })
   const begun: Array<{ readonly who: string; readonly turn: number }> = []
   server.on("request", ({ headers }: IncomingMessage, response: ServerResponse) => {
     begun.push({ who: String(headers["x-forwarded-for"]), turn: count.turns })
@@ -116,3 +120,18 @@ for (const [what, end] of Object.entries(ends))
       assert.isBelow(begun.length, ends.total)
     })
   )
+
+it.live("a large body that is refused leaves no timer, which would keep what has come in of it", () =>
+  Effect.gen(function* () {
+    const { open, server, waitUntil } = yield* makeServer([])
+    server.prependListener("request", ends["are refused"] ?? assert.fail())
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length
+    const before = timers()
+    const sockets = yield* Effect.forEach(Arr.range(1, many), () => open())
+    for (const socket of sockets)
+      socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n${"x".repeat(20_000)}`)
+    yield* waitUntil(() => sockets.every(({ closed }) => closed))
+    // Others may have started a few.
+    yield* waitUntil(() => timers() < before + many / 2)
+  })
+)

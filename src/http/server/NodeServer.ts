@@ -6,6 +6,7 @@ import { FairQueue } from "../../services/platform/load/FairQueue.ts"
 import type { SettingsShape } from "../../services/platform/Settings.ts"
 import { makeBuckets } from "../../services/platform/TokenBucket.ts"
 import { leavesLargeBody } from "../edge/LargeBody.ts"
+import { limitBody } from "./BodyTimeout.ts"
 import {
   maxHeaderSize,
   notServing,
@@ -15,7 +16,7 @@ import {
   requestTimeout,
   unknownExpectation
 } from "./EarlyRefusals.ts"
-import { hasBody, isUpgrade, isUpload } from "./RequestKinds.ts"
+import { isUpgrade } from "./RequestKinds.ts"
 
 /** Proxies keep idle connections for up to 60 s and must not find one closed just when they use it again. */
 const keepAliveMs = 65_000
@@ -161,21 +162,6 @@ class OneByOneServer extends Server {
   }
 
   /**
-   * Ends a request whose body takes too long, as Node does for uploads, which have another time-out until they are answered.
-   */
-  private limitBody(request: IncomingMessage, response: ServerResponse): void {
-    if (!hasBody(request)) return
-    const start = () => {
-      const timer = setTimeout(() => {
-        if (!request.complete) this.emit("clientError", requestTimeout, request.socket)
-      }, this.bodyTimeout)
-      request.once("close", () => clearTimeout(timer))
-    }
-    if (isUpload(request)) response.once("finish", start)
-    else start()
-  }
-
-  /**
    * Begins a request in the turn of its client, unless the connection ends before. Whatever of it follows an answer of the
    * database, and so another turn of the event loop, waits no more, so that users who share an address hardly slow each
    * other down.
@@ -194,7 +180,7 @@ class OneByOneServer extends Server {
       return false
     }
     connection.left--
-    this.limitBody(request, response)
+    limitBody(request, response, this.bodyTimeout, () => this.emit("clientError", requestTimeout, socket))
     // Whoever reads the body goes on with it. One that is refused before stays where it is.
     if (leavesLargeBody(request)) socket.pause()
     const serve = () => {
