@@ -11,8 +11,8 @@
 -- no-reply-target · no-thread-root · no-attachment · locked (p_wait is false and another writer holds the head; nothing
 -- was done for this entry).
 --
--- A client message id is looked up by the expression of the index messages_request_key alone. Two ids with the same MD5
--- are taken for one: then the hash of the request differs, and the outcome is reused.
+-- A client message id is looked up by the expressions of the index messages_request_key alone. Two ids with the same 128
+-- bits are taken for one: then the hash of the request differs, and the outcome is reused.
 
 -- Appends one message: plain index lookups, without the set-based statement of append_messages. p_extra is null for a
 -- plain message, which then costs nothing more; otherwise it is {threadRoot, names, payload, attachments, sources}, the
@@ -68,8 +68,10 @@ BEGIN
     RETURN result;
   END IF;
   SELECT m.id, m.seq, m.created_at, m.request_hash INTO known FROM messages m
-    WHERE md5(m.conversation_id::text || m.sender_id::text || m.client_message_id)::uuid
-      = md5(p_conversation_id::text || p_sender_id::text || p_client_message_id)::uuid;
+    WHERE hashtextextended(m.client_message_id, uuid_hash_extended(m.conversation_id, 0))
+        = hashtextextended(p_client_message_id, uuid_hash_extended(p_conversation_id, 0))
+      AND hashtextextended(m.client_message_id, uuid_hash_extended(m.sender_id, 0))
+        = hashtextextended(p_client_message_id, uuid_hash_extended(p_sender_id, 0));
   IF FOUND THEN
     result.outcome := CASE WHEN known.request_hash = p_request_hash THEN 'duplicate' ELSE 'reused' END;
     result.id := known.id;
@@ -171,6 +173,11 @@ END $$;
 -- (p_extras is not null), and when the change feed may have a row of a conversation at this position already, the entries
 -- are appended one by one, in the same transaction and under the same locks.
 --
+-- Nearly every batch is of plain messages, all of which can be stored. It takes two statements: the first looks up all
+-- there is to know and locks the heads without waiting for any; the second writes. What the first one saw from before it
+-- had the locks is checked by the second: the memberships where it moves their markers, and the client message ids by
+-- their unique index. If one of them is no longer as it was, the batch fails, and the caller repeats it one by one.
+--
 -- The settings and the shape of the query keep its cost independent of the table statistics:
 -- - Generic plans, because planning costs more than running. Such a plan may have been made while the tables were empty
 --   and is kept, so it must be one of index lookups.
@@ -191,7 +198,67 @@ DECLARE
   is_fed boolean;
   now timestamptz(3);
   one appended;
+  marks bigint;
 BEGIN
+  -- The members of the first statement are looked up in LATERAL before their heads, so that others lock none.
+  IF NOT p_wait AND p_extras IS NULL AND array_remove(p_reply_tos, NULL) = '{}' THEN
+    SELECT array_agg(p.seq ORDER BY p.ord) INTO seqs FROM (
+      SELECT e.ord, head.seq + row_number() OVER (PARTITION BY e.conversation_id ORDER BY e.ord) AS seq
+      FROM unnest(p_conversation_ids, p_sender_ids, p_client_message_ids) WITH ORDINALITY
+        AS e(conversation_id, sender_id, client_message_id, ord)
+      CROSS JOIN LATERAL (
+        SELECT m.conversation_id FROM conversation_members m
+        WHERE m.conversation_id = e.conversation_id AND m.user_id = e.sender_id AND m.left_seq IS NULL AND NOT m.blocked
+        LIMIT 1
+      ) member
+      CROSS JOIN LATERAL (
+        SELECT h.seq, h.empty, h.feed_position FROM conversation_heads h
+        WHERE h.conversation_id = member.conversation_id FOR UPDATE SKIP LOCKED
+      ) head
+      LEFT JOIN LATERAL (
+        SELECT m.id FROM messages m
+        WHERE hashtextextended(m.client_message_id, uuid_hash_extended(m.conversation_id, 0))
+            = hashtextextended(e.client_message_id, uuid_hash_extended(e.conversation_id, 0))
+          AND hashtextextended(m.client_message_id, uuid_hash_extended(m.sender_id, 0))
+            = hashtextextended(e.client_message_id, uuid_hash_extended(e.sender_id, 0)) LIMIT 1
+      ) known ON true
+      WHERE NOT head.empty AND head.feed_position < pg_current_xact_id() AND known.id IS NULL) p;
+    IF cardinality(seqs) = cardinality(p_ids) THEN
+      now := clock_timestamp();
+      WITH stored AS (
+        INSERT INTO messages (conversation_id, seq, id, sender_id, client_message_id, request_hash, type, body,
+          created_at, changed_seq)
+        SELECT e.conversation_id, e.seq, e.id, e.sender_id, e.client_message_id, e.request_hash, e.type, e.body, now, e.seq
+        FROM unnest(p_conversation_ids, p_sender_ids, p_ids, p_client_message_ids, p_request_hashes, p_types,
+          p_bodies, seqs) AS e(conversation_id, sender_id, id, client_message_id, request_hash, type, body, seq)
+      ), moved AS (
+        UPDATE conversation_heads h SET seq = f.last_seq, last_activity_at = now, feed_position = pg_current_xact_id()
+        FROM (SELECT e.conversation_id, min(e.seq) AS first_seq, max(e.seq) AS last_seq
+          FROM unnest(p_conversation_ids, seqs) AS e(conversation_id, seq) GROUP BY e.conversation_id) f
+        WHERE h.conversation_id = f.conversation_id
+        RETURNING h.feed_position, h.conversation_id, f.first_seq, f.last_seq
+      ), fed AS (
+        INSERT INTO change_feed (position, conversation_id, first_seq, last_seq) SELECT * FROM moved
+      ), marked AS (
+        -- CASE, so that the planner has no index for the condition: it would read all members.
+        UPDATE conversation_members m SET read_seq = GREATEST(m.read_seq, s.seq), wrote = true
+        FROM (SELECT e.conversation_id, e.sender_id, max(e.seq) AS seq, count(*) AS messages
+          FROM unnest(p_conversation_ids, p_sender_ids, seqs) AS e(conversation_id, sender_id, seq)
+          GROUP BY e.conversation_id, e.sender_id ORDER BY e.conversation_id, e.sender_id) s
+        WHERE m.conversation_id = s.conversation_id AND m.user_id = s.sender_id
+          AND CASE WHEN m.left_seq IS NULL THEN NOT m.blocked ELSE false END
+        RETURNING s.messages
+      )
+      SELECT sum(k.messages) INTO marks FROM marked k;
+      IF marks IS DISTINCT FROM cardinality(p_ids) THEN
+        RAISE EXCEPTION 'a membership changed before the head was locked';
+      END IF;
+      RETURN QUERY SELECT e.ord::int, 'stored', e.id, e.seq, now, NULL::bigint, NULL::uuid, NULL::text, NULL::boolean,
+        NULL::uuid, NULL::bigint, NULL::int, NULL::uuid[], NULL::int[], NULL::uuid
+        FROM unnest(p_ids, seqs) WITH ORDINALITY AS e(id, seq, ord);
+      RETURN;
+    END IF;
+  END IF;
   SELECT array_agg(e.conversation_id) INTO mine
     FROM unnest(p_conversation_ids, p_sender_ids) AS e(conversation_id, sender_id)
     CROSS JOIN LATERAL (
@@ -260,8 +327,10 @@ BEGIN
     ) member ON true
     LEFT JOIN LATERAL (
       SELECT m.id, m.seq, m.created_at, m.request_hash FROM messages m
-      WHERE md5(m.conversation_id::text || m.sender_id::text || m.client_message_id)::uuid
-        = md5(e.conversation_id::text || e.sender_id::text || e.client_message_id)::uuid LIMIT 1
+      WHERE hashtextextended(m.client_message_id, uuid_hash_extended(m.conversation_id, 0))
+          = hashtextextended(e.client_message_id, uuid_hash_extended(e.conversation_id, 0))
+        AND hashtextextended(m.client_message_id, uuid_hash_extended(m.sender_id, 0))
+          = hashtextextended(e.client_message_id, uuid_hash_extended(e.sender_id, 0)) LIMIT 1
     ) known ON true
     LEFT JOIN LATERAL (
       SELECT m.seq, m.sender_id, excerpt(m.body) AS excerpt, m.deleted_at IS NOT NULL AS deleted

@@ -175,7 +175,7 @@ describe.skipIf(!serversAreThere)("the work", () => {
         assert.isAtMost(work.of("append_message").buffers, 38)
         // The row of 200 bytes and its index entries are 700, the lock and the new version of the head 150, the marker 80,
         // and the row of the change feed with its index entry 190.
-        assert.isAtMost(work.of("append_message").wal, 1165)
+        assert.isAtMost(work.of("append_message").wal, 1135)
         // The words of the message and their index are as much again, and are written for many messages at once. To delete
         // the row of the change feed is 60.
         assert.isAtMost(work.wal / count, 2130)
@@ -225,13 +225,13 @@ describe.skipIf(!serversAreThere)("the work", () => {
         yield* resetCounts
         assert.deepStrictEqual(new Set((yield* batch).map(({ outcome }) => outcome)), new Set(["stored"]))
         const work = yield* counted(1)
-        // Where are the senders members? Lock the heads; then one statement checks, inserts, moves heads and markers, and
-        // writes to the change feed.
+        // Look up the members and the client message ids, and lock the heads; insert, move heads and markers, and write to
+        // the change feed; put the answer together.
         assert.isAtMost(work.inner.length, 3, work.inner.map(({ query }) => query).join("\n"))
         const { buffers, wal } = work.of("append_messages")
         assert.isAtMost(buffers / size, 29)
         // The row and its index entries: the head, its row of the change feed and the marker are written once.
-        assert.isAtMost(wal / size, 760)
+        assert.isAtMost(wal / size, 745)
       })
     )
 

@@ -36,7 +36,7 @@ for (const database of there) {
     it.layer(Layer.provideMerge(chat.sql, database.layer))("does not grow with plans from empty tables", (it) => {
       const send = `SELECT * FROM append_message(true, '${long}', '${writer}', gen_random_uuid(), 'new', '\\x00', 'text',
         'message', NULL)`
-      const sends = `SELECT a.* FROM append_messages(true, array_fill('${long}'::uuid, ARRAY[20]),
+      const sends = (wait: boolean) => `SELECT a.* FROM append_messages(${wait}, array_fill('${long}'::uuid, ARRAY[20]),
         array_fill('${writer}'::uuid, ARRAY[20]), ARRAY(SELECT gen_random_uuid() FROM generate_series(1, 20)),
         ARRAY(SELECT 'new' || n FROM generate_series(1, 20) n), array_fill('\\x00'::bytea, ARRAY[20]),
         array_fill('text'::text, ARRAY[20]), array_fill('message'::text, ARRAY[20]),
@@ -48,14 +48,17 @@ for (const database of there) {
           const { work } = yield* makeSession
           const run = (text: string) => Effect.promise(() => work(text, [], "generic"))
           yield* run(send)
-          yield* run(sends)
+          yield* run(sends(true))
+          yield* run(sends(false))
           yield* longLog(4000)
           const one = yield* run(send)
-          const batch = yield* run(sends)
           assert.isAtMost(one.rows, 10, one.scans)
           assert.isAtMost(one.buffers, 54, one.scans)
-          assert.isAtMost(batch.rows, 20 * 5, batch.scans)
-          assert.isAtMost(batch.buffers, 20 * 20, batch.scans)
+          for (const wait of [true, false]) {
+            const batch = yield* run(sends(wait))
+            assert.isAtMost(batch.rows, 20 * 5, batch.scans)
+            assert.isAtMost(batch.buffers, 20 * 20, batch.scans)
+          }
         })
       )
     })

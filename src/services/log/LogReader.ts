@@ -121,8 +121,10 @@ const makeMessageReader = (sql: SqlClient.SqlClient) => {
     const rows = yield* sql<{ id: MessageId; seq: number; createdAt: Date; same: boolean } | { id: null }>`
       SELECT m.id, m.seq, m.created_at, m.request_hash = ${entry.requestHash}::bytea AS same
       FROM conversation_members me
-      LEFT JOIN messages m ON md5(m.conversation_id::text || m.sender_id::text || m.client_message_id)::uuid
-        = md5(me.conversation_id::text || me.user_id::text || ${entry.clientMessageId}::text)::uuid
+      LEFT JOIN messages m ON hashtextextended(m.client_message_id, uuid_hash_extended(m.conversation_id, 0))
+          = hashtextextended(${entry.clientMessageId}::text, uuid_hash_extended(me.conversation_id, 0))
+        AND hashtextextended(m.client_message_id, uuid_hash_extended(m.sender_id, 0))
+          = hashtextextended(${entry.clientMessageId}::text, uuid_hash_extended(me.user_id, 0))
       WHERE me.conversation_id = ${entry.conversationId}::uuid AND me.user_id = ${entry.senderId}::uuid
         AND me.left_seq IS NULL`
     const row = yield* first(rows)

@@ -331,6 +331,33 @@ for (const database of databases) {
         })
       )
 
+      it.effect("a batch is not stored for a membership that ended after its check, and is repeated row by row", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const node = yield* makeNode({ shards: 1 })
+          const { a, b, id } = yield* twoOfUs
+          const busy = yield* twoOfUs
+          // The first message of a DM is always appended alone.
+          yield* node.append(entryOf(id, a, { body: "first" }))
+          const releaseBusy = yield* holdMember(busy.id, busy.a)
+          const first = yield* node.begin(entryOf(busy.id, busy.a))
+          yield* node.blocked()
+          // Every change of a membership holds the head. This one does not, so that it comes between check and write.
+          const release = yield* holding(
+            sql`SELECT FROM conversation_members WHERE conversation_id = ${id} AND user_id = ${b} FOR NO KEY UPDATE`,
+            sql`UPDATE conversation_members SET left_seq = 3 WHERE conversation_id = ${id} AND user_id = ${b}`
+          )
+          const fibers = yield* Effect.forEach([entryOf(id, b), entryOf(id, a, { body: "stays" })], node.begin)
+          yield* releaseBusy
+          yield* Fiber.join(first)
+          yield* node.blocked()
+          yield* release
+          const outcomes = yield* Effect.forEach(fibers, (fiber) => outcome(Fiber.join(fiber)))
+          assert.deepStrictEqual(outcomes, ["NotFound", "ok"])
+          assert.deepStrictEqual(yield* bodies(id), ["first", "stays"])
+        })
+      )
+
       it.effect("a head that is held too long makes its conversation unavailable, and a retry is safe", () =>
         Effect.gen(function* () {
           const node = yield* makeNode({ parameters: { lock_timeout: "100ms" } })
