@@ -1,6 +1,5 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Schedule, Schema } from "effect"
-import { pacedDelay } from "../../src/services/platform/Background.ts"
 import { monotonicNow } from "../../src/services/platform/Monotonic.ts"
 import { api, connect } from "../support/Client.ts"
 import { startNatsServer } from "../support/NatsServer.ts"
@@ -102,6 +101,9 @@ const commands = Running.use(({ redis }) =>
   )
 )
 
+/** How long messages gather before they are indexed, in milliseconds. */
+const gatheringMs = 5000
+
 /** How many messages are counted. What runs by itself, once a second or less often, runs fewer times meanwhile. */
 const count = 100
 
@@ -162,7 +164,7 @@ describe.skipIf(!serversAreThere)("the work", () => {
         for (let i = 0; i < count; i++) yield* send
         const after = { nats: yield* traffic, redis: yield* commands }
         yield* indexed
-        const turns = 1 + Math.floor(((yield* monotonicNow) - from) / pacedDelay)
+        const turns = 1 + Math.floor(((yield* monotonicNow) - from) / gatheringMs)
         const work = yield* counted(count)
 
         // One transaction of one statement: its round trip and its commit are most of what a lone message costs.
@@ -180,7 +182,7 @@ describe.skipIf(!serversAreThere)("the work", () => {
         // the row of the change feed is 60.
         assert.isAtMost(work.wal / count, 2130)
 
-        // Messages gather for five seconds before they are indexed, in one step.
+        // Those that have gathered are indexed in one step.
         for (const part of [
           "take_changes(",
           "pg_try_advisory_xact_lock(",
