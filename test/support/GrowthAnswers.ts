@@ -275,7 +275,7 @@ export const answers: Record<string, Answer> = {
   // Three messages of each conversation: its two heads, and for each message a look-up of it, and one of its events.
   "a step of the search index": {
     rows: 7 * (2 + 3 + 1),
-    buffers: 7 * 60,
+    buffers: 7 * 32,
     get: () =>
       Effect.flatMap(makeIndexStep(tokenizerVersion, 200), ({ index }) =>
         index([long, thread, deleted, mentioning, crowd, kept, sparse])
