@@ -24,6 +24,12 @@ export interface NatsFields {
   readonly traceparent?: string | undefined
 }
 
+interface Waiting {
+  readonly subject: string
+  readonly payload: Uint8Array
+  readonly fields: NatsFields
+}
+
 const macField = "Chat-Mac"
 
 // A header that is not there is the empty text.
@@ -58,6 +64,8 @@ export class NatsLink {
   private sinceConfirm = 0
   private confirmation: Promise<void> | undefined
   private dead = false
+  /** What waits until the end of this turn of the event loop, since each write costs as much as all else of a publish. */
+  private waiting: Array<Waiting> = []
 
   constructor(connection: NatsConnection, onError: (error: Error) => void) {
     this.connection = connection
@@ -91,25 +99,39 @@ export class NatsLink {
     return this.connection.info?.version ?? "unknown"
   }
 
+  private get isClosed(): boolean {
+    return this.dead || this.connection.isClosed()
+  }
+
   /** Sends without waiting. False if the payload was dropped because the link is dead or the server is far behind. */
   publish(subject: string, payload: Uint8Array, fields: NatsFields): boolean {
-    if (this.dead || this.connection.isClosed() || this.unconfirmed > maxUnconfirmed) return false
-    const carrier = headers()
-    if (fields.mac !== undefined) carrier.set(macField, fields.mac)
-    if (fields.traceparent !== undefined) carrier.set("traceparent", fields.traceparent)
-    this.connection.publish(subject, payload, { headers: carrier })
+    if (this.isClosed || this.unconfirmed > maxUnconfirmed) return false
+    if (this.waiting.length === 0) setImmediate(() => this.writeWaiting())
+    this.waiting.push({ subject, payload, fields })
     this.unconfirmed += payload.length
     this.sinceConfirm += payload.length
-    if (this.sinceConfirm >= confirmEvery) {
-      const bytes = this.sinceConfirm
-      this.sinceConfirm = 0
-      const confirmed = () => {
-        this.unconfirmed -= bytes
-      }
-      // It rejects when the link is dead, which `ended` reports.
-      this.connection.flush().then(confirmed, confirmed)
-    }
     return true
+  }
+
+  /** The client library writes at once what it is given in one turn. */
+  private writeWaiting() {
+    const waiting = this.waiting
+    this.waiting = []
+    if (this.isClosed) return
+    for (const { fields, payload, subject } of waiting) {
+      const carrier = headers()
+      if (fields.mac !== undefined) carrier.append(macField, fields.mac)
+      if (fields.traceparent !== undefined) carrier.append("traceparent", fields.traceparent)
+      this.connection.publish(subject, payload, { headers: carrier })
+    }
+    if (this.sinceConfirm < confirmEvery) return
+    const bytes = this.sinceConfirm
+    this.sinceConfirm = 0
+    const confirmed = () => {
+      this.unconfirmed -= bytes
+    }
+    // It rejects when the link is dead, which `ended` reports.
+    this.connection.flush().then(confirmed, confirmed)
   }
 
   /** Subscribes on this link, or returns undefined if it is closed. Errors of the subscription go to `onError`. */
@@ -133,6 +155,7 @@ export class NatsLink {
     this.confirmation ??= new Promise((resolve) => {
       setImmediate(() => {
         this.confirmation = undefined
+        this.writeWaiting()
         resolve(this.connection.flush())
       })
     })
@@ -149,7 +172,7 @@ export class NatsLink {
   close(graceMs: number): Effect.Effect<void> {
     return this.confirmed.pipe(
       Effect.timeout(graceMs),
-      Effect.when(Effect.sync(() => !this.dead && !this.connection.isClosed())),
+      Effect.when(Effect.sync(() => !this.isClosed)),
       // A server that does not answer cannot be flushed to.
       Effect.ignore,
       Effect.andThen(Effect.promise(() => this.connection.close()))
