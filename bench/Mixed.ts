@@ -7,7 +7,7 @@ import type { Verdict } from "./Goals.ts"
 import { join } from "./Load.ts"
 import { BenchError } from "./Postgres.ts"
 import { faults } from "./Report.ts"
-import { measure, measureRoom, type Run } from "./Run.ts"
+import { indexed, measure, measureRoom, type Run } from "./Run.ts"
 import { makeStack, startNode } from "./Service.ts"
 import { countInService, type Target } from "./Targets.ts"
 
@@ -119,6 +119,7 @@ export const mixed = Effect.fnUntraced(function* (bench: Bench) {
   const rows: Array<Run> = []
   const values: Array<number> = []
   for (let round = 1; round <= (quick ? 1 : rounds); round++) {
+    yield* indexed(target)
     const alone = yield* measure(target, postmaster, { ...lengths, pace: { rate: calmRate } })
     const [direct, inRoom] = yield* beside
     yield* Console.log(`round ${round}`)

@@ -122,7 +122,10 @@ export const persist = Effect.fnUntraced(function* ({ lengths, quick, rounds }: 
     yield* bare(lengths.warmMs)
     const values: Array<number> = []
     for (let round = 1; round <= (quick ? 1 : rounds); round++) {
+      // After a checkpoint, so that neither pays for the pages of the other.
+      yield* query("CHECKPOINT")
       const floor = yield* bare(lengths.measureMs)
+      yield* query("CHECKPOINT")
       const rows = yield* append(lengths.measureMs)
       yield* Console.log(
         `round ${round}: ${rows.toFixed(0)} rows a second of the log, ${floor.toFixed(0)} of the bare insert`

@@ -96,6 +96,27 @@ const load = <A>(
     })
   )
 
+/** How long the service may take to index what a load has left, in milliseconds. */
+const indexMs = 180_000
+
+/**
+ * Waits until the service has indexed all messages. A scene at a low rate begins after that, so that it does not pay for what
+ * its saturated beginning has left.
+ */
+export const indexed = ({ database, name }: Pick<Target, "database" | "name">) =>
+  query(
+    `SELECT FROM conversation_heads h LEFT JOIN search_heads s USING (conversation_id)
+      WHERE h.seq > COALESCE(s.seq, 0) LIMIT 1`,
+    database
+  ).pipe(
+    Effect.tap((rows) => (rows.length === 0 ? Effect.void : Effect.sleep(1000))),
+    Effect.repeat({ until: (rows) => rows.length === 0 }),
+    Effect.timeoutOrElse({
+      duration: indexMs,
+      orElse: () => Effect.fail(new BenchError({ message: `${name} does not index its messages` }))
+    })
+  )
+
 /** Loads a target for a while, measures its cost, and checks that every message was stored and delivered once. */
 export const measure = Effect.fnUntraced(function* (
   target: Target,
