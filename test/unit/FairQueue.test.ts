@@ -41,6 +41,35 @@ describe("a fair queue", () => {
     })
   )
 
+  it.effect("does one piece of work of a key at a time while each rests", () =>
+    Effect.gen(function* () {
+      const queue = new FairQueue({ atATimePerKey: 2, detail: "" })
+      const turn = Effect.fnUntraced(function* (restMs: number) {
+        const [began, ends] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+        const work = Effect.andThen(Deferred.succeed(began, undefined), Deferred.await(ends))
+        const fiber = yield* Effect.forkChild(
+          queue.run("ann", work, () => restMs),
+          { startImmediately: true }
+        )
+        return { began, end: Effect.andThen(Deferred.succeed(ends, undefined), Fiber.join(fiber)) }
+      })
+      const rests = Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), 20))
+      const [a, b, c, d, e] = [yield* turn(10), yield* turn(10), yield* turn(10), yield* turn(0), yield* turn(0)]
+      assert.isTrue(Deferred.isDoneUnsafe(b.began), "two at first")
+      yield* a.end
+      yield* rests
+      assert.isFalse(Deferred.isDoneUnsafe(c.began), "while another one is at work")
+      yield* b.end
+      yield* Deferred.await(c.began)
+      assert.isFalse(Deferred.isDoneUnsafe(d.began), "with the next one")
+      yield* c.end
+      yield* Deferred.await(d.began)
+      yield* d.end
+      yield* Deferred.await(e.began)
+      yield* e.end
+    })
+  )
+
   it.effect("is left once: what is left after its turn takes nothing from later work of its key", () =>
     Effect.gen(function* () {
       const queue = new FairQueue({ atATimePerKey: 1, detail: "" })

@@ -16,6 +16,8 @@ interface Bounds {
 
 interface Lane {
   running: number
+  /** Whether the last work of the key rests, or has rested: then one is done at a time. */
+  rests: boolean
   readonly waiting: Set<() => void>
 }
 
@@ -45,7 +47,7 @@ export class FairQueue {
   /**
    * Does the work in the turn of its key. Fails with `RateLimited` when too much of the same key waits, and with
    * `Unavailable` when too much waits in total. `restOf` says for how many milliseconds after the work its turn goes to no
-   * other work of the same key; other keys do not wait for that.
+   * other work of the same key, which is then done one at a time; other keys do not wait for that.
    */
   run<A, E, R>(
     key: string,
@@ -110,7 +112,11 @@ export class FairQueue {
   }
 
   private startsNow(lane: Lane | undefined): boolean {
-    return this.running < this.bounds.atATime && (lane?.running ?? 0) < this.bounds.atATimePerKey
+    return this.running < this.bounds.atATime && (lane === undefined || this.hasTurn(lane))
+  }
+
+  private hasTurn({ rests, running }: Lane): boolean {
+    return running < (rests ? 1 : this.bounds.atATimePerKey)
   }
 
   private refusal(key: string) {
@@ -144,7 +150,7 @@ export class FairQueue {
 
   /** Calls `begin` at once, or in the turn of the key: then it returns the function that ends the wait. */
   private enter(key: string, begin: (lane: Lane) => void): (() => void) | undefined {
-    const lane = this.lanes.get(key) ?? { running: 0, waiting: new Set() }
+    const lane = this.lanes.get(key) ?? { running: 0, rests: false, waiting: new Set() }
     this.lanes.set(key, lane)
     const start = () => {
       if (lane.waiting.delete(start)) this.waiting--
@@ -168,7 +174,8 @@ export class FairQueue {
 
   private release(key: string, lane: Lane, restMs = 0): void {
     this.running--
-    if (restMs < 1) this.vacate(key, lane)
+    lane.rests = restMs >= 1
+    if (!lane.rests) this.vacate(key, lane)
     else {
       setTimeout(() => this.vacate(key, lane), restMs)
       this.startNext(this.lanes)
@@ -187,7 +194,7 @@ export class FairQueue {
   private startNext(lanes: Iterable<readonly [string, Lane]>): void {
     for (const [key, lane] of lanes) {
       if (this.running >= this.bounds.atATime) return
-      const [start] = lane.running < this.bounds.atATimePerKey ? lane.waiting : []
+      const [start] = this.hasTurn(lane) ? lane.waiting : []
       if (start === undefined) continue
       this.lanes.delete(key)
       this.lanes.set(key, lane)

@@ -24,7 +24,7 @@ const fileBytesPerByte = 8
 /**
  * How many bytes an answer may have that the user's next read follows at once, for how many more of them that waits a
  * millisecond longer, and how long at most. To decode, encode and write them takes a twentieth of that or less, in which
- * nobody else is served: so the big answers of one user, two at a time, take a tenth of a node, also those paid ahead.
+ * nobody else is served: so the big answers of one user, one at a time, take a twentieth of a node, also those paid ahead.
  */
 const rest = { freeBytes: 65_536, bytesPerMs: 4096, longestMs: 500 }
 
