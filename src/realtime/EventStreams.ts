@@ -94,7 +94,7 @@ export class EventStreams extends Context.Service<
 
       /** Opens a stream in the turn of its user, who pays for it. */
       const inTurn = <A, E, R>({ userId }: Principal, opened: Effect.Effect<A, E, R>) =>
-        reads.inTime(userId, opened, () => bytesPer.stream)
+        reads.inTime(userId, opened, () => bytesPer.stream, true)
 
       const openNow = Effect.fnUntraced(function* (principal: Principal, lastEventId: string | undefined) {
         const from = yield* resumePoint(principal, lastEventId)

@@ -43,7 +43,7 @@ const shutOutMs = 10_000
  * How many requests of an address begin in a turn of the event loop. Each takes a fraction of a millisecond before it waits
  * for anything, so that of many at once everybody else would wait for all.
  */
-const beginningPerTurn = 2
+const beginningPerTurn = 4
 
 function destroy(this: Socket): void {
   this.destroy()

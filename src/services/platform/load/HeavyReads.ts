@@ -28,6 +28,9 @@ const fileBytesPerByte = 8
  */
 const rest = { freeBytes: 65_536, bytesPerMs: 4096, longestMs: 500 }
 
+/** The rest between the parts of what one connection has missed, in milliseconds. */
+const shortRestMs = 3
+
 /** How many may wait in total. */
 const waiting = 2000
 
@@ -65,12 +68,14 @@ export class HeavyReads extends Context.Service<
     ) => Effect.Effect<A, E | RateLimited | Unavailable, R>
     /**
      * Does a read of a connection that is being brought up to date, which has one read at a time. It waits until earlier
-     * answers are paid and its turn has come, and is never refused.
+     * answers are paid and its turn has come, and is never refused. The next one follows soon, unless `rests` is set, since a
+     * connection may need many for what it has missed.
      */
     readonly inTime: <A, E, R>(
       userId: UserId,
       read: Effect.Effect<A, E, R>,
-      bytesOf: (answer: A) => number
+      bytesOf: (answer: A) => number,
+      rests?: boolean
     ) => Effect.Effect<A, E, R>
     /**
      * Opens a file in the turn of the user, who downloads it until the scope closes, and pays for what is read of it. Fails as
@@ -135,10 +140,14 @@ export class HeavyReads extends Context.Service<
       return HeavyReads.of({
         read: limitedBy(reads),
         search: limitedBy(searches),
-        inTime: (userId, read, bytesOf) =>
+        inTime: (userId, read, bytesOf, rests = false) =>
           Effect.suspend(() => {
             const debt = debtOf(userId)
-            const turn = reads.patient(userId, read, undefined, pay(userId, bytesOf))
+            const paid = pay(userId, bytesOf)
+            const turn = reads.patient(userId, read, undefined, (answer) => {
+              const restMs = paid(answer)
+              return rests ? restMs : Math.min(restMs, shortRestMs)
+            })
             return debt === 0 ? turn : Effect.andThen(Effect.sleep(debt), turn)
           }),
         download: (userId, open) =>
