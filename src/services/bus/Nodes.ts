@@ -76,6 +76,7 @@ export class Nodes extends Context.Service<
         if (known) return
         unknownSince = yield* monotonicNow
         knownFrom = Number.POSITIVE_INFINITY
+        together = false
       })
       const see = (others: Others, asked: number) =>
         Effect.gen(function* () {
@@ -84,7 +85,9 @@ export class Nodes extends Context.Service<
           pubsub.seeAlone(others.alone && others.announced, asked)
           if (!others.announced) announced = { ...announced, at: Number.NEGATIVE_INFINITY }
           else if (knownFrom === Number.POSITIVE_INFINITY && asked >= unknownSince) {
-            knownFrom = others.live === 0 ? asked : unknownSince + lookMillis
+            // A node that starts alone need not wait. After a failover, others that are alive may have lost their rows too.
+            const startsAlone = others.live === 0 && !Deferred.isDoneUnsafe(first)
+            knownFrom = startsAlone ? asked : unknownSince + lookMillis
             yield* Deferred.succeed(first, undefined)
           }
           const were = together

@@ -140,10 +140,23 @@ for (const database of databases) {
             WITH aged AS (UPDATE nodes SET seen_at = seen_at - interval '8 minutes' WHERE files = 'there')
             DELETE FROM nodes WHERE files = 'here'`
           const forgotten = one.sees.length
-          yield* until(() => !one.inTouch())
-          yield* until(() => one.inTouch() && other.inTouch())
           yield* until(() => reunions > 0)
+          yield* until(() => one.inTouch() && other.inTouch())
           assert.isFalse(one.sees.slice(forgotten).includes(true))
+        }).pipe(Effect.scoped)
+      )
+
+      it.effect("read what they missed, when the failover has lost the rows of all", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const [one, other] = [yield* startNode("here"), yield* startNode("here")]
+          yield* Effect.all([one.heard, other.heard])
+          yield* until(() => one.inTouch() && other.inTouch())
+          const compared = new Set<string>()
+          yield* one.onReunion(() => compared.add("one"))
+          yield* other.onReunion(() => compared.add("other"))
+          yield* sql`DELETE FROM nodes`
+          yield* until(() => compared.size === 2)
         }).pipe(Effect.scoped)
       )
     })
