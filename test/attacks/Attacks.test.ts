@@ -105,22 +105,31 @@ describe("a node under attack", () => {
         const rows: Array<string> = []
         const complaints: Array<string> = []
         for (const name of Object.keys(attacks).filter((name) => wanted.test(name))) {
-          const base = yield* Effect.scoped(Effect.andThen(generator(dropper, name, known), bystander.measure(phase)))
-          const under = yield* Effect.scoped(Effect.andThen(generator(port, name, known), bystander.measure(phase)))
-          const recovered = yield* bystander
-            .measure(500)
-            .pipe(
-              Effect.repeat({ until: ({ failed, p99 }) => failed.length === 0 && p99 <= 3 * base.p99 }),
-              Effect.timeoutOption(10_000)
-            )
-          const own = [
-            ...(under.p99 > 3 * base.p99 ? [`p99 ${number(under.p99 / base.p99)} ×`] : []),
-            ...(under.memory > 1.5 * quiet.memory ? [`memory ${number(under.memory / quiet.memory)} ×`] : []),
-            ...(under.failed.length > 0 ? [String(under.failed[0])] : []),
-            ...(Option.isNone(recovered) ? ["not recovered in 10 s"] : [])
-          ]
-          rows.push(row(name, base, under, Option.isSome(recovered), own))
-          yield* Effect.logInfo(rows.at(-1))
+          const measured = Effect.gen(function* () {
+            const base = yield* Effect.scoped(Effect.andThen(generator(dropper, name, known), bystander.measure(phase)))
+            const under = yield* Effect.scoped(Effect.andThen(generator(port, name, known), bystander.measure(phase)))
+            const recovered = yield* bystander
+              .measure(500)
+              .pipe(
+                Effect.repeat({ until: ({ failed, p99 }) => failed.length === 0 && p99 <= 3 * base.p99 }),
+                Effect.timeoutOption(10_000)
+              )
+            const slow = under.p99 > 3 * base.p99 ? [`p99 ${number(under.p99 / base.p99)} ×`] : []
+            const bad = [
+              ...(under.memory > 1.5 * quiet.memory ? [`memory ${number(under.memory / quiet.memory)} ×`] : []),
+              ...(under.failed.length > 0 ? [String(under.failed[0])] : []),
+              ...(Option.isNone(recovered) ? ["not recovered in 10 s"] : [])
+            ]
+            const line = row(name, base, under, Option.isSome(recovered), [...slow, ...bad])
+            yield* Effect.logInfo(line)
+            return { line, slow, bad }
+          })
+          const once = yield* measured
+          // A p99 is made of three operations, so it is a complaint when it is beyond its bound a second time.
+          const again = once.slow.length > 0 ? yield* measured : undefined
+          const taken = again === undefined ? [once] : [once, again]
+          rows.push(...taken.map(({ line }) => line))
+          const own = [...taken.flatMap(({ bad }) => bad), ...(again?.slow ?? [])]
           complaints.push(...own.map((each) => `${name}: ${each}`))
         }
         const table = [
