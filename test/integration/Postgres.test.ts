@@ -101,6 +101,10 @@ for (const database of databases) {
           const sql = yield* SqlClient.SqlClient
           const ended = sql`SELECT pg_terminate_backend(pg_backend_pid())`.pipe(sql.withTransaction, orUnavailable)
           assert.strictEqual((yield* Effect.flip(ended))._tag, "Unavailable")
+          // A part of it that has found that out by itself is a failure too, and no defect.
+          const part = sql`SELECT pg_terminate_backend(pg_backend_pid())`.pipe(orUnavailable)
+          const whole = part.pipe(sql.withTransaction, orUnavailable)
+          assert.strictEqual((yield* Effect.flip(whole))._tag, "Unavailable")
           const rows = yield* sql`SELECT 1 AS one`.pipe(sql.withTransaction, orUnavailable)
           assert.deepStrictEqual(rows, [{ one: 1 }])
         })

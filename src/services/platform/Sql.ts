@@ -61,8 +61,11 @@ export const orUnavailable = <A, E, R>(
   self: Effect.Effect<A, E, R>
 ): Effect.Effect<A, Exclude<E, SqlError> | Unavailable, R> =>
   self.pipe(
-    // A transaction whose connection ends cannot be rolled back either, which is a defect of `withTransaction`.
-    Effect.catchDefect((defect) => (defect instanceof SqlError ? Effect.fail(defect) : Effect.die(defect))),
+    // A transaction whose connection ends cannot be rolled back either. That is a defect of `withTransaction`, and it makes
+    // the failure before it a defect too, which is `Unavailable` already where a part of the transaction has come by here.
+    Effect.catchDefect((defect) =>
+      defect instanceof SqlError || defect instanceof Unavailable ? Effect.fail(defect) : Effect.die(defect)
+    ),
     Effect.catch((error): Effect.Effect<never, Exclude<E, SqlError> | Unavailable> => {
       if (isOther(error)) return Effect.fail(error)
       if (!(error instanceof SqlError) || !isUnavailable(error)) return Effect.die(error)
