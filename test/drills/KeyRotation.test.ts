@@ -5,6 +5,7 @@ import { type Account, api } from "../support/Client.ts"
 import { owned } from "../support/Clusters.ts"
 import { type Node, startNode } from "../support/Node.ts"
 import { query } from "../support/Servers.ts"
+import { longTestTimeout } from "../support/TimeLimits.ts"
 
 const cluster = inject("clusters").server
 
@@ -30,50 +31,53 @@ const crossing = Effect.fnUntraced(function* (from: Node, to: Node, { password, 
 })
 
 describe.skipIf(cluster === null)("changing jwt.secret", () => {
-  it.live("gives no 401 while two nodes are restarted one after another", () =>
-    Effect.gen(function* () {
-      const database = owned.name("keys")
-      yield* Effect.addFinalizer(() =>
-        Effect.orDie(query(cluster?.port ?? 0, "postgres", `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`))
-      )
-      const start = Effect.fnUntraced(function* (keys: Readonly<Record<string, string>>) {
-        const scope = yield* Scope.fork(yield* Effect.scope)
-        const node = yield* Scope.provide(
-          startNode({
-            "postgres.host": "127.0.0.1",
-            "postgres.port": cluster?.port ?? 0,
-            "postgres.database": database,
-            ...keys
-          }),
-          scope
+  it.live(
+    "gives no 401 while two nodes are restarted one after another",
+    () =>
+      Effect.gen(function* () {
+        const database = owned.name("keys")
+        yield* Effect.addFinalizer(() =>
+          Effect.orDie(query(cluster?.port ?? 0, "postgres", `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`))
         )
-        return { node, close: Scope.close(scope, Exit.void) }
-      })
-      const nodes = [yield* start(steps[0]), yield* start(steps[0])]
-      const ann = yield* api(nodes[0]?.node.url ?? "").register("ann")
-      const statuses = new Set<number>()
-      /** The tokens of each node are valid at the other one, and so is one from before the first step. */
-      const look = (oldTokenIsGood: boolean) =>
-        Effect.gen(function* () {
-          for (const [one, other] of [nodes, nodes.toReversed()]) {
-            if (one === undefined || other === undefined) return
-            for (const status of yield* crossing(one.node, other.node, ann)) statuses.add(status)
-            const old = yield* api(one.node.url).ask("GET", "/v1/users/me", { token: ann.token })
-            if (oldTokenIsGood) statuses.add(old.status)
-          }
+        const start = Effect.fnUntraced(function* (keys: Readonly<Record<string, string>>) {
+          const scope = yield* Scope.fork(yield* Effect.scope)
+          const node = yield* Scope.provide(
+            startNode({
+              "postgres.host": "127.0.0.1",
+              "postgres.port": cluster?.port ?? 0,
+              "postgres.database": database,
+              ...keys
+            }),
+            scope
+          )
+          return { node, close: Scope.close(scope, Exit.void) }
         })
-      yield* look(true)
-      for (const keys of [...steps.slice(1), last]) {
-        for (const at of nodes.keys()) {
-          yield* nodes[at]?.close ?? Effect.void
-          nodes[at] = yield* start(keys)
-          yield* look(keys !== last)
+        const nodes = [yield* start(steps[0]), yield* start(steps[0])]
+        const ann = yield* api(nodes[0]?.node.url ?? "").register("ann")
+        const statuses = new Set<number>()
+        /** The tokens of each node are valid at the other one, and so is one from before the first step. */
+        const look = (oldTokenIsGood: boolean) =>
+          Effect.gen(function* () {
+            for (const [one, other] of [nodes, nodes.toReversed()]) {
+              if (one === undefined || other === undefined) return
+              for (const status of yield* crossing(one.node, other.node, ann)) statuses.add(status)
+              const old = yield* api(one.node.url).ask("GET", "/v1/users/me", { token: ann.token })
+              if (oldTokenIsGood) statuses.add(old.status)
+            }
+          })
+        yield* look(true)
+        for (const keys of [...steps.slice(1), last]) {
+          for (const at of nodes.keys()) {
+            yield* nodes[at]?.close ?? Effect.void
+            nodes[at] = yield* start(keys)
+            yield* look(keys !== last)
+          }
         }
-      }
-      assert.deepStrictEqual([...statuses], [200])
-      // Tokens of the old key are invalid once it is removed.
-      const old = yield* api(nodes[0]?.node.url ?? "").ask("GET", "/v1/users/me", { token: ann.token })
-      assert.strictEqual(old.status, 401)
-    }).pipe(Effect.scoped)
+        assert.deepStrictEqual([...statuses], [200])
+        // Tokens of the old key are invalid once it is removed.
+        const old = yield* api(nodes[0]?.node.url ?? "").ask("GET", "/v1/users/me", { token: ann.token })
+        assert.strictEqual(old.status, 401)
+      }).pipe(Effect.scoped),
+    longTestTimeout
   )
 })
