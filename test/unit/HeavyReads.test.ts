@@ -1,4 +1,4 @@
-import { assert, layer } from "@effect/vitest"
+import { assert, layer, vi } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { UserId } from "../../src/domain/Ids.ts"
@@ -101,5 +101,45 @@ layer(HeavyReads.layer.pipe(Layer.provide(settings)))("heavy reads", (it) => {
       yield* hello.finish
       assert.strictEqual(yield* outcome(big), "ok")
     })
+  )
+})
+
+const generous = SettingsMemory.layerMemory({ limits: { readBytesPerSecond: 1e9, readBytesBurst: 1e9 } })
+
+layer(HeavyReads.layer.pipe(Layer.provide(generous)))("big answers", (it) => {
+  it.effect("let the next read of their user wait, longer by their size, and nobody else", () =>
+    Effect.gen(function* () {
+      yield* Effect.acquireRelease(
+        Effect.sync(() => vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] })),
+        () => Effect.sync(() => vi.useRealTimers())
+      )
+      const { inTime, read } = yield* HeavyReads
+      /** For how many milliseconds the next read of a user waits after one with so many bytes. */
+      const restAfter = Effect.fnUntraced(function* (answer: (who: UserId) => Effect.Effect<unknown, unknown>) {
+        yield* answer(user(1))
+        const next = yield* start(user(1))
+        const other = yield* start(user(2))
+        assert.isTrue(other.begun())
+        yield* other.finish
+        let waited = 0
+        for (; !next.begun() && waited < 1000; waited++) {
+          vi.advanceTimersByTime(1)
+          yield* Effect.yieldNow
+        }
+        yield* next.finish
+        return waited
+      })
+      const rests = (kind: (who: UserId, bytes: number) => Effect.Effect<unknown, unknown>) =>
+        Effect.forEach([65_536, 65_536 + 10 * 4096, 65_536 + 1000 * 4096], (bytes) =>
+          restAfter((who) => kind(who, bytes))
+        )
+      assert.deepStrictEqual(yield* rests((who, bytes) => read(who, Effect.void, () => bytes)), [0, 10, 500])
+      assert.deepStrictEqual(yield* rests((who, bytes) => inTime(who, Effect.void, () => bytes, true)), [0, 10, 500])
+      assert.deepStrictEqual(
+        yield* rests((who, bytes) => inTime(who, Effect.void, () => bytes)),
+        [0, 3, 3],
+        "a connection may need many parts"
+      )
+    }).pipe(Effect.scoped)
   )
 })
