@@ -2,7 +2,7 @@ import { channel } from "node:diagnostics_channel"
 import { connect as connectTcp, Socket } from "node:net"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Schedule, Schema } from "effect"
-import { CloseCode } from "../../src/domain/Protocol.ts"
+import { CloseCode, subprotocol } from "../../src/domain/Protocol.ts"
 import { Drain } from "../../src/services/platform/readiness/Drain.ts"
 import { Gateway } from "../../src/ws/Gateway.ts"
 import { api, type Client, connect, frameBytes, ProblemBody } from "../support/Client.ts"
@@ -40,10 +40,10 @@ const rawRequest = (url: string, text: string, ...behind: ReadonlyArray<Uint8Arr
   }).pipe(Effect.timeout(patience), Effect.orDie)
 
 /**
- * Sends frames on a socket that the service closes with 4501 as soon as it is open, and returns how many of their bytes the
- * service has taken when the connection is gone.
+ * Sends frames on a socket, and returns how many of their bytes the service has taken when the connection is gone. With a
+ * subprotocol of others the service closes the socket with 4501 as soon as it is open.
  */
-const takenLate = (url: string, frames: ReadonlyArray<Uint8Array>) =>
+const taken = (url: string, frames: ReadonlyArray<Uint8Array>, offered: string) =>
   Effect.callback<number>((resume) => {
     const client = connectTcp(Number(new URL(url).port), "127.0.0.1")
     const accepted = channel("net.server.socket")
@@ -57,9 +57,9 @@ const takenLate = (url: string, frames: ReadonlyArray<Uint8Array>) =>
     accepted.subscribe(note)
     const handshake =
       "GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
-      "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+      `Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: ${offered}\r\n\r\n`
     client.on("error", () => {})
-    // The service has sent its close frame before it reads what follows.
+    // A close frame with 4501 was sent before the service reads what follows.
     client.once("data", () => client.resume().write(Buffer.concat(frames)))
     client.write(handshake)
     return Effect.sync(() => {
@@ -104,13 +104,14 @@ layer(gatewayService({ server: { allowedOrigins: ["https://chat.example.com"] } 
         const ping = frameBytes(Buffer.alloc(120, "x"), { opcode: 9 })
         /** More than what the service may have read of the connection when it stops. */
         const oneRead = 256 * 1024
-        for (const frame of [text, ping]) {
-          const flood = Array.from({ length: Math.ceil(16_000_000 / frame.length) }, () => frame)
-          assert.isBelow(yield* takenLate(url, flood), 64 * frame.length + oneRead)
-        }
+        const floodOf = (frame: Uint8Array) => Array.from({ length: Math.ceil(16_000_000 / frame.length) }, () => frame)
+        for (const frame of [text, ping])
+          assert.isBelow(yield* taken(url, floodOf(frame), "mqtt"), 64 * frame.length + oneRead)
+        // After a broken frame none is read.
+        assert.isBelow(yield* taken(url, [frameBytes(utf8("{")), ...floodOf(text)], subprotocol), oneRead)
         // A client whose frames were on their way can still answer the close frame.
         const few = [...Array.from({ length: 63 }, () => text), frameBytes(Buffer.from([0x03, 0xe8]), { opcode: 8 })]
-        assert.strictEqual(yield* takenLate(url, few), Buffer.concat(few).length)
+        assert.strictEqual(yield* taken(url, few, "mqtt"), Buffer.concat(few).length)
       })
     )
 
