@@ -95,6 +95,20 @@ for (const database of databases) {
         }).pipe(Effect.scoped)
       )
 
+      it.effect("do not believe to be alone while those that start cannot see them", () =>
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const one = yield* startNode("here")
+          yield* until(one.seesAlone)
+          // As if it could read and not write. It announces itself again each second.
+          yield* sql`UPDATE nodes SET seen_at = clock_timestamp() - interval '11 seconds'`.pipe(
+            Effect.andThen(Effect.sleep(20)),
+            Effect.repeat({ until: () => !one.seesAlone() }),
+            Effect.timeout(patience)
+          )
+        }).pipe(Effect.scoped)
+      )
+
       it.effect("do not count on a node that has lost the database to be dead", () =>
         Effect.gen(function* () {
           const sql = yield* SqlClient.SqlClient
@@ -152,11 +166,24 @@ for (const database of databases) {
           const [one, other] = [yield* startNode("here"), yield* startNode("here")]
           yield* Effect.all([one.heard, other.heard])
           yield* until(() => one.inTouch() && other.inTouch())
-          const compared = new Set<string>()
-          yield* one.onReunion(() => compared.add("one"))
-          yield* other.onReunion(() => compared.add("other"))
+          const compared = new Map<string, number>()
+          yield* one.onReunion(() => compared.set("one", performance.now()))
+          yield* other.onReunion(() => compared.set("other", performance.now()))
           yield* sql`DELETE FROM nodes`
+          let forgotten = 0
+          yield* Effect.sync(() => performance.now()).pipe(
+            Effect.flatMap((now) =>
+              Effect.map(sql`SELECT FROM nodes`, (rows) => {
+                if (rows.length === 0) forgotten = now
+                return rows.length
+              })
+            ),
+            Effect.repeat({ until: (rows) => rows > 0 }),
+            Effect.timeout(patience)
+          )
           yield* until(() => compared.size === 2)
+          // Whoever announces itself first must not take the other one for dead.
+          assert.isAtLeast(Math.min(...compared.values()) - forgotten, lookMillis)
         }).pipe(Effect.scoped)
       )
     })
