@@ -1,4 +1,4 @@
-import { type Schema, SchemaIssue } from "effect"
+import { Result, Schema, SchemaIssue } from "effect"
 import { InvalidRequest } from "./Problem.ts"
 
 /** Counts the fields that are missing according to an issue. */
@@ -85,4 +85,29 @@ export const invalidData = ({ issue }: Schema.SchemaError) => {
     errors,
     ...(first !== undefined && { detail: `${first.path === "" ? "the data" : first.path} ${first.message}` })
   })
+}
+
+/** How many values input may have of which all errors are reported. */
+const reportedValues = 500
+
+/** Whether a value of JSON consists of so few values that all that is wrong with it may be collected. */
+const isShort = (json: unknown): boolean => {
+  let left = reportedValues
+  const fits = (value: unknown): boolean =>
+    --left >= 0 &&
+    (typeof value !== "object" || value === null || (Array.isArray(value) ? value : Object.values(value)).every(fits))
+  return fits(json)
+}
+
+/**
+ * Makes the function that decodes what a client sends, and collects all that is wrong with it. Of long input it reports only
+ * the first error, since each costs a hundred times as much as its bytes.
+ */
+export const decodeInput = <S extends Schema.Decoder<unknown>>(schema: S) => {
+  const decode = Schema.decodeUnknownResult(schema)
+  const collect = Schema.decodeUnknownResult(schema, { errors: "all" })
+  return (input: unknown): Result.Result<S["Type"], Schema.SchemaError> => {
+    const decoded = decode(input)
+    return Result.isFailure(decoded) && isShort(input) ? collect(input) : decoded
+  }
 }

@@ -39,5 +39,4 @@ function groups(): ReadonlyArray<HttpApiGroup.Constraint> {
 export class Api extends HttpApi.make("chat")
   .add(...groups(), System)
   .middleware(Problems)
-  .annotate(HttpApi.PayloadParseOptions, { errors: "all" })
   .annotate(HttpApi.QueryParseOptions, { errors: "all" }) {}

@@ -1,6 +1,6 @@
-import { Cause, Effect, Layer, Result, Schema } from "effect"
+import { Cause, Effect, Layer, Predicate, Result, Schema } from "effect"
 import { type RpcMessage, RpcSerialization, RpcServer } from "effect/rpc"
-import { invalidData } from "../domain/InvalidData.ts"
+import { decodeInput, invalidData } from "../domain/InvalidData.ts"
 import { deeperThan, moreFieldsThan, moreItemsThan, parseJson, withoutByteOrderMark } from "../domain/Json.ts"
 import { invalid, Problem } from "../domain/Problem.ts"
 import { AllOperations } from "../operations/Operations.ts"
@@ -37,6 +37,12 @@ const decodeFrame = Schema.decodeUnknownResult(Schema.Array(ClientMessage))
  */
 const maxMessages = 16
 
+/** How many headers a message may have. To decode one costs a hundred times as much as its bytes. */
+const maxHeaders = 64
+
+const hasManyHeaders = (message: unknown): boolean =>
+  Predicate.hasProperty(message, "headers") && Array.isArray(message.headers) && message.headers.length > maxHeaders
+
 /** Checks a body. It must be complete by itself, because nothing can follow it. */
 const checkBody = (messages: ReadonlyArray<ClientMessage>) => {
   if (messages.length > maxMessages) throw new RangeError(`a body has at most ${maxMessages} messages`)
@@ -63,7 +69,9 @@ export const layerNdjson = Layer.effect(
             const text = withoutByteOrderMark(typeof data === "string" ? data : Buffer.from(data).toString())
             if (deeperThan(text, jsonDepth)) throw new RangeError(`must not nest deeper than ${jsonDepth} levels`)
             // The last line needs no line break.
-            return checkBody(decodeMessages([...parser.decode(text), ...parser.decode("\n")]))
+            const messages = [...parser.decode(text), ...parser.decode("\n")]
+            if (messages.some(hasManyHeaders)) throw new RangeError(`a message has at most ${maxHeaders} headers`)
+            return checkBody(decodeMessages(messages))
           }
         }
       }
@@ -85,6 +93,7 @@ export const makeReadFrame = Effect.map(
       if (moreFieldsThan(text, jsonKeys)) return "too many fields"
       const json = parseJson(text)
       const messages = Array.isArray(json) ? json : [json]
+      if (messages.some(hasManyHeaders)) return `more than ${maxHeaders} headers`
       const decoded = decodeFrame(messages)
       return Result.isSuccess(decoded) && messages.length > 0 ? decoded.success : "not a message"
     }
@@ -111,7 +120,7 @@ const isEmpty = (payload: unknown) =>
 const payloads = new Map(
   [...AllOperations.requests.values()].map((rpc) => [
     rpc._tag as string,
-    Schema.decodeUnknownResult(Schema.toCodecJson(rpc.payloadSchema), { errors: "all" })
+    decodeInput(Schema.toCodecJson(rpc.payloadSchema))
   ])
 )
 

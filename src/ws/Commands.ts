@@ -1,7 +1,7 @@
 import { Context, Effect, Layer, Result, Schema } from "effect"
 import type { RpcGroup } from "effect/rpc"
 import { ConversationId } from "../domain/Ids.ts"
-import { invalidData } from "../domain/InvalidData.ts"
+import { decodeInput, invalidData } from "../domain/InvalidData.ts"
 import { NewMessage } from "../domain/Message.ts"
 import { type InvalidRequest, invalid, type Problem, type Unavailable } from "../domain/Problem.ts"
 import { type SocketCommands, socketCommands } from "../domain/Protocol.ts"
@@ -40,7 +40,7 @@ const ofSocket = <Op extends keyof SocketCommands>(
     data: SocketCommands[Op]["data"]["Type"]
   ) => Effect.Effect<SocketCommands[Op]["ok"]["Type"], Problem>
 ): readonly [Op, Decode] => {
-  const decode = Schema.decodeUnknownResult(socketCommands[op].data, { errors: "all" })
+  const decode = decodeInput(socketCommands[op].data)
   return [
     op,
     (data) =>
@@ -54,7 +54,7 @@ const ofSocket = <Op extends keyof SocketCommands>(
 }
 
 const decodeConversation = Schema.decodeUnknownResult(Schema.Struct({ conversationId: ConversationId }))
-const decodeMessage = Schema.decodeUnknownResult(NewMessage, { errors: "all" })
+const decodeMessage = decodeInput(NewMessage)
 
 /**
  * Sends a message. This is the hot path: it calls the service directly, and answers only an `Ack`, because the message
@@ -81,7 +81,7 @@ const send =
 /** The command of an operation: its data are the payload, and its answer is encoded as over HTTP. */
 const declared = Effect.fnUntraced(function* (rpc: RpcGroup.Rpcs<typeof Operations>) {
   const call = yield* callOf(rpc)
-  const decode = Schema.decodeUnknownResult(rpc.payloadSchema, { errors: "all" })
+  const decode = decodeInput(rpc.payloadSchema)
   const encode = Context.get(rpc.annotations, WrittenAsIs)
     ? Effect.succeed
     : Schema.encodeUnknownEffect(Schema.toCodecJson(rpc.successSchema))

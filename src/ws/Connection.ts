@@ -22,6 +22,8 @@ import { warningOf } from "./TokenExpiry.ts"
 const tooManyCommands = makeTooOften("Too many commands a second")
 const tooManyInFlight = tooManyAtOnce("Too many commands are in flight")
 
+/** For each so many bytes a frame counts as one command at least. */
+const bytesPerCommand = 4096
 /** The load at which the socket is closed. */
 const full = 1
 const pingFrame = encodeFrame(`{"event":"ping"}`)
@@ -50,7 +52,7 @@ export class Connection implements ResumableSubscriber, ServedSocket {
   state: "opening" | "greeting" | "refused" | "open" | "closing" = "opening"
   inFlight = 0
   received = 0
-  /** How many bytes the last frame before the hello was answered had. */
+  /** How many bytes the last frame had in which a hello was expected. */
   helloBytes = 0
   sent = 0
   /** How many ephemeral events were dropped, and how often bodies were stopped, because the client was too slow. */
@@ -122,6 +124,11 @@ export class Connection implements ResumableSubscriber, ServedSocket {
     this.lastReceivedAt = now
     this.pingedAt = undefined
     this.received++
+  }
+
+  /** Counts the bytes of a frame that its commands need not have. */
+  weigh(bytes: number, commands: number): void {
+    this.bucket.spend(Math.max(0, Math.floor(bytes / bytesPerCommand) - commands), this.now)
   }
 
   /** The error for a command beyond the limits, or undefined. Closes the socket of a client that does not slow down. */

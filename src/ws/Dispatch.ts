@@ -1,12 +1,13 @@
 import { Clock, Effect, Predicate, Result, Schema } from "effect"
 import type { RawData } from "ws"
 import { invalidData } from "../domain/InvalidData.ts"
-import { deeperThan, parseJson, withoutByteOrderMark } from "../domain/Json.ts"
+import { deeperThan, moreFieldsThan, moreItemsThan, parseJson, withoutByteOrderMark } from "../domain/Json.ts"
 import { invalid, type Problem } from "../domain/Problem.ts"
 import { CloseCode, Command, CommandId } from "../domain/Protocol.ts"
 import { tooManyAtOnce } from "../domain/Refusals.ts"
 import { type Principal, programOf } from "../domain/Session.ts"
 import { makeActing } from "../operations/AuditHandlers.ts"
+import { AddressLimit } from "../services/platform/load/AddressLimit.ts"
 import { Shedding } from "../services/platform/load/Shedding.ts"
 import { monotonicMillis } from "../services/platform/Monotonic.ts"
 import { Settings } from "../services/platform/Settings.ts"
@@ -148,13 +149,16 @@ const readFrame = (text: string): ReadonlyArray<Command | Misunderstood> | undef
 /**
  * Makes the function that takes each frame of a client: it checks form, size and depth, and runs the commands in the
  * frame. A command that cannot be understood is answered with its problem, once the socket is open. A frame that breaks the
- * protocol closes the socket.
+ * protocol closes the socket, as does a large one while its address has not paid for earlier ones. A hello waits for that.
  */
 export const makeReceive = Effect.fnUntraced(function* (handshake: Handshake, metrics: SocketMetrics) {
   const { limits } = yield* Settings
   const clock = yield* Clock.Clock
   const { noteWork } = yield* Shedding
+  const addresses = yield* AddressLimit
   const dispatch = yield* makeCommand(handshake, metrics)
+  // Of so many, the socket would be closed for those that are refused.
+  const mostCommands = 2 * limits.commandsBurst + 1
 
   return (connection: Connection, data: RawData, isBinary: boolean) => {
     if (connection.isClosing) return
@@ -164,13 +168,20 @@ export const makeReceive = Effect.fnUntraced(function* (handshake: Handshake, me
     const text = withoutByteOrderMark(data.toString())
     if (isBinary) return connection.close(CloseCode.badFrame, "frames must be text")
     const bytes = Buffer.byteLength(text)
-    if (opening) connection.helloBytes = bytes
-    if (bytes > (opening ? limits.helloBytes : limits.frameBytes))
+    const isHello = opening && connection.state !== "greeting"
+    if (isHello) connection.helloBytes = bytes
+    if (bytes > (isHello ? limits.helloBytes : limits.frameBytes))
       return connection.close(CloseCode.frameTooLarge, "frame too large")
+    if (moreItemsThan(text, mostCommands) || (!isHello && addresses.read(connection.address, bytes) > 0)) {
+      metrics.limited("commands")
+      return connection.close(CloseCode.rateLimited, "rate limited")
+    }
     if (deeperThan(text, limits.jsonDepth)) return connection.close(CloseCode.badFrame, "nested too deep")
+    if (moreFieldsThan(text, limits.jsonKeys)) return connection.close(CloseCode.badFrame, "too many fields")
     const commands = readFrame(text)
     if (commands === undefined || (opening && commands.some((command) => "problem" in command)))
       return connection.close(CloseCode.badFrame, "not a command")
+    if (!isHello) connection.weigh(bytes, commands.length)
     for (const each of commands) {
       if ("problem" in each) connection.refuse(each.id, connection.overLimit() ?? each.problem)
       else dispatch(connection, each)

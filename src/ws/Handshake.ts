@@ -38,12 +38,6 @@ const refusals = {
 const noToken = new Unauthenticated({ code: "token-invalid" })
 const unknownUser = new Unauthenticated({ code: "session-ended" })
 
-/** About how many bytes a cursor has in a hello. */
-const bytesPerCursor = 50
-
-const cursorsIn = (data: unknown): number =>
-  Predicate.hasProperty(data, "cursors") ? Object.keys(Object(data.cursors)).length : 0
-
 /** Waits until the address of the connection may send so many bytes. */
 const untilAllowed = (addresses: AddressLimit["Service"], connection: Connection, bytes: number): Effect.Effect<void> =>
   Effect.suspend(() => {
@@ -160,7 +154,7 @@ export const makeHandshake = Effect.fnUntraced(function* (counts: SocketCounts, 
   ) {
     const principal = yield* authenticate(connection, data)
     // Cursors cost more than their bytes, so they are read for signed-in users only, and in their turn.
-    yield* untilAllowed(addresses, connection, cursorsIn(data) * bytesPerCursor)
+    yield* untilAllowed(addresses, connection, connection.helloBytes)
     if (connection.isClosing) return
     const hello = yield* reads.inTime(
       principal.userId,

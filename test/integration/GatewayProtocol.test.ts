@@ -225,6 +225,38 @@ layer(gatewayService({ limits: { addressRequestsPerSecond: 0.01, addressRequests
   )
 })
 
+layer(gatewayService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100 } }), {
+  excludeTestServices: true
+})("an address that sends large frames", (it) => {
+  it.effect("pays for them, and the one that it cannot pay for is not read", () =>
+    Effect.gen(function* () {
+      const { client } = yield* served
+      const large = { x: "x".repeat(60_000) }
+      for (const _ of Array.from({ length: 3 })) yield* client.ok("ping", large)
+      assert.deepStrictEqual(yield* client.ok("ping"), {}, "a small one costs its address nothing")
+      client.request("ping", large)
+      assert.strictEqual((yield* client.closed).code, 4006)
+    })
+  )
+})
+
+layer(gatewayService({ limits: { addressRequestsPerSecond: 100, addressRequestsBurst: 100 } }), {
+  excludeTestServices: true
+})("a large hello", (it) => {
+  it.effect("waits until its address has paid for earlier ones, whatever makes it large", () =>
+    Effect.gen(function* () {
+      const { account, url } = yield* served
+      const hello = { token: account.token, caps: Array.from({ length: 80_000 }, () => "") }
+      const first = yield* connect(url)
+      yield* first.ok("hello", hello)
+      const second = yield* connect(url).pipe(Effect.retry({ schedule: Schedule.spaced(10), times: 1000 }))
+      yield* second.ok("hello", hello)
+      const third = yield* Effect.flip(connect(url))
+      assert.strictEqual(third.status, 429)
+    })
+  )
+})
+
 const broken: ReadonlyArray<readonly [string, (client: Client) => void]> = [
   ["text that is no JSON", (client) => client.raw("{")],
   ["an empty text", (client) => client.raw("")],
@@ -234,6 +266,10 @@ const broken: ReadonlyArray<readonly [string, (client: Client) => void]> = [
   ["an id of a wrong type", (client) => client.raw(`{"id":{},"op":"ping"}`)],
   ["an array with something else in it", (client) => client.raw(`[{"id":1,"op":"ping"},7]`)],
   ["an array with nothing in it", (client) => client.raw("[]")],
+  [
+    "more than 10,000 fields",
+    (client) => client.raw(`{"id":1,"op":"hello","data":{${Array.from({ length: 10_000 }, () => `"a":1`).join()}}}`)
+  ],
   ["an array in an array", (client) => client.raw(`[[{"id":1,"op":"ping"}]]`)],
   ["10,000-deep arrays", (client) => client.raw("[".repeat(10_000) + "]".repeat(10_000))],
   [
@@ -561,9 +597,28 @@ layer(gatewayService({ limits: { commandsPerSecond: 20, commandsBurst: 60, comma
   it.effect("in one array count one by one, and more of them close the socket with 4006", () =>
     Effect.gen(function* () {
       const { client } = yield* served
-      client.send(Array.from({ length: 400 }, (_, id) => ({ id, op: "ping" })))
+      const pings = (length: number) => Array.from({ length }, (_, id) => ({ id, op: "ping" }))
+      client.send(pings(121))
       assert.strictEqual((yield* client.closed).code, 4006)
       assert.strictEqual(client.frames.filter(({ ok, id }) => ok !== undefined && typeof id === "number").length, 61)
+      // An array of more than that is not read at all.
+      const { client: second } = yield* served
+      const answered = second.frames.length
+      second.send(pings(122))
+      assert.strictEqual((yield* second.closed).code, 4006)
+      assert.strictEqual(second.frames.length, answered)
+      const before = yield* connect((yield* start).url)
+      before.raw(`[${Array.from({ length: 122 }, () => 7).join()}]`)
+      assert.strictEqual((yield* before.closed).code, 4006)
+    })
+  )
+
+  it.effect("count as more by the size of their frame", () =>
+    Effect.gen(function* () {
+      const { client } = yield* served
+      const large = { x: "x".repeat(60_000) }
+      for (const _ of Array.from({ length: 7 })) client.request("ping", large)
+      assert.strictEqual((yield* client.error("ping", large)).type, "/problems/rate-limited")
     })
   )
 

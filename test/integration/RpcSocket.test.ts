@@ -36,7 +36,8 @@ layer(fakeService({ limits: { commandsPerSecond: 0.001, commandsBurst: 20, jsonD
         [{ ...me(token), headers: [1] }, "not a message"],
         [Array.from({ length: 17 }, (_, i) => me(token, `${i}`)), "more than 16 messages in a frame"],
         [request("user.me", [[[[[[[[1]]]]]]]]), "nested too deep"],
-        [request("user.me", many), "too many fields"]
+        [request("user.me", many), "too many fields"],
+        [{ ...me(token), headers: Array.from({ length: 65 }, () => ["a", "b"]) }, "more than 64 headers"]
       ]
       for (const [frame, reason] of frames) {
         const socket = yield* open
@@ -48,6 +49,16 @@ layer(fakeService({ limits: { commandsPerSecond: 0.001, commandsBurst: 20, jsonD
       text.raw("nonsense")
       assert.strictEqual((yield* text.closed).code, 4500)
       assert.isEmpty(log.filter(({ level }) => level === "ERROR"))
+    })
+  )
+
+  it.effect("is told the first of very many errors, before anybody looks at its token", () =>
+    Effect.gen(function* () {
+      const socket = yield* open
+      const userIds = Array.from({ length: 1000 }, () => 1)
+      socket.send(request("member.add", { conversationId: "x", userIds }))
+      const answer = yield* socket.next(isExit("1"))
+      assert.strictEqual(problemOf(answer).errors.length, 1)
     })
   )
 
