@@ -59,11 +59,28 @@ layer(HeavyReads.layer.pipe(Layer.provide(settings)))("heavy reads", (it) => {
 
   it.effect("give up their place when they are interrupted", () =>
     Effect.gen(function* () {
-      const first = yield* Effect.forEach([1, 1, 1], (n) => start(user(n), "search"))
-      for (const { fiber } of first) yield* Fiber.interrupt(fiber)
+      const [first, ...waiting] = yield* Effect.forEach([1, 1, 1], (n) => start(user(n), "search"))
+      for (const { fiber } of waiting) yield* Fiber.interrupt(fiber)
       const next = yield* start(user(1), "search")
+      yield* first?.finish ?? assert.fail()
       assert.isTrue(next.begun())
       yield* next.finish
+    })
+  )
+
+  it.effect("are done to their end and paid when they are interrupted after they have begun", () =>
+    Effect.gen(function* () {
+      const reads = yield* HeavyReads
+      const done = yield* Deferred.make<void>()
+      const read = yield* Effect.forkChild(
+        reads.read(user(9), Deferred.await(done), () => 5000),
+        { startImmediately: true }
+      )
+      const interrupted = yield* Effect.forkChild(Fiber.interrupt(read), { startImmediately: true })
+      assert.isUndefined(interrupted.pollUnsafe())
+      yield* Deferred.succeed(done, undefined)
+      yield* Fiber.join(interrupted)
+      assert.strictEqual(yield* outcome(reads.read(user(9), Effect.void, nothing)), "RateLimited")
     })
   )
 

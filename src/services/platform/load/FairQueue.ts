@@ -21,8 +21,6 @@ interface Lane {
   readonly waiting: Set<() => void>
 }
 
-const noRest = () => 0
-
 /** How long a refused caller should wait, in milliseconds. */
 const retryAfterMs = 1000
 
@@ -47,7 +45,8 @@ export class FairQueue {
   /**
    * Does the work in the turn of its key. Fails with `RateLimited` when too much of the same key waits, and with
    * `Unavailable` when too much waits in total. `restOf` says for how many milliseconds after the work its turn goes to no
-   * other work of the same key, which is then done one at a time; other keys do not wait for that.
+   * other work of the same key, which is then done one at a time; other keys do not wait for that. Work that has such a rest is
+   * done to its end once it has begun, so that a caller who goes away does not get more of it.
    */
   run<A, E, R>(
     key: string,
@@ -68,14 +67,14 @@ export class FairQueue {
     key: string,
     work: Effect.Effect<A, E, R>,
     patienceMs?: number,
-    restOf: (answer: A) => number = noRest
+    restOf?: (answer: A) => number
   ): Effect.Effect<A, E, R> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(restore(this.take(key, patienceMs)), (lane) =>
         lane === undefined
           ? restore(work)
-          : Effect.onExit(restore(work), (exit) =>
-              Effect.sync(() => this.release(key, lane, exit._tag === "Success" ? restOf(exit.value) : 0))
+          : Effect.onExit(restOf === undefined ? restore(work) : work, (exit) =>
+              Effect.sync(() => this.release(key, lane, exit._tag === "Success" ? restOf?.(exit.value) : 0))
             )
       )
     )
