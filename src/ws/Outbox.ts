@@ -1,8 +1,8 @@
 import type { Socket } from "node:net"
 import { joinFrames } from "../realtime/TextFrame.ts"
 
-/** All outboxes that have something to send: they are flushed together. */
-const pending = new Set<Outbox>()
+/** All outboxes that have something to send, each once: they are flushed together. */
+let pending: Array<Outbox> = []
 
 /**
  * Makes a join of frames that remembers the last one until it is told to forget: the members of a room get the same frames.
@@ -30,9 +30,9 @@ const joined = sharing((frames) => Buffer.concat(frames))
 const joinedAsArray = sharing(joinFrames)
 
 const flushAll = () => {
-  const outboxes = [...pending]
-  pending.clear()
-  for (const outbox of outboxes) outbox.flush()
+  const outboxes = pending
+  pending = []
+  for (const outbox of outboxes) outbox.flushPending()
   joined.forget()
   joinedAsArray.forget()
 }
@@ -45,7 +45,7 @@ const flushNextTurn = () => setImmediate(flushAll)
 
 /** Flushes as soon as the code that pushes is through, or two turns of the event loop later when there is much to join. */
 const flushSoon = () => {
-  if (pending.size <= few) flushAll()
+  if (pending.length <= few) flushAll()
   else setImmediate(flushNextTurn)
 }
 
@@ -78,6 +78,7 @@ export class Outbox {
   private readonly maxFrames: number
   private queue: Array<Buffer> = []
   private queuedBytes = 0
+  private isPending = false
   private blockedSince: number | undefined
   private waiters: Array<{ readonly below: number; readonly resume: () => void }> | undefined
 
@@ -115,9 +116,10 @@ export class Outbox {
     // A burst within the two turns does not make a slow client: only frames that the kernel does not take may pile up.
     if (this.queue.length >= this.maxFrames / 4 || this.queuedBytes >= this.maxBytes / 4) {
       this.flush()
-    } else {
-      if (pending.size === 0) process.nextTick(flushSoon)
-      pending.add(this)
+    } else if (!this.isPending) {
+      this.isPending = true
+      if (pending.length === 0) process.nextTick(flushSoon)
+      pending.push(this)
     }
   }
 
@@ -138,6 +140,12 @@ export class Outbox {
   discard(): void {
     this.queue = []
     this.queuedBytes = 0
+  }
+
+  /** Writes what `push` has left for later. */
+  flushPending(): void {
+    this.isPending = false
+    this.flush()
   }
 
   /** Writes the queued frames until the kernel takes no more. */

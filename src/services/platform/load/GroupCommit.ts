@@ -43,46 +43,77 @@ const restOfTurn = Effect.callback<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-/** Makes the queue: the entries whose callers wait for an answer, and those of them that no batch has taken yet. */
+/** An entry that waits, among those that wait longer and shorter. */
+interface Waiting<In, Out, E> extends Pending<In, Out, E> {
+  waits: boolean
+  before: Waiting<In, Out, E> | undefined
+  after: Waiting<In, Out, E> | undefined
+}
+
+/**
+ * Makes the queue: the entries whose callers wait for an answer, and those of them that no batch has taken yet.
+ *
+ * The first are a linked list, and what leaves it keeps no link. A set would leave one table of entries after the other, and
+ * V8 keeps all that such a dead table names, and the next table, until it collects the whole heap.
+ */
 const makeQueue = <In, Out, E>({ maxBatch, startsBatch }: Options<In, Out, E>) => {
-  const waiting = new Set<Pending<In, Out, E>>()
-  let queue: Array<Pending<In, Out, E>> = []
+  let oldest: Waiting<In, Out, E> | undefined
+  let newest: Waiting<In, Out, E> | undefined
+  let size = 0
+  let queue: Array<Waiting<In, Out, E>> = []
+
+  const remove = (entry: Waiting<In, Out, E>) => {
+    const { after, before } = entry
+    if (before === undefined) oldest = after
+    else before.after = after
+    if (after === undefined) newest = before
+    else after.before = before
+    entry.before = undefined
+    entry.after = undefined
+    entry.waits = false
+    size--
+  }
 
   return {
-    size: () => waiting.size,
+    size: () => size,
     hasMore: () => queue.length > 0,
     add: (entry: Omit<Pending<In, Out, E>, "answer">, resume: Pending<In, Out, E>["answer"]) => {
-      const pending: Pending<In, Out, E> = {
+      const waiting: Waiting<In, Out, E> = {
         ...entry,
         answer: (result) => {
-          if (waiting.delete(pending)) resume(result)
-        }
+          if (!waiting.waits) return
+          remove(waiting)
+          resume(result)
+        },
+        waits: true,
+        before: newest,
+        after: undefined
       }
-      waiting.add(pending)
-      queue.push(pending)
+      if (newest === undefined) oldest = waiting
+      else newest.after = waiting
+      newest = waiting
+      size++
+      queue.push(waiting)
     },
     /** Takes the next batch. It may be empty while there is more. */
     take: () => {
       const batch: Array<Pending<In, Out, E>> = []
       const inputs: Array<In> = []
       let taken = 0
-      for (const pending of queue) {
-        if (batch.length === maxBatch || startsBatch?.(inputs, pending.input)) break
+      for (const waiting of queue) {
+        if (batch.length === maxBatch || startsBatch?.(inputs, waiting.input)) break
         taken++
         // A caller that got `Unavailable` retries. Committing entries without a caller would only prolong an overload.
-        if (!waiting.has(pending)) continue
-        batch.push(pending)
-        inputs.push(pending.input)
+        if (!waiting.waits) continue
+        batch.push(waiting)
+        inputs.push(waiting.input)
       }
       queue = queue.slice(taken)
       return batch
     },
     /** Answers the callers that have waited since `latest` or longer with `Unavailable`. */
     giveUp: (latest: number) => {
-      for (const pending of waiting) {
-        if (pending.since > latest) break
-        pending.answer(tooLong)
-      }
+      while (oldest !== undefined && oldest.since <= latest) oldest.answer(tooLong)
     }
   }
 }
