@@ -1,5 +1,6 @@
-import { Context, Effect, Layer, Result, Schema } from "effect"
+import { Context, Effect, Layer, Predicate, Result, Schema } from "effect"
 import type { RpcGroup } from "effect/rpc"
+import { SchemaJITCompiler } from "effect/schema"
 import { ConversationId } from "../domain/Ids.ts"
 import { decodeInput, invalidData } from "../domain/InvalidData.ts"
 import { NewMessage } from "../domain/Message.ts"
@@ -53,8 +54,25 @@ const ofSocket = <Op extends keyof SocketCommands>(
   ]
 }
 
-const decodeConversation = Schema.decodeUnknownResult(Schema.Struct({ conversationId: ConversationId }))
-const decodeMessage = decodeInput(NewMessage)
+const Addressed = Schema.Struct({ conversationId: ConversationId })
+SchemaJITCompiler.enable(Addressed.ast)
+const decodeConversation = Schema.decodeUnknownResult(Addressed)
+const decodeAny = decodeInput(NewMessage)
+
+/** What nearly every message consists of. Ids are transformed, so the schema of all fields cannot be compiled. */
+const PlainMessage = Schema.Struct({ clientMessageId: NewMessage.fields.clientMessageId, body: NewMessage.fields.body })
+SchemaJITCompiler.enable(PlainMessage.ast)
+const decodePlain = Schema.decodeUnknownResult(PlainMessage)
+
+/** Whether a message may have nothing but the fields of `PlainMessage` and `conversationId`. */
+const isPlain = (data: unknown) =>
+  Predicate.isObject(data) && Object.keys(data).length === 3 && "conversationId" in data
+
+/** Decodes a message: a plain one by compiled code, and each other one, also to say what is wrong with it, by its schema. */
+export const decodeMessage = (data: unknown): Result.Result<NewMessage, Schema.SchemaError> => {
+  const plain = isPlain(data) ? decodePlain(data) : undefined
+  return plain !== undefined && Result.isSuccess(plain) ? plain : decodeAny(data)
+}
 
 /**
  * Sends a message. This is the hot path: it calls the service directly, and answers only an `Ack`, because the message

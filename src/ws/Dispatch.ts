@@ -1,4 +1,5 @@
 import { Clock, Effect, Predicate, Result, Schema } from "effect"
+import { SchemaJITCompiler } from "effect/schema"
 import type { RawData } from "ws"
 import { invalidData } from "../domain/InvalidData.ts"
 import { deeperThan, moreFieldsThan, moreItemsThan, parseJson, withoutByteOrderMark } from "../domain/Json.ts"
@@ -19,6 +20,7 @@ import type { Connection } from "./Connection.ts"
 import type { Dispatch, Handshake } from "./Handshake.ts"
 import type { SocketMetrics } from "./SocketMetrics.ts"
 
+SchemaJITCompiler.enable(Command.ast)
 const decodeCommand = Schema.decodeUnknownResult(Command)
 const isId = Schema.is(CommandId)
 

@@ -1,12 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Context, Effect, Schema } from "effect"
+import { Arbitrary, Context, Effect, Result, Schema } from "effect"
 import { Attachment } from "../../src/domain/Attachment.ts"
 import { ConversationId, MessageId, Seq, UserId } from "../../src/domain/Ids.ts"
-import { Message, MessageType } from "../../src/domain/Message.ts"
+import { Message, MessageType, NewMessage } from "../../src/domain/Message.ts"
 import { Payload } from "../../src/domain/Payload.ts"
 import { WrittenAsIs } from "../../src/operations/Callers.ts"
 import { AllOperations } from "../../src/operations/Operations.ts"
 import { toMessage } from "../../src/services/log/MessageRows.ts"
+import { decodeMessage } from "../../src/ws/Commands.ts"
 
 const asIs = [...AllOperations.requests.values()].filter(({ annotations }) => Context.get(annotations, WrittenAsIs))
 
@@ -72,6 +73,45 @@ describe("an answer that is written as it is", () => {
       const result = yield* Arbitrary.checkEffect(rows, ({ row, visibleFromSeq }) =>
         check(toMessage(row, visibleFromSeq))
       )
+      assert.strictEqual(result._tag, "Passed", Arbitrary.formatCheckFailure(result))
+    })
+  )
+})
+
+describe("a message of a socket", () => {
+  const value = Schema.Union([
+    Schema.String,
+    Schema.Literals(["", "an\u0000", "\ud800", "ü", "@a"]),
+    Schema.Int,
+    Schema.Null
+  ])
+  const Data = Schema.Union([
+    Schema.Struct({ conversationId: value, clientMessageId: value, body: value }),
+    Schema.Struct({
+      conversationId: Schema.optionalKey(value),
+      clientMessageId: value,
+      body: Schema.optionalKey(value)
+    }),
+    Schema.Struct({
+      conversationId: value,
+      clientMessageId: Schema.Literal("one"),
+      body: Schema.Literal("hello"),
+      replyTo: Schema.optionalKey(value),
+      silent: Schema.optionalKey(Schema.Boolean),
+      unknown: Schema.optionalKey(value)
+    }),
+    value
+  ])
+  const decodeBySchema = Schema.decodeUnknownResult(NewMessage, { errors: "all" })
+
+  it.effect("is decoded as its Schema decodes it, whichever way it takes", () =>
+    Effect.gen(function* () {
+      const result = yield* Arbitrary.checkEffect(Arbitrary.schema(Data), (data) => {
+        const [decoded, expected] = [decodeMessage(data), decodeBySchema(data)]
+        if (Result.isSuccess(expected)) assert.deepStrictEqual(decoded, expected)
+        else assert.strictEqual(Result.isFailure(decoded) && decoded.failure.message, expected.failure.message)
+        return true
+      })
       assert.strictEqual(result._tag, "Passed", Arbitrary.formatCheckFailure(result))
     })
   )
