@@ -22,7 +22,7 @@ const entryOf = (index: number, senderId: UserId) => ({
   conversationId: conversationOf(index + 1),
   senderId,
   clientMessageId: ClientMessageId.make(randomUUID()),
-  requestHash: hash("sha256", body, "buffer"),
+  requestHash: hash("sha256", body, "hex"),
   type: "text" as const,
   body,
   replyTo: null,

@@ -255,7 +255,7 @@ export const entryOf = (
     extra: null,
     ...change
   }
-  return { ...entry, requestHash: hash("sha256", JSON.stringify([entry.body, entry.replyTo, entry.extra]), "buffer") }
+  return { ...entry, requestHash: hash("sha256", JSON.stringify([entry.body, entry.replyTo, entry.extra]), "hex") }
 }
 
 /** The same request as a retry would make it: with a new message id. */

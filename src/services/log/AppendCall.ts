@@ -43,6 +43,7 @@ export interface AppendedRow {
 const plainArray = (values: ReadonlyArray<string | null>) => `{${values.map((value) => value ?? "NULL").join()}}`
 const quotedArray = (values: ReadonlyArray<string | null>) =>
   `{${values.map((value) => (value === null ? "NULL" : `"${value.replaceAll(/["\\]/g, "\\$&")}"`)).join()}}`
+const hexArray = (values: ReadonlyArray<string>) => `{${values.map((value) => `\\\\x${value}`).join()}}`
 const extraOf = ({ extra }: NewEntry) => (extra === null ? null : JSON.stringify(extra))
 
 /** The stored message, put together from the entry and its outcome: the body is never read back. */
@@ -97,7 +98,7 @@ export const appendAll = (
   if (batch.length === 1 && only !== undefined) {
     return sql<AppendedRow>`SELECT ${sql.literal(columns)} FROM append_message(${wait}::boolean,
       ${only.conversationId}::uuid, ${only.senderId}::uuid, ${only.id}::uuid, ${only.clientMessageId}::text,
-      ${only.requestHash}::bytea, ${only.type}::text, ${only.body}::text, ${only.replyTo}::uuid,
+      decode(${only.requestHash}, 'hex'), ${only.type}::text, ${only.body}::text, ${only.replyTo}::uuid,
       ${extraOf(only)}::json)`.withoutTransform
   }
   const plain = (field: "conversationId" | "senderId" | "id" | "type" | "replyTo") =>
@@ -106,7 +107,7 @@ export const appendAll = (
   return sql<AppendedRow>`SELECT ${sql.literal(columns)} FROM append_messages(${wait}::boolean,
     ${plain("conversationId")}::uuid[], ${plain("senderId")}::uuid[], ${plain("id")}::uuid[],
     ${quotedArray(batch.map((entry) => entry.clientMessageId))}::text[],
-    ${batch.map((entry) => entry.requestHash)}::bytea[], ${plain("type")}::text[],
+    ${hexArray(batch.map((entry) => entry.requestHash))}::bytea[], ${plain("type")}::text[],
     ${batch.map((entry) => entry.body)}::text[], ${plain("replyTo")}::uuid[],
     ${extras.every((extra) => extra === null) ? null : quotedArray(extras)}::json[])`.withoutTransform
 }

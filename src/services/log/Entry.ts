@@ -4,13 +4,13 @@ import type { namesIn } from "../../domain/Mentions.ts"
 import type { Ack, Message, MessageType } from "../../domain/Message.ts"
 import type { SentPayload } from "../../domain/Payload.ts"
 
-/** A message that is to be appended. `requestHash` tells a retry from another message under the same id. */
+/** A message that is to be appended. `requestHash` tells a retry from another message under the same id, in hex digits. */
 export interface NewEntry {
   readonly id: MessageId
   readonly conversationId: ConversationId
   readonly senderId: UserId
   readonly clientMessageId: ClientMessageId
-  readonly requestHash: Uint8Array
+  readonly requestHash: string
   readonly type: MessageType
   readonly body: string
   readonly replyTo: MessageId | null

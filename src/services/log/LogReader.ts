@@ -119,7 +119,7 @@ const makeMessageReader = (sql: SqlClient.SqlClient) => {
   const mine = sql.literal(myColumns)
   const known: Log["Service"]["known"] = Effect.fn("Log.known")(function* (entry) {
     const rows = yield* sql<{ id: MessageId; seq: number; createdAt: Date; same: boolean } | { id: null }>`
-      SELECT m.id, m.seq, m.created_at, m.request_hash = ${entry.requestHash}::bytea AS same
+      SELECT m.id, m.seq, m.created_at, m.request_hash = decode(${entry.requestHash}, 'hex') AS same
       FROM conversation_members me
       LEFT JOIN messages m ON hashtextextended(m.client_message_id, uuid_hash_extended(m.conversation_id, 0))
           = hashtextextended(${entry.clientMessageId}::text, uuid_hash_extended(me.conversation_id, 0))

@@ -23,7 +23,7 @@ export const makeForward = Effect.map(Log, (log) => {
     messageId,
     { clientMessageId, conversationId: to }
   ) {
-    const requestHash = hash("sha256", JSON.stringify(["forward", conversationId, messageId]), "buffer")
+    const requestHash = hash("sha256", JSON.stringify(["forward", conversationId, messageId]), "hex")
     const known = yield* log.known({ conversationId: to, senderId: userId, clientMessageId, requestHash })
     const appended =
       known ??

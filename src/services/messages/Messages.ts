@@ -94,7 +94,7 @@ export class Messages extends Context.Service<
           requestHash: hash(
             "sha256",
             JSON.stringify([type, body, replyTo, threadRoot, ids, ...(payload === undefined ? [] : [payload])]),
-            "buffer"
+            "hex"
           ),
           type,
           body,

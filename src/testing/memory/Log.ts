@@ -127,7 +127,7 @@ const findKnown = Effect.fnUntraced(function* (
   const known = messagesOf(mine.conversation, 1).find(
     ({ clientMessageId, senderId }) => senderId === entry.senderId && clientMessageId === entry.clientMessageId
   )
-  if (known !== undefined && Buffer.compare(known.requestHash, entry.requestHash) !== 0) return yield* messageIdReused
+  if (known !== undefined && known.requestHash !== entry.requestHash) return yield* messageIdReused
   return { ...mine, known }
 })
 

@@ -43,7 +43,7 @@ export interface LoggedMessage {
   readonly seq: number
   readonly senderId: UserId
   readonly clientMessageId: string
-  readonly requestHash: Uint8Array
+  readonly requestHash: string
   readonly type: MessageType
   readonly body: string
   readonly replySeq: number | null

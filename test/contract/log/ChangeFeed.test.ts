@@ -16,7 +16,7 @@ describe("fake", () => changeFeedContract(chat.fake))
 const append = (sql: SqlClient.SqlClient, id: ConversationId, senderId: UserId) => {
   const entry = entryOf(id, senderId)
   return sql`SELECT FROM append_message(true, ${id}::uuid, ${senderId}::uuid, ${entry.id}::uuid,
-    ${entry.clientMessageId}::text, ${entry.requestHash}::bytea, 'text', 'a message', NULL)`
+    ${entry.clientMessageId}::text, decode(${entry.requestHash}, 'hex'), 'text', 'a message', NULL)`
 }
 
 /** Sends two messages as one batch, in a transaction that goes on. */
@@ -24,7 +24,7 @@ const appendTwo = (sql: SqlClient.SqlClient, id: ConversationId, senderId: UserI
   const entries = [entryOf(id, senderId), entryOf(id, senderId)]
   return sql`SELECT FROM append_messages(true, ${[id, id]}::uuid[], ${[senderId, senderId]}::uuid[],
     ${entries.map((entry) => entry.id)}::uuid[], ${entries.map((entry) => entry.clientMessageId)}::text[],
-    ${entries.map((entry) => entry.requestHash)}::bytea[], '{text,text}', '{one,two}', '{NULL,NULL}')`
+    ${entries.map((entry) => Buffer.from(entry.requestHash, "hex"))}::bytea[], '{text,text}', '{one,two}', '{NULL,NULL}')`
 }
 
 type Consumer = Effect.Success<typeof makeConsumer>

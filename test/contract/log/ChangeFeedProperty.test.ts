@@ -70,7 +70,7 @@ const runPlan = Effect.fnUntraced(function* ({ nodes, writers }: Plan) {
           for (let n = 0; n < each; n++) {
             const { clientMessageId, id: messageId, requestHash } = entryOf(ids[0] ?? (yield* groupOf(owner)), owner)
             yield* sql`SELECT FROM append_message(true, ${id}::uuid, ${owner}::uuid, ${messageId}::uuid,
-              ${clientMessageId}::text, ${requestHash}::bytea, 'text', 'a message', NULL)`
+              ${clientMessageId}::text, decode(${requestHash}, 'hex'), 'text', 'a message', NULL)`
           }
           yield* Effect.yieldNow
         }

@@ -85,7 +85,7 @@ const makeNode = Effect.fnUntraced(function* (
 const appendThere = Effect.fnUntraced(function* (entry: NewEntry) {
   const sql = yield* SqlClient.SqlClient
   return sql`SELECT seq FROM append_message(true, ${entry.conversationId}::uuid, ${entry.senderId}::uuid, ${entry.id}::uuid,
-    ${entry.clientMessageId}::text, ${entry.requestHash}::bytea, ${entry.type}::text, ${entry.body}::text, NULL::uuid)`
+    ${entry.clientMessageId}::text, decode(${entry.requestHash}, 'hex'), ${entry.type}::text, ${entry.body}::text, NULL::uuid)`
 })
 
 const sent = (fiber: Fiber.Fiber<{ readonly ack: { readonly seq: number; readonly duplicate: boolean } }, unknown>) =>
