@@ -20,16 +20,20 @@ export class CommandLanes {
 
   /** Calls `start` in its turn, and `onEnd` when the function that `start` gets is called, which must happen once. */
   run(conversationId: ConversationId, kind: CommandKind, start: (done: () => void) => void, onEnd: () => void): void {
-    const lane = this.lanes.get(conversationId) ?? { waiting: [], running: 0, kind }
-    this.lanes.set(conversationId, lane)
+    let lane = this.lanes.get(conversationId)
+    if (lane === undefined) {
+      lane = { waiting: [], running: 0, kind }
+      this.lanes.set(conversationId, lane)
+    }
     const run = () => {
       lane.running++
       lane.kind = kind
       start(() => {
         onEnd()
         if (--lane.running > 0) return
-        if (lane.waiting.length === 0) this.lanes.delete(conversationId)
-        else lane.waiting.shift()?.()
+        if (lane.waiting.length > 0) lane.waiting.shift()?.()
+        // A socket that writes in one conversation needs no new lane, nor a new table of the map, for each command.
+        else if (this.lanes.size > 1) this.lanes.delete(conversationId)
       })
     }
     if (lane.running === 0 || (kind === "send" && lane.kind === "send" && lane.waiting.length === 0)) run()
