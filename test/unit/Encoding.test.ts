@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Context, Effect, Result, Schema } from "effect"
 import { Attachment } from "../../src/domain/Attachment.ts"
 import { ConversationId, MessageId, Seq, UserId } from "../../src/domain/Ids.ts"
+import { decodeInput } from "../../src/domain/InvalidData.ts"
 import { Message, MessageType, NewMessage } from "../../src/domain/Message.ts"
 import { Payload } from "../../src/domain/Payload.ts"
 import { WrittenAsIs } from "../../src/operations/Callers.ts"
@@ -102,7 +103,7 @@ describe("a message of a socket", () => {
     }),
     value
   ])
-  const decodeBySchema = Schema.decodeUnknownResult(NewMessage, { errors: "all" })
+  const decodeBySchema = decodeInput(NewMessage)
 
   it.effect("is decoded as its Schema decodes it, whichever way it takes", () =>
     Effect.gen(function* () {
