@@ -166,6 +166,7 @@ const cursorsOf = (count: number) =>
   )
 const call = (id: number) => ({ _tag: "Request", id: String(id), tag: "user.me", payload: null, headers: [] })
 const nothing = () => undefined
+const numbers = Array.from({ length: 7500 }, () => 1)
 const messages = () => `/v1/conversations/${known.conversationId}/messages`
 const page = () => head("GET", `${messages()}?limit=200`, bearer)
 const search = (query: string) => head("GET", `/v1/search/messages?query=${encodeURIComponent(query)}`, bearer)
@@ -176,6 +177,17 @@ export const attacks = {
   "garbage over /rpc/ws": () => framing(10, "/rpc/ws", repeated(frame({ x: 1 }), 1000)),
   "2,500 calls in a frame of /rpc/ws": () =>
     framing(10, "/rpc/ws", frame(Array.from({ length: 2500 }, (_, i) => call(i)))),
+  "very many wrong ids over /rpc/ws": () =>
+    framing(
+      10,
+      "/rpc/ws",
+      frame({ ...call(1), tag: "member.add", payload: { conversationId: "x", userIds: numbers } })
+    ),
+  "a fraction among very many numbers over /rpc/ws": () =>
+    framing(10, "/rpc/ws", frame({ ...call(1), payload: { fraction: 1.5, numbers } })),
+  "commands without a name over /v1/ws": () => framing(10, "/v1/ws", frame(numbers.map((id) => ({ id })))),
+  "large commands over 50 sockets": () =>
+    framing(50, "/v1/ws", repeated(frame({ id: 2, op: "ping", data: cursorsOf(1000) }), 20), hello()),
   "silent /rpc/ws": () => silent(180, upgrade("/rpc/ws")),
   "answers that are never read": () => silent(200, head("GET", "/docs").repeat(20)),
   "upgrade to nothing with a body": () =>
@@ -269,6 +281,13 @@ export const attacks = {
   "large bodies with a bad token": () =>
     asking(20, post("/v1/sync", { cursors: cursorsOf(20_000) }, { authorization: "Bearer bad" })),
   "big pages": () => asking(50, page()),
+  "big pages that nobody waits for": () =>
+    keep(40, async () => {
+      const { socket } = open()
+      socket.write(page())
+      await sleep(100)
+      socket.destroy()
+    }),
   "big pages that are read slowly": () =>
     keep(50, async () => {
       const { answer, socket } = open()
