@@ -288,6 +288,13 @@ export const attacks = {
       await sleep(100)
       socket.destroy()
     }),
+  "requests that nobody waits for": () =>
+    keep(40, async () => {
+      const { socket } = open()
+      socket.write(head("GET", "/v1/users/me", { authorization: `Bearer ${known.token}` }))
+      await sleep(25)
+      socket.destroy()
+    }),
   "big pages that are read slowly": () =>
     keep(50, async () => {
       const { answer, socket } = open()

@@ -121,6 +121,34 @@ for (const [what, end] of Object.entries(ends))
     })
   )
 
+it.live("an address that gives up request after request before an answer cannot connect any more, and others can", () =>
+  Effect.gen(function* () {
+    const { begun, open, server, waitUntil } = yield* makeServer([])
+    server.removeAllListeners("request")
+    server.on("request", ({ socket: { remoteAddress } }, response) => {
+      begun.push({ who: String(remoteAddress), turn: 0 })
+      if (remoteAddress === "127.0.0.2") response.end()
+    })
+    const gaveUp = { total: 0 }
+    yield* Effect.repeat(
+      Effect.gen(function* () {
+        const socket = yield* open()
+        const before = begun.length
+        socket.write(requestOf("one"))
+        yield* waitUntil(() => begun.length > before || socket.closed)
+        socket.destroy()
+        gaveUp.total++
+      }),
+      { until: () => Effect.sync(() => begun.length < gaveUp.total || gaveUp.total === 2000) }
+    )
+    assert.isAtLeast(begun.length, 500)
+    assert.isBelow(begun.length, gaveUp.total)
+    const other = yield* open("127.0.0.2")
+    other.write(requestOf("other"))
+    yield* waitUntil(() => begun.at(-1)?.who === "127.0.0.2")
+  })
+)
+
 it.live("a large body that is refused leaves no timer, which would keep what has come in of it", () =>
   Effect.gen(function* () {
     const { open, server, waitUntil } = yield* makeServer([])

@@ -33,7 +33,10 @@ const maxAhead = 32
  */
 const droppedRequests = { burst: 10_000, perSecond: 1000 }
 
-/** How many of these a connection counts as that sends no valid request, or a large body that is not read to its end. */
+/**
+ * How many of these a connection counts as that sends no valid request, sends a large body that is not read to its end, or is
+ * gone before its answer.
+ */
 const requestsPerError = 20
 
 /** How long an address that goes beyond that cannot connect, in milliseconds. */
@@ -187,7 +190,7 @@ class OneByOneServer extends Server {
       connection.busy = true
       response.once("close", () => {
         connection.busy = false
-        if (leavesLargeBody(request)) this.drop(socket, requestsPerError)
+        if (leavesLargeBody(request) || !response.headersSent) this.drop(socket, requestsPerError)
         // The answer has ended the connection, whatever the client has sent after that.
         if (!socket.writable) {
           connection.left = 0
