@@ -15,7 +15,7 @@ import { TokenBucket } from "../services/platform/TokenBucket.ts"
 /** How many calls may wait for their turn. */
 const maxWaiting = 100
 
-/** A larger frame than a command may have counts as one more message for each so many bytes. */
+/** A larger frame than a command may have, and each frame before a call was let in, counts as one more message for so many bytes. */
 const bytesPerMessage = 4096
 
 const tooManyMessages = makeTooOften("Too many messages a second")
@@ -146,9 +146,15 @@ export class RpcSocket implements ServedSocket {
     this.pingedAt = undefined
   }
 
-  /** Counts the bytes of a frame that is about to be parsed. */
-  weigh(bytes: number): void {
-    if (bytes > this.limits.frameBytes) this.bucket.spend(Math.floor(bytes / bytesPerMessage), this.now)
+  /**
+   * Counts the bytes of a frame that is about to be parsed. False for one that need not be: a frame of several messages' bytes
+   * beyond the limit, before a call was let in. To refuse its messages it would have to be parsed.
+   */
+  weigh(bytes: number): boolean {
+    const messages = this.isKnown && bytes <= this.limits.frameBytes ? 0 : Math.floor(bytes / bytesPerMessage)
+    if (messages > 0 && !this.isKnown && this.bucket.wait(this.now) > 0) return false
+    this.bucket.spend(messages, this.now)
+    return true
   }
 
   /**

@@ -101,8 +101,7 @@ const makeReceive = Effect.gen(function* () {
     noteWork()
     socket.heard(monotonicMillis(clock))
     const text = data.toString()
-    socket.weigh(text.length)
-    if (addresses.read(socket.address, text.length) > 0) {
+    if (!socket.weigh(text.length) || addresses.read(socket.address, text.length) > 0) {
       tooMany()
       return socket.close(CloseCode.rateLimited, "rate limited")
     }

@@ -91,6 +91,25 @@ layer(fakeService({ limits: { commandsPerSecond: 0.001, commandsBurst: 20 } }), 
       })
     )
 
+    it.effect("that are large count for their bytes until a call was let in, and one too many is not read", () =>
+      Effect.gen(function* () {
+        const { token } = yield* newcomer()
+        const large = (as: string, id: string) => request("user.me", { x: "x".repeat(15_000) }, as, id)
+        const stranger = yield* open
+        for (let i = 0; i < 6; i++) stranger.send(large("bad", `${i}`))
+        assert.deepStrictEqual(yield* stranger.closed, { code: 4006, reason: "rate limited" })
+        assert.deepStrictEqual(
+          stranger.frames.filter((frame) => ["0", "1", "2", "3", "4", "5"].some((id) => isExit(id)(frame))).length,
+          5
+        )
+        const known = yield* open
+        for (let i = 0; i < 20; i++) {
+          known.send(i === 0 ? me(token, "0") : large(token, `${i}`))
+          yield* known.next(isExit(`${i}`))
+        }
+      })
+    )
+
     it.effect("of every kind count, and so do pings of the protocol", () =>
       Effect.gen(function* () {
         for (const message of [
