@@ -77,6 +77,8 @@ describe.skipIf(cluster === null)("an idle node", () => {
       yield* query(cluster?.port ?? 0, database, `SELECT FROM consumer_state('search') WHERE waits IS NULL`).pipe(
         Effect.repeat({ until: (rows) => rows.length === 1, schedule: Schedule.spaced("1 second") })
       )
+      // A look that began before that has the index look once more, five seconds later.
+      yield* later((yield* ticks) + 7)
       const wokenBefore = wakeUpsOf(node.pid)
       const before = yield* statementsOf(node.url)
       yield* later((before.get(clock) ?? 0) + seconds)
