@@ -15,7 +15,10 @@ import { TokenBucket } from "../services/platform/TokenBucket.ts"
 /** How many calls may wait for their turn. */
 const maxWaiting = 100
 
-/** A larger frame than a command may have, and each frame before a call was let in, counts as one more message for so many bytes. */
+/**
+ * For each so many bytes, a frame counts as one more message: a larger frame than a command may have, and every frame until a
+ * call was let in.
+ */
 const bytesPerMessage = 4096
 
 const tooManyMessages = makeTooOften("Too many messages a second")
