@@ -56,14 +56,13 @@ const deviceOf = ({ address: ip }: Connection, hello: unknown) => {
   return { userAgent: [client?.name ?? [], client?.version ?? []].flat().join("/"), ip }
 }
 
-/** Makes the function that says whose hello it is. One without a valid token is paid by its bytes, parsed for nothing. */
+/** Makes the function that says whose hello it is. One that is refused is paid by its bytes, parsed for nothing. */
 const authenticateWith =
   (principals: Principals["Service"], addresses: AddressLimit["Service"]) => (connection: Connection, data: unknown) =>
-    Effect.tapErrorTag(
+    Effect.tapError(
       Predicate.hasProperty(data, "token") && typeof data.token === "string"
         ? principals.authenticate(data.token, actAsIn(data), deviceOf(connection, data))
         : Effect.fail(noToken),
-      "Unauthenticated",
       () => Effect.sync(() => addresses.read(connection.address, connection.helloBytes))
     )
 

@@ -445,3 +445,26 @@ layer(gatewayService({ timers: { hello: 200 } }), { excludeTestServices: true })
     })
   )
 })
+
+layer(gatewayService({ limits: { commandsPerSecond: 0.01, commandsBurst: 3 } }), { excludeTestServices: true })(
+  "a hello after one that could not be answered",
+  (it) => {
+    it.effect("counts as a command", () =>
+      Effect.gen(function* () {
+        const { http, url } = yield* start
+        const sql = yield* SqlClient.SqlClient
+        const { token } = yield* http.register()
+        const client = yield* connect(url)
+        yield* sql`ALTER TABLE users RENAME TO lost`
+        const answers = yield* Effect.forEach(Array.from({ length: 7 }), () => client.hello(token))
+        yield* sql`ALTER TABLE lost RENAME TO users`
+        assert.deepStrictEqual(
+          answers.map(({ error }) => error?.status),
+          [500, 500, 500, 500, 429, 429, 429]
+        )
+        client.request("hello", { token })
+        assert.strictEqual((yield* client.closed).code, 4006)
+      })
+    )
+  }
+)
