@@ -82,8 +82,8 @@ const nowhere = "http://127.0.0.1:9"
 layer(service, { excludeTestServices: true })("a client with the tokens of an app", (it) => {
   it.effect("signs in, learns who it is, and asks for another token before one expires, on the same socket", () =>
     Effect.gen(function* () {
-      // The service asks for another one a minute before it expires.
-      const app = yield* appOf("renewing", 61)
+      // The service asks for another one when half of its time is over.
+      const app = yield* appOf("renewing", 6)
       const renewed = yield* Deferred.make<void>()
       const { closed, openSocket, sent } = watched((op) => {
         if (op === "auth.token") Deferred.doneUnsafe(renewed, Effect.void)

@@ -169,7 +169,8 @@ layer(gatewayService({ limits }), { excludeTestServices: true })("a slow reader"
       for (const client of others) client.terminate()
       one?.resume()
       // How many are refused, because too many wait or too much was read, depends on how fast the machine is.
-      const answers = yield* Effect.forEach(requests[0] ?? [], (request) => one?.answer(request) ?? Effect.die("none"))
+      const first = (requests[0] ?? []).slice(0, 5)
+      const answers = yield* Effect.forEach(first, (request) => one?.answer(request) ?? Effect.die("none"))
       assert.isNotEmpty(answers.filter(({ ok }) => ok !== undefined))
       for (const { error, ok } of answers)
         if (ok === undefined) assert.strictEqual(error?.type, "/problems/rate-limited")
