@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { SqlError } from "effect/sql/SqlError"
 import type { ConversationId } from "../../domain/Ids.ts"
@@ -13,7 +13,7 @@ import { answerWithDefect, type PendingEntry } from "./Settle.ts"
 type Batch = ReadonlyArray<PendingEntry>
 
 /** A commit that takes longer counts as failed; the database ends its statements long before that. */
-const commitTimeout = "20 seconds"
+const commitTimeout = Duration.seconds(20)
 
 const unavailable = Effect.fail(new Unavailable({ detail: "The database does not answer right now" }))
 

@@ -40,11 +40,16 @@ export const isUnavailable = (error: SqlError): boolean =>
 export const isRetryable = (error: SqlError): boolean =>
   error.reason._tag === "DeadlockError" || error.reason._tag === "LockTimeoutError"
 
+const isUndone = (error: unknown) => error instanceof SqlError && isRetryable(error)
+
 /**
  * Repeats a statement, at most twice, that a deadlock or a lock time-out has undone; any other failure passes through.
  */
 export const retryDeadlocks = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.retry(self, { while: (error) => error instanceof SqlError && isRetryable(error), times: 2 })
+  // A schedule costs something for each statement, so it is made when the first one has failed.
+  Effect.catch(self, (error) =>
+    isUndone(error) ? Effect.retry(self, { while: isUndone, times: 1 }) : Effect.fail(error)
+  )
 
 const isOther = <E>(error: E): error is Exclude<E, SqlError> => !(error instanceof SqlError)
 
