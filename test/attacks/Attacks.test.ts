@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Array as Arr, Effect, Option } from "effect"
+import { deployedFlags } from "../../bench/Service.ts"
 import { api } from "../support/Client.ts"
 import { dataDirectory, startNode } from "../support/Node.ts"
 import { type Measured, makeBystander } from "./Bystander.ts"
@@ -20,13 +21,7 @@ const wanted = new RegExp(process.env.ATTACK_NAMES ?? "")
 const crowd = 300
 
 /** How the files in `deploy` start a node. */
-const deployed = [
-  "MALLOC_ARENA_MAX=1",
-  "MALLOC_MMAP_THRESHOLD_=131072",
-  process.execPath,
-  "--max-old-space-size=640",
-  "--max-semi-space-size=16"
-]
+const deployed = ["MALLOC_ARENA_MAX=1", "MALLOC_MMAP_THRESHOLD_=131072", process.execPath, ...deployedFlags]
 
 const script = fileURLToPath(new URL("./generator.ts", import.meta.url))
 

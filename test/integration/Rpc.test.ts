@@ -263,7 +263,8 @@ layer(fakeService({ limits: { requestBytes: 20_000, jsonDepth: 8 } }), { exclude
           line({}),
           line({ _tag: "Request" }),
           "null\n",
-          line({ ...request("user.me", null), headers: [1] })
+          line({ ...request("user.me", null), headers: [1] }),
+          line({ ...request("user.me", null), headers: Array.from({ length: 65 }, () => ["a", "b"]) })
         ]) {
           const { json, status } = yield* post(body)
           assert.deepStrictEqual([status, json._tag], [200, "Defect"], body)

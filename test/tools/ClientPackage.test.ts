@@ -101,10 +101,11 @@ describe("the package of the client", () => {
     writeFileSync(join(project, name), text)
   }
   const tarball = join(project, "chat-service-client-0.1.0.tgz")
+  let started: ReturnType<typeof TestService.start> | undefined
   let service: Awaited<ReturnType<typeof TestService.start>>
 
   beforeAll(async () => {
-    const started = TestService.start()
+    started = TestService.start()
     await run("sh", ["scripts/run.sh", "sh", "scripts/pack-client.sh", "--pack-destination", project])
     const dependencies = { ...others, "@chat-service/client": `file:${tarball}` }
     write("package.json", JSON.stringify({ name: "app", private: true, type: "module", dependencies }))
@@ -118,7 +119,8 @@ describe("the package of the client", () => {
   }, 300_000)
 
   afterAll(async () => {
-    await service.stop()
+    // After a set-up that failed, there may be no service, and its error is the one to show.
+    await (await started)?.stop()
     rmSync(project, { recursive: true, force: true })
   })
 
