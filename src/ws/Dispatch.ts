@@ -81,23 +81,11 @@ const makeCommand = Effect.fnUntraced(function* (handshake: Handshake, metrics: 
     )
   }
 
-  /** Refuses a command beyond the limits. */
-  const isLimited = (connection: Connection, { id }: Command): boolean => {
-    const limited = connection.overLimit()
-    if (limited === undefined) return false
-    metrics.limited("commands")
-    connection.refuse(id, limited)
-    return true
-  }
-
   /** Takes a command of a connection that is not open yet. */
   const beforeOpen = (connection: Connection, command: Command) => {
     const { state } = connection
-    if (state === "opening") return handshake.hello(connection, command, dispatch)
-    if (state === "refused" && command.op === "hello") {
-      if (isLimited(connection, command)) return
+    if (state === "opening" || (state === "refused" && command.op === "hello"))
       return handshake.hello(connection, command, dispatch)
-    }
     // A client need not wait for the answer to its hello, whatever that is.
     connection.early ??= []
     if (connection.early.length >= limits.commandsInFlight) {
@@ -110,8 +98,12 @@ const makeCommand = Effect.fnUntraced(function* (handshake: Handshake, metrics: 
     if (connection.isClosing) return
     const { principal } = connection
     if (principal === undefined || connection.state !== "open") return beforeOpen(connection, command)
-    if (isLimited(connection, command)) return
     const { id, op, traceparent } = command
+    const limited = connection.overLimit()
+    if (limited !== undefined) {
+      metrics.limited("commands")
+      return connection.refuse(id, limited)
+    }
     const name = op === "auth.token" || commands.knows(op) ? op : "unknown"
     // A success takes one step; the steps that only a failure needs are built when there is one.
     const answered = Effect.matchCauseEffect(metrics.timed(name, run(connection, principal, command)), {

@@ -56,15 +56,39 @@ const deviceOf = ({ address: ip }: Connection, hello: unknown) => {
   return { userAgent: [client?.name ?? [], client?.version ?? []].flat().join("/"), ip }
 }
 
-/** Makes the function that says whose hello it is. One that is refused is paid by its bytes, parsed for nothing. */
-const authenticateWith =
-  (principals: Principals["Service"], addresses: AddressLimit["Service"]) => (connection: Connection, data: unknown) =>
-    Effect.tapError(
-      Predicate.hasProperty(data, "token") && typeof data.token === "string"
-        ? principals.authenticate(data.token, actAsIn(data), deviceOf(connection, data))
-        : Effect.fail(noToken),
-      () => Effect.sync(() => addresses.read(connection.address, connection.helloBytes))
-    )
+/** Lets the address of the connection pay for a hello by its bytes, which were parsed for nothing. */
+const payForNothing = (addresses: AddressLimit["Service"], connection: Connection) => {
+  addresses.read(connection.address, connection.helloBytes)
+}
+
+/** Counts one more hello on a socket as a command. Beyond the limit it is refused. */
+const isBeyondLimit = (
+  addresses: AddressLimit["Service"],
+  metrics: SocketMetrics,
+  connection: Connection,
+  id: Command["id"]
+): boolean => {
+  const limited = connection.overLimit()
+  if (limited === undefined) return false
+  metrics.limited("commands")
+  payForNothing(addresses, connection)
+  connection.refuse(id, limited)
+  return true
+}
+
+/** Says whose hello it is. One that fails, by a fault of ours too, is paid by its bytes. */
+const authenticate = (
+  principals: Principals["Service"],
+  addresses: AddressLimit["Service"],
+  connection: Connection,
+  data: unknown
+) =>
+  Effect.tapCause(
+    Predicate.hasProperty(data, "token") && typeof data.token === "string"
+      ? principals.authenticate(data.token, actAsIn(data), deviceOf(connection, data))
+      : Effect.fail(noToken),
+    () => Effect.sync(() => payForNothing(addresses, connection))
+  )
 
 const closeUnauthenticated = (connection: Connection, { code }: Unauthenticated) =>
   connection.close(refusals[code ?? "token-invalid"], "unauthenticated")
@@ -144,14 +168,13 @@ export const makeHandshake = Effect.fnUntraced(function* (counts: SocketCounts, 
   const welcome = yield* makeWelcome
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const frameOf = makeFrames()
-  const authenticate = authenticateWith(principals, addresses)
 
   const greet = Effect.fn("Gateway.hello")(function* (
     connection: Connection,
     { data, id }: Command,
     dispatch: Dispatch
   ) {
-    const principal = yield* authenticate(connection, data)
+    const principal = yield* authenticate(principals, addresses, connection, data)
     // Cursors cost more than their bytes, so they are read for signed-in users only, and in their turn.
     yield* untilAllowed(addresses, connection, connection.helloBytes)
     if (connection.isClosing) return
@@ -188,6 +211,7 @@ export const makeHandshake = Effect.fnUntraced(function* (counts: SocketCounts, 
   const hello = (connection: Connection, command: Command, dispatch: Dispatch) => {
     const { id, op, traceparent } = command
     if (op !== "hello") return connection.close(CloseCode.badFrame, "the first frame must be hello")
+    if (connection.state === "refused" && isBeyondLimit(addresses, metrics, connection, id)) return
     connection.state = "greeting"
     const greeted = hideCommandDefects(connection, op, metrics.timed(op, greet(connection, command, dispatch))).pipe(
       Effect.tapError(markFault),

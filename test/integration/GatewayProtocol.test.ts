@@ -2,6 +2,7 @@ import { channel } from "node:diagnostics_channel"
 import { connect as connectTcp, Socket } from "node:net"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Schedule, Schema } from "effect"
+import { SqlClient } from "effect/sql"
 import { CloseCode, subprotocol } from "../../src/domain/Protocol.ts"
 import { Drain } from "../../src/services/platform/readiness/Drain.ts"
 import { Gateway } from "../../src/ws/Gateway.ts"
@@ -210,16 +211,61 @@ layer(gatewayService({ limits: { socketsPerAddress: 6, unauthenticatedSocketsPer
   )
 })
 
+/** What makes a hello large. */
+const cursors = Object.fromEntries(Array.from({ length: 4000 }, (_, n) => [`${"c".repeat(30)}${n}`, n]))
+
 layer(gatewayService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100 } }), {
   excludeTestServices: true
 })("an address whose large hellos have no valid token", (it) => {
   it.effect("pays for what was parsed of them, and can open no socket for a while", () =>
     Effect.gen(function* () {
       const { url } = yield* start
-      const cursors = Object.fromEntries(Array.from({ length: 4000 }, (_, n) => [`${"c".repeat(30)}${n}`, n]))
       const client = yield* connect(url)
       client.request("hello", { token: "bad", cursors })
       assert.strictEqual((yield* client.closed).code, 4502)
+      assert.strictEqual((yield* Effect.flip(connect(url))).status, 429)
+    })
+  )
+})
+
+/** Says hello while the database cannot say whose it is. */
+const unanswered = Effect.fnUntraced(function* (hello: ReturnType<Client["hello"]>) {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE sessions RENAME TO lost`
+  const { error } = yield* hello
+  yield* sql`ALTER TABLE lost RENAME TO sessions`
+  return error?.status
+})
+
+layer(gatewayService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100 } }), {
+  excludeTestServices: true
+})("an address with a large hello that meets a fault", (it) => {
+  it.effect("pays for it all the same", () =>
+    Effect.gen(function* () {
+      const { http, url } = yield* start
+      const { token } = yield* http.register()
+      const client = yield* connect(url)
+      assert.strictEqual(yield* unanswered(client.hello(token, { cursors })), 500)
+      assert.strictEqual((yield* Effect.flip(connect(url))).status, 429)
+    })
+  )
+})
+
+layer(
+  gatewayService({
+    limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100, commandsPerSecond: 0.01, commandsBurst: 1 }
+  }),
+  { excludeTestServices: true }
+)("an address with a large hello beyond the limit of commands", (it) => {
+  it.effect("pays for it", () =>
+    Effect.gen(function* () {
+      const { http, url } = yield* start
+      const { token } = yield* http.register()
+      const client = yield* connect(url)
+      assert.strictEqual(yield* unanswered(client.hello(token)), 500)
+      assert.strictEqual(yield* unanswered(client.hello(token)), 500)
+      yield* connect(url)
+      assert.strictEqual((yield* client.hello(token, { cursors })).error?.status, 429)
       assert.strictEqual((yield* Effect.flip(connect(url))).status, 429)
     })
   )
