@@ -7,7 +7,8 @@ import { dirname, join } from "node:path"
 import { NodeServices } from "@effect/platform-node"
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Logger, Redacted, Schedule } from "effect"
+import { Duration, Effect, Layer, Logger, Redacted, Result, Schedule } from "effect"
+import { Reactivity } from "effect/reactivity"
 import { SqlClient } from "effect/sql"
 import { inject } from "vitest"
 import { startEmbeddedPostgres } from "../../src/layers/postgres/EmbeddedPostgres.ts"
@@ -207,6 +208,35 @@ describe.skipIf(inject("clusters").embedded === null)("a database that goes down
         assert.isTrue(yield* probe)
       }).pipe(Effect.provide(PgClient.layer(clientConfig(target(address), false))), Effect.provide(silent))
     })
+  )
+
+  it.live("is unavailable while it admits no connection, whatever the reason", () =>
+    Effect.gen(function* () {
+      const { address } = yield* spawnStarted(yield* directory)
+      const run = (statement: string) => query(address, statement)
+      yield* run("CREATE ROLE app LOGIN")
+      yield* run("CREATE DATABASE chat")
+      const app = yield* PgClient.make(clientConfig(target({ ...address, username: "app", database: "chat" }), false))
+      const answer = app`SELECT 1 AS one`.pipe(orUnavailable, Effect.result)
+      for (const [shut, open] of [
+        ["ALTER DATABASE chat ALLOW_CONNECTIONS false", "ALTER DATABASE chat ALLOW_CONNECTIONS true"],
+        ["ALTER DATABASE chat RENAME TO other", "ALTER DATABASE other RENAME TO chat"],
+        ["REVOKE CONNECT ON DATABASE chat FROM PUBLIC", "GRANT CONNECT ON DATABASE chat TO PUBLIC"]
+      ] as const) {
+        yield* answer.pipe(Effect.repeat({ until: Result.isSuccess, schedule: Schedule.spaced("20 millis") }))
+        yield* run("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'chat'")
+        yield* run(shut)
+        // The first answer may be that of the connection that was ended.
+        const answers = [yield* answer, yield* answer, yield* answer]
+        yield* run(open)
+        assert.deepStrictEqual(
+          answers.map((one) => (Result.isFailure(one) ? one.failure._tag : "an answer")),
+          ["Unavailable", "Unavailable", "Unavailable"],
+          shut
+        )
+      }
+      assert.isTrue(Result.isSuccess(yield* answer))
+    }).pipe(Effect.scoped, Effect.provide([Reactivity.layer, silent]))
   )
 
   it.live("fails the probe within about a second when it is frozen, however often it is asked", () =>

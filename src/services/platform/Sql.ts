@@ -27,11 +27,14 @@ export const wordsOf = (reason: { readonly cause: unknown; readonly message: str
 const down = /^(53|57|58)|^(25P03|25P04|25006)$/
 
 /**
- * True when the database is down, timed out or was blocked, so that the same statement may succeed later. Any other failure
- * is our fault.
+ * True when the database is down, admits no connection (whatever its reason), timed out or was blocked, so that the same
+ * statement may succeed later. Any other failure is our fault.
  */
 export const isUnavailable = (error: SqlError): boolean =>
-  error.reason.isRetryable || error.reason._tag === "AuthenticationError" || down.test(sqlState(error.reason) ?? "")
+  error.reason.operation === "connect" ||
+  error.reason.isRetryable ||
+  error.reason._tag === "AuthenticationError" ||
+  down.test(sqlState(error.reason) ?? "")
 
 /**
  * True when nothing was committed and the same statement is likely to succeed at once: after a deadlock or a lock
