@@ -17,11 +17,15 @@ const handshakeOf = (who: string) =>
 const makeServer = Effect.fnUntraced(function* (trustedProxies: ReadonlyArray<string>) {
   const settings = yield* Settings.pipe(Effect.provide(SettingsMemory.layerMemory()))
   const count = yield* countTurns
-  const { destroyConnections, server } = makeNodeServer({
-    server: { ...settings.server, trustedProxies },
-    // No test waits for it.
-    timers: { ...settings.timers, request: 600_000 }
-  })
+  const shutOut: Array<string> = []
+  const { destroyConnections, server } = makeNodeServer(
+    {
+      server: { ...settings.server, trustedProxies },
+      // No test waits for it.
+      timers: { ...settings.timers, request: 600_000 }
+    },
+    (address) => void shutOut.push(address)
+  )
   const begun: Array<{ readonly who: string; readonly turn: number }> = []
   server.on("request", ({ headers }: IncomingMessage, response: ServerResponse) => {
     begun.push({ who: String(headers["x-forwarded-for"]), turn: count.turns })
@@ -41,6 +45,7 @@ const makeServer = Effect.fnUntraced(function* (trustedProxies: ReadonlyArray<st
   const port = typeof address === "object" ? (address?.port ?? 0) : 0
   return {
     begun,
+    shutOut,
     server,
     destroyConnections,
     open: (localAddress = "127.0.0.1") =>
@@ -123,7 +128,7 @@ for (const [what, end] of Object.entries(ends))
 
 it.live("an address that gives up request after request before an answer cannot connect any more, and others can", () =>
   Effect.gen(function* () {
-    const { begun, open, server, waitUntil } = yield* makeServer([])
+    const { begun, open, server, shutOut, waitUntil } = yield* makeServer([])
     server.removeAllListeners("request")
     server.on("request", ({ socket: { remoteAddress } }, response) => {
       begun.push({ who: String(remoteAddress), turn: 0 })
@@ -143,6 +148,7 @@ it.live("an address that gives up request after request before an answer cannot 
     )
     assert.isAtLeast(begun.length, 500)
     assert.isBelow(begun.length, gaveUp.total)
+    assert.deepStrictEqual(shutOut, ["127.0.0.1"])
     const other = yield* open("127.0.0.2")
     other.write(requestOf("other"))
     yield* waitUntil(() => begun.at(-1)?.who === "127.0.0.2")

@@ -78,6 +78,8 @@ class OneByOneServer extends Server {
   bodyTimeout = 0
   /** Names the client of a request by its address, as trusted proxies report it. */
   clientOf: (request: IncomingMessage) => string = () => ""
+  /** Called with each address that is shut out. */
+  onShutOut: (address: string) => void = () => {}
   private readonly turns = new FairQueue({ atATimePerKey: beginningPerTurn, detail: "" })
   private readonly droppedBy = makeBuckets(droppedRequests.perSecond, droppedRequests.burst)
   /** The addresses that cannot connect, and until when. */
@@ -103,6 +105,7 @@ class OneByOneServer extends Server {
     if (hasLeft) return
     for (const [other, until] of this.shutOut) if (until <= now) this.shutOut.delete(other)
     this.shutOut.set(address, now + shutOutMs)
+    this.onShutOut(address)
     for (const [other, { upgraded }] of this.open)
       if (!upgraded && addressKey(other.remoteAddress ?? "") === address) other.destroy()
   }
@@ -233,12 +236,15 @@ type Limits = Pick<SettingsShape, "server" | "timers">
 
 /**
  * Makes a server of Node with tight limits (`server.max_*` and the timers of requests), and a function that ends all of its
- * connections.
+ * connections. `onShutOut` is called with each address that cannot connect for a while.
  */
-export const makeNodeServer = ({
-  server: { maxConnections, maxRequestsPerSocket, trustedProxies },
-  timers: { requestHeaders, request, upload, writeStuck }
-}: Limits): { readonly server: Server; readonly destroyConnections: () => void } => {
+export const makeNodeServer = (
+  {
+    server: { maxConnections, maxRequestsPerSocket, trustedProxies },
+    timers: { requestHeaders, request, upload, writeStuck }
+  }: Limits,
+  onShutOut: (address: string) => void = () => {}
+): { readonly server: Server; readonly destroyConnections: () => void } => {
   const server = new OneByOneServer({
     headersTimeout: Math.min(requestHeaders, request),
     requestTimeout: Math.max(request, upload),
@@ -253,6 +259,7 @@ export const makeNodeServer = ({
   server.setTimeout(writeStuck, (socket: Socket) => onTimeout(socket, writeStuck))
   server.bodyTimeout = request
   server.isProxy = isProxyOf(trustedProxies)
+  server.onShutOut = onShutOut
   const addressOf = clientAddressOf(trustedProxies)
   server.clientOf = ({ headers, socket }) =>
     addressKey(

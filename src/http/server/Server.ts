@@ -6,7 +6,11 @@ import { HttpApiBuilder } from "effect/http-api"
 import { NetAddress } from "effect/net"
 import { Api } from "../../operations/Api.ts"
 import * as Handlers from "../../operations/Handlers.ts"
+import { clientFieldOf } from "../../services/platform/Address.ts"
+import { limitHits } from "../../services/platform/MetricDefinitions.ts"
+import { Metrics } from "../../services/platform/Metrics.ts"
 import { Settings, SettingsError, type SettingsShape } from "../../services/platform/Settings.ts"
+import { makeThrottledLog } from "../../services/platform/ThrottledLog.ts"
 import * as Bridge from "../Bridge.ts"
 import * as Docs from "../documents/Docs.ts"
 import * as Authenticate from "../edge/Authenticate.ts"
@@ -76,12 +80,29 @@ export const layerPortCheck = Layer.effectDiscard(
   })
 )
 
+/** Makes the function that counts the addresses that are shut out, and logs one a minute. */
+const makeShutOut = Effect.fnUntraced(function* ({ logging }: SettingsShape) {
+  const count = (yield* Metrics).counter(limitHits, { limit: "shut-out" })
+  const throttled = yield* makeThrottledLog
+  const clientField = clientFieldOf(logging)
+  const log = throttled((address: string) =>
+    Effect.logWarning(
+      "an address cannot connect for 10 s, because it goes on sending what is not served: a proxy belongs into server.trusted_proxies",
+      clientField(address)
+    )
+  )
+  return (address: string) => {
+    count()
+    log(address)
+  }
+})
+
 /** Listens on `server.port` for HTTP and WebSocket. A port that cannot be opened is a `SettingsError`. */
 export const layerServer = Layer.unwrap(
   Effect.gen(function* () {
     const all = yield* Settings
     const { server: settings, timers } = all
-    const { destroyConnections, server } = makeNodeServer(all)
+    const { destroyConnections, server } = makeNodeServer(all, yield* makeShutOut(all))
     const listen = NodeHttpServer.make(() => server, {
       ...listenOptions(settings),
       // Requests in flight get this much time. Sockets have been closed before.
