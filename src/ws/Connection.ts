@@ -52,7 +52,7 @@ export class Connection implements ResumableSubscriber, ServedSocket {
   state: "opening" | "greeting" | "refused" | "open" | "closing" = "opening"
   inFlight = 0
   received = 0
-  /** How many bytes the last frame had in which a hello was expected. */
+  /** How many bytes the first frame had, which is paid when it is known whose hello it is; 0 since another one came. */
   helloBytes = 0
   sent = 0
   /** How many ephemeral events were dropped, and how often bodies were stopped, because the client was too slow. */

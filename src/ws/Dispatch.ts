@@ -81,11 +81,22 @@ const makeCommand = Effect.fnUntraced(function* (handshake: Handshake, metrics: 
     )
   }
 
+  /** Refuses a command beyond the limits, and says whether it was one. */
+  const isLimited = (connection: Connection, { id }: Command): boolean => {
+    const limited = connection.overLimit()
+    if (limited === undefined) return false
+    metrics.limited("commands")
+    connection.refuse(id, limited)
+    return true
+  }
+
   /** Takes a command of a connection that is not open yet. */
   const beforeOpen = (connection: Connection, command: Command) => {
     const { state } = connection
-    if (state === "opening" || (state === "refused" && command.op === "hello"))
-      return handshake.hello(connection, command, dispatch)
+    if (state === "opening") return handshake.hello(connection, command, dispatch)
+    // One more hello, after one that could not be answered, counts as a command.
+    if (state === "refused" && command.op === "hello")
+      return isLimited(connection, command) ? undefined : handshake.hello(connection, command, dispatch)
     // A client need not wait for the answer to its hello, whatever that is.
     connection.early ??= []
     if (connection.early.length >= limits.commandsInFlight) {
@@ -98,12 +109,8 @@ const makeCommand = Effect.fnUntraced(function* (handshake: Handshake, metrics: 
     if (connection.isClosing) return
     const { principal } = connection
     if (principal === undefined || connection.state !== "open") return beforeOpen(connection, command)
+    if (isLimited(connection, command)) return
     const { id, op, traceparent } = command
-    const limited = connection.overLimit()
-    if (limited !== undefined) {
-      metrics.limited("commands")
-      return connection.refuse(id, limited)
-    }
     const name = op === "auth.token" || commands.knows(op) ? op : "unknown"
     // A success takes one step; the steps that only a failure needs are built when there is one.
     const answered = Effect.matchCauseEffect(metrics.timed(name, run(connection, principal, command)), {
@@ -151,7 +158,7 @@ const readFrame = (text: string): ReadonlyArray<Command | Misunderstood> | undef
 /**
  * Makes the function that takes each frame of a client: it checks form, size and depth, and runs the commands in the
  * frame. A command that cannot be understood is answered with its problem, once the socket is open. A frame that breaks the
- * protocol closes the socket, as does a large one while its address has not paid for earlier ones. A hello waits for that.
+ * protocol closes the socket, as does a large one while its address has not paid for earlier ones. The first hello waits for that.
  */
 export const makeReceive = Effect.fnUntraced(function* (handshake: Handshake, metrics: SocketMetrics) {
   const { limits } = yield* Settings
@@ -170,11 +177,12 @@ export const makeReceive = Effect.fnUntraced(function* (handshake: Handshake, me
     const text = withoutByteOrderMark(data.toString())
     if (isBinary) return connection.close(CloseCode.badFrame, "frames must be text")
     const bytes = Buffer.byteLength(text)
-    const isHello = opening && connection.state !== "greeting"
-    if (isHello) connection.helloBytes = bytes
-    if (bytes > (isHello ? limits.helloBytes : limits.frameBytes))
+    const mayBeHello = opening && connection.state !== "greeting"
+    const isFirst = opening && connection.state === "opening"
+    if (mayBeHello) connection.helloBytes = isFirst ? bytes : 0
+    if (bytes > (mayBeHello ? limits.helloBytes : limits.frameBytes))
       return connection.close(CloseCode.frameTooLarge, "frame too large")
-    if (moreItemsThan(text, mostCommands) || (!isHello && addresses.read(connection.address, bytes) > 0)) {
+    if (moreItemsThan(text, mostCommands) || (!isFirst && addresses.read(connection.address, bytes) > 0)) {
       metrics.limited("commands")
       return connection.close(CloseCode.rateLimited, "rate limited")
     }
@@ -183,7 +191,7 @@ export const makeReceive = Effect.fnUntraced(function* (handshake: Handshake, me
     const commands = readFrame(text)
     if (commands === undefined || (opening && commands.some((command) => "problem" in command)))
       return connection.close(CloseCode.badFrame, "not a command")
-    if (!isHello) connection.weigh(bytes, commands.length)
+    if (!mayBeHello) connection.weigh(bytes, commands.length)
     for (const each of commands) {
       if ("problem" in each) connection.refuse(each.id, connection.overLimit() ?? each.problem)
       else dispatch(connection, each)

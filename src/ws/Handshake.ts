@@ -56,26 +56,6 @@ const deviceOf = ({ address: ip }: Connection, hello: unknown) => {
   return { userAgent: [client?.name ?? [], client?.version ?? []].flat().join("/"), ip }
 }
 
-/** Lets the address of the connection pay for a hello by its bytes, which were parsed for nothing. */
-const payForNothing = (addresses: AddressLimit["Service"], connection: Connection) => {
-  addresses.read(connection.address, connection.helloBytes)
-}
-
-/** Counts one more hello on a socket as a command. Beyond the limit it is refused. */
-const isBeyondLimit = (
-  addresses: AddressLimit["Service"],
-  metrics: SocketMetrics,
-  connection: Connection,
-  id: Command["id"]
-): boolean => {
-  const limited = connection.overLimit()
-  if (limited === undefined) return false
-  metrics.limited("commands")
-  payForNothing(addresses, connection)
-  connection.refuse(id, limited)
-  return true
-}
-
 /** Says whose hello it is. One that fails, by a fault of ours too, is paid by its bytes. */
 const authenticate = (
   principals: Principals["Service"],
@@ -87,7 +67,7 @@ const authenticate = (
     Predicate.hasProperty(data, "token") && typeof data.token === "string"
       ? principals.authenticate(data.token, actAsIn(data), deviceOf(connection, data))
       : Effect.fail(noToken),
-    () => Effect.sync(() => payForNothing(addresses, connection))
+    () => Effect.sync(() => addresses.read(connection.address, connection.helloBytes))
   )
 
 const closeUnauthenticated = (connection: Connection, { code }: Unauthenticated) =>
@@ -211,7 +191,6 @@ export const makeHandshake = Effect.fnUntraced(function* (counts: SocketCounts, 
   const hello = (connection: Connection, command: Command, dispatch: Dispatch) => {
     const { id, op, traceparent } = command
     if (op !== "hello") return connection.close(CloseCode.badFrame, "the first frame must be hello")
-    if (connection.state === "refused" && isBeyondLimit(addresses, metrics, connection, id)) return
     connection.state = "greeting"
     const greeted = hideCommandDefects(connection, op, metrics.timed(op, greet(connection, command, dispatch))).pipe(
       Effect.tapError(markFault),

@@ -251,6 +251,25 @@ layer(gatewayService({ limits: { addressRequestsPerSecond: 0.01, addressRequests
   )
 })
 
+layer(gatewayService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100 } }), {
+  excludeTestServices: true
+})("an address with large frames after a hello that could not be answered", (it) => {
+  it.effect("pays for them, and the one that it cannot pay for is not read", () =>
+    Effect.gen(function* () {
+      const { http, url } = yield* start
+      const { token } = yield* http.register()
+      const client = yield* connect(url)
+      assert.strictEqual(yield* unanswered(client.hello(token)), 500)
+      const ping = client.request("ping", { cursors })
+      assert.isDefined((yield* client.hello(token)).ok, "a small one costs its address nothing")
+      assert.deepStrictEqual((yield* client.answer(ping)).ok, {})
+      assert.strictEqual((yield* Effect.flip(connect(url))).status, 429)
+      client.request("ping", { x: "x".repeat(60_000) })
+      assert.strictEqual((yield* client.closed).code, 4006)
+    })
+  )
+})
+
 layer(
   gatewayService({
     limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100, commandsPerSecond: 0.01, commandsBurst: 1 }

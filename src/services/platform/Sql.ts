@@ -31,10 +31,7 @@ const down = /^(53|57|58)|^(25P03|25P04|25006)$/
  * statement may succeed later. Any other failure is our fault.
  */
 export const isUnavailable = (error: SqlError): boolean =>
-  error.reason.operation === "connect" ||
-  error.reason.isRetryable ||
-  error.reason._tag === "AuthenticationError" ||
-  down.test(sqlState(error.reason) ?? "")
+  error.reason.operation === "connect" || error.reason.isRetryable || down.test(sqlState(error.reason) ?? "")
 
 /**
  * True when nothing was committed and the same statement is likely to succeed at once: after a deadlock or a lock
