@@ -211,22 +211,26 @@ layer(gatewayService({ limits: { socketsPerAddress: 6, unauthenticatedSocketsPer
   )
 })
 
+/** An address gets hardly anything after its burst. */
+const burstAlone = { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100 }
+
 /** What makes a hello large. */
 const cursors = Object.fromEntries(Array.from({ length: 4000 }, (_, n) => [`${"c".repeat(30)}${n}`, n]))
 
-layer(gatewayService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100 } }), {
-  excludeTestServices: true
-})("an address whose large hellos have no valid token", (it) => {
-  it.effect("pays for what was parsed of them, and can open no socket for a while", () =>
-    Effect.gen(function* () {
-      const { url } = yield* start
-      const client = yield* connect(url)
-      client.request("hello", { token: "bad", cursors })
-      assert.strictEqual((yield* client.closed).code, 4502)
-      assert.strictEqual((yield* Effect.flip(connect(url))).status, 429)
-    })
-  )
-})
+layer(gatewayService({ limits: burstAlone }), { excludeTestServices: true })(
+  "an address whose large hellos have no valid token",
+  (it) => {
+    it.effect("pays for what was parsed of them, and can open no socket for a while", () =>
+      Effect.gen(function* () {
+        const { url } = yield* start
+        const client = yield* connect(url)
+        client.request("hello", { token: "bad", cursors })
+        assert.strictEqual((yield* client.closed).code, 4502)
+        assert.strictEqual((yield* Effect.flip(connect(url))).status, 429)
+      })
+    )
+  }
+)
 
 /** Says hello while the database cannot say whose it is. */
 const unanswered = Effect.fnUntraced(function* (hello: ReturnType<Client["hello"]>) {
@@ -237,42 +241,44 @@ const unanswered = Effect.fnUntraced(function* (hello: ReturnType<Client["hello"
   return error?.status
 })
 
-layer(gatewayService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100 } }), {
-  excludeTestServices: true
-})("an address with a large hello that meets a fault", (it) => {
-  it.effect("pays for it all the same", () =>
-    Effect.gen(function* () {
-      const { http, url } = yield* start
-      const { token } = yield* http.register()
-      const client = yield* connect(url)
-      assert.strictEqual(yield* unanswered(client.hello(token, { cursors })), 500)
-      assert.strictEqual((yield* Effect.flip(connect(url))).status, 429)
-    })
-  )
-})
+layer(gatewayService({ limits: burstAlone }), { excludeTestServices: true })(
+  "an address with a large hello that meets a fault",
+  (it) => {
+    it.effect("pays for it all the same", () =>
+      Effect.gen(function* () {
+        const { http, url } = yield* start
+        const { token } = yield* http.register()
+        const client = yield* connect(url)
+        assert.strictEqual(yield* unanswered(client.hello(token, { cursors })), 500)
+        assert.strictEqual((yield* Effect.flip(connect(url))).status, 429)
+      })
+    )
+  }
+)
 
-layer(gatewayService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100 } }), {
-  excludeTestServices: true
-})("an address with large frames after a hello that could not be answered", (it) => {
-  it.effect("pays for them, and the one that it cannot pay for is not read", () =>
-    Effect.gen(function* () {
-      const { http, url } = yield* start
-      const { token } = yield* http.register()
-      const client = yield* connect(url)
-      assert.strictEqual(yield* unanswered(client.hello(token)), 500)
-      const ping = client.request("ping", { cursors })
-      assert.isDefined((yield* client.hello(token)).ok, "a small one costs its address nothing")
-      assert.deepStrictEqual((yield* client.answer(ping)).ok, {})
-      assert.strictEqual((yield* Effect.flip(connect(url))).status, 429)
-      client.request("ping", { x: "x".repeat(60_000) })
-      assert.strictEqual((yield* client.closed).code, 4006)
-    })
-  )
-})
+layer(gatewayService({ limits: burstAlone }), { excludeTestServices: true })(
+  "an address with large frames after a hello that could not be answered",
+  (it) => {
+    it.effect("pays for them, and the one that it cannot pay for is not read", () =>
+      Effect.gen(function* () {
+        const { http, url } = yield* start
+        const { token } = yield* http.register()
+        const client = yield* connect(url)
+        assert.strictEqual(yield* unanswered(client.hello(token)), 500)
+        const ping = client.request("ping", { cursors })
+        assert.isDefined((yield* client.hello(token)).ok, "a small one costs its address nothing")
+        assert.deepStrictEqual((yield* client.answer(ping)).ok, {})
+        assert.strictEqual((yield* Effect.flip(connect(url))).status, 429)
+        client.request("ping", { x: "x".repeat(60_000) })
+        assert.strictEqual((yield* client.closed).code, 4006)
+      })
+    )
+  }
+)
 
 layer(
   gatewayService({
-    limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100, commandsPerSecond: 0.01, commandsBurst: 1 }
+    limits: { ...burstAlone, commandsPerSecond: 0.01, commandsBurst: 1 }
   }),
   { excludeTestServices: true }
 )("an address with a large hello beyond the limit of commands", (it) => {
@@ -290,20 +296,21 @@ layer(
   )
 })
 
-layer(gatewayService({ limits: { addressRequestsPerSecond: 0.01, addressRequestsBurst: 100 } }), {
-  excludeTestServices: true
-})("an address that sends large frames", (it) => {
-  it.effect("pays for them, and the one that it cannot pay for is not read", () =>
-    Effect.gen(function* () {
-      const { client } = yield* served
-      const large = { x: "x".repeat(60_000) }
-      for (const _ of Array.from({ length: 3 })) yield* client.ok("ping", large)
-      assert.deepStrictEqual(yield* client.ok("ping"), {}, "a small one costs its address nothing")
-      client.request("ping", large)
-      assert.strictEqual((yield* client.closed).code, 4006)
-    })
-  )
-})
+layer(gatewayService({ limits: burstAlone }), { excludeTestServices: true })(
+  "an address that sends large frames",
+  (it) => {
+    it.effect("pays for them, and the one that it cannot pay for is not read", () =>
+      Effect.gen(function* () {
+        const { client } = yield* served
+        const large = { x: "x".repeat(60_000) }
+        for (const _ of Array.from({ length: 3 })) yield* client.ok("ping", large)
+        assert.deepStrictEqual(yield* client.ok("ping"), {}, "a small one costs its address nothing")
+        client.request("ping", large)
+        assert.strictEqual((yield* client.closed).code, 4006)
+      })
+    )
+  }
+)
 
 layer(gatewayService({ limits: { addressRequestsPerSecond: 100, addressRequestsBurst: 100 } }), {
   excludeTestServices: true
